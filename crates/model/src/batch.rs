@@ -1,0 +1,70 @@
+//! What the engine works on: one packed message of the `EVENTS` stream, decoded.
+
+use std::sync::Arc;
+
+use crate::{CloudEvent, Micros, SourceId, SystemId, TenantId, Text};
+
+/// What only the door knows, the same for each event of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stamp {
+    /// Whose events.
+    pub tenant: TenantId,
+    /// The system the producer's key belongs to.
+    pub system: SystemId,
+    /// The source the events came through; none for the plain events door.
+    pub source: Option<SourceId>,
+    /// When the door had the whole request.
+    pub received_at_us: Micros,
+    /// W3C `traceparent` of the request.
+    pub traceparent: Text,
+    /// `http` or `grpc`.
+    pub protocol: Text,
+}
+
+/// The events of one request.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Group {
+    /// What the door knew of all of them.
+    pub stamp: Arc<Stamp>,
+    /// In order.
+    pub events: Vec<CloudEvent>,
+}
+
+/// One message of `EVENTS`, with its place in the streams: what a receipt tells of the hops so far.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Batch {
+    /// The partition it travelled in.
+    pub partition: u32,
+    /// Its sequence in `EVENTS`.
+    pub sequence: u64,
+    /// When the broker stored it in `EVENTS`.
+    pub stored_at_us: Micros,
+    /// The sequence in `RAW` of the message it was made from.
+    pub raw_sequence: u64,
+    /// When the broker stored that one.
+    pub raw_stored_at_us: Micros,
+    /// When the normalizer made it.
+    pub normalized_at_us: Micros,
+    /// In order.
+    pub groups: Vec<Group>,
+}
+
+impl Batch {
+    /// How many events it holds.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.groups.iter().map(|g| g.events.len()).sum()
+    }
+
+    /// Whether it holds none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Each event with its stamp and its index in the batch.
+    pub fn events(&self) -> impl Iterator<Item = (u32, &Arc<Stamp>, &CloudEvent)> {
+        let pairs = self.groups.iter().flat_map(|g| g.events.iter().map(move |e| (&g.stamp, e)));
+        (0u32..).zip(pairs).map(|(index, (stamp, event))| (index, stamp, event))
+    }
+}

@@ -1,0 +1,239 @@
+//! The control-plane resources, as the catalog keeps them (JSON). Unknown fields are refused at the edges
+//! and kept out of here; every field added later has a default, so that old entries stay readable.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{KeyId, SourceId, SystemId, TenantId};
+
+/// The customer whose data is isolated.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Tenant {
+    /// Its id.
+    pub id: TenantId,
+    /// For people.
+    #[serde(default)]
+    pub name: String,
+    /// A disabled tenant's keys and doors answer 403.
+    #[serde(default)]
+    pub disabled: bool,
+    /// Which tenant stream holds its events: a retention class and a shard.
+    #[serde(default = "default_placement")]
+    pub placement: String,
+    /// What it may use.
+    #[serde(default)]
+    pub limits: TenantLimits,
+    /// RFC 3339.
+    #[serde(default)]
+    pub created_at: String,
+}
+
+fn default_placement() -> String {
+    DEFAULT_PLACEMENT.to_owned()
+}
+
+/// The placement of a tenant that names none.
+pub const DEFAULT_PLACEMENT: &str = "default";
+
+/// What a tenant may use. The door enforces these on each replica.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TenantLimits {
+    /// Events a second, sustained; 0: no limit.
+    pub events_per_second: u32,
+    /// Events that may come at once before `events_per_second` is enforced.
+    pub events_burst: u32,
+    /// The largest event, in bytes of attributes and data.
+    pub event_bytes_max: u32,
+    /// The most events in one batch request.
+    pub batch_events_max: u32,
+}
+
+impl Default for TenantLimits {
+    fn default() -> Self {
+        Self { events_per_second: 0, events_burst: 0, event_bytes_max: 256 * 1024, batch_events_max: 10_000 }
+    }
+}
+
+/// Something of a tenant's that produces or consumes events.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct System {
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// Its id, unique within the tenant.
+    pub id: SystemId,
+    /// For people.
+    #[serde(default)]
+    pub name: String,
+    /// RFC 3339.
+    #[serde(default)]
+    pub created_at: String,
+}
+
+/// A door of a system.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// The system it is a door of.
+    pub system: SystemId,
+    /// Its id, unique within the tenant; the door is `POST /v1/sources/<tenant>.<id>`.
+    pub id: SourceId,
+    /// For people.
+    #[serde(default)]
+    pub name: String,
+    /// A preset that fills in whatever `mapping` and `verification` leave out: `github`, `stripe`, `slack`, `shopify`, `standard-webhooks`.
+    #[serde(default)]
+    pub preset: Option<String>,
+    /// How raw requests become CloudEvents; the crate `mapping` reads it.
+    #[serde(default)]
+    pub mapping: Option<serde_json::Value>,
+    /// How the provider proves who it is. Without it an API key is needed.
+    #[serde(default)]
+    pub verification: Option<Verification>,
+    /// Headers kept with a raw event besides those its preset and mapping read, lower case.
+    #[serde(default)]
+    pub keep_headers: Vec<String>,
+    /// RFC 3339.
+    #[serde(default)]
+    pub created_at: String,
+}
+
+/// How a provider proves that a request is its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Verification {
+    /// The scheme.
+    pub scheme: SignatureScheme,
+    /// Secrets, sealed (`catalog::Sealer`); any one of them may match, so that a secret can be rotated.
+    pub sealed_secrets: Vec<String>,
+    /// Oldest accepted signature where the scheme signs a time; 300 when absent.
+    #[serde(default)]
+    pub tolerance_seconds: Option<u32>,
+}
+
+/// Provider signature schemes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", tag = "type", deny_unknown_fields)]
+pub enum SignatureScheme {
+    /// `X-Hub-Signature-256: sha256=<hex of HMAC-SHA256 of the body>`.
+    Github,
+    /// `Stripe-Signature: t=…,v1=<hex of HMAC-SHA256 of "t.body">`.
+    Stripe,
+    /// `X-Slack-Signature: v0=<hex of HMAC-SHA256 of "v0:timestamp:body">`.
+    Slack,
+    /// `X-Shopify-Hmac-Sha256: <base64 of HMAC-SHA256 of the body>`.
+    Shopify,
+    /// Standard Webhooks 1.0: `webhook-id`, `webhook-timestamp`, `webhook-signature`.
+    StandardWebhooks,
+    /// An HMAC of the body in a header of any name.
+    Hmac {
+        /// Header, lower case.
+        header: String,
+        /// Digest.
+        #[serde(default)]
+        algorithm: HmacAlgorithm,
+        /// How the signature is written.
+        #[serde(default)]
+        encoding: SignatureEncoding,
+        /// What stands before the signature, such as `sha256=`.
+        #[serde(default)]
+        prefix: String,
+    },
+    /// A shared token in a header, as GitLab sends it.
+    Token {
+        /// Header, lower case.
+        header: String,
+    },
+}
+
+/// HMAC digests.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum HmacAlgorithm {
+    /// SHA-256.
+    #[default]
+    Sha256,
+    /// SHA-512.
+    Sha512,
+}
+
+/// How a signature is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SignatureEncoding {
+    /// Hexadecimal, any case.
+    #[default]
+    Hex,
+    /// Base64, standard alphabet.
+    Base64,
+}
+
+/// What may happen in a system.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EventType {
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// The system it happens in.
+    pub system: SystemId,
+    /// The CloudEvents `type`.
+    pub name: String,
+    /// For people.
+    #[serde(default)]
+    pub description: String,
+    /// JSON Schema 2020-12 of the data; events of the type that break it are dead-lettered.
+    #[serde(default)]
+    pub schema: Option<serde_json::Value>,
+    /// RFC 3339.
+    #[serde(default)]
+    pub created_at: String,
+}
+
+/// A producer's or consumer's credential. The key itself is shown once and not kept.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ApiKey {
+    /// The tenant it is bound to.
+    pub tenant: TenantId,
+    /// The system it is bound to.
+    pub system: SystemId,
+    /// The public part.
+    pub id: KeyId,
+    /// For people.
+    #[serde(default)]
+    pub name: String,
+    /// SHA-256 of the whole key, hexadecimal. A key has 256 random bits, so that a slow hash would add nothing.
+    pub hash: String,
+    /// What it may do.
+    pub scopes: Vec<Scope>,
+    /// RFC 3339.
+    #[serde(default)]
+    pub created_at: String,
+    /// For people: labels that survive.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+}
+
+impl std::fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ApiKey").field("tenant", &self.tenant).field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// What an API key may do within its tenant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    /// Publish events.
+    Publish,
+    /// Read events, streams, dead letters and usage.
+    Read,
+    /// Redrive and purge dead letters.
+    Write,
+}

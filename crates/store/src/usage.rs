@@ -1,0 +1,125 @@
+//! The port for usage.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use model::{Batch, Micros, TenantId, Text};
+
+use crate::{Cursor, Error};
+
+/// The meter that counts events.
+pub const METER_EVENTS: &str = "events";
+/// The meter that counts bytes of attributes and data.
+pub const METER_BYTES: &str = "bytes";
+
+/// What was counted, by meter name. A record carries few, so a list beats a map.
+pub type Meters = Vec<(Text, u64)>;
+
+/// Keeps usage records exactly once each, and sums them.
+#[async_trait]
+pub trait UsageStore: Send + Sync + fmt::Debug + 'static {
+    /// Keeps records. Returns when they are durable. A record that is there already stays as it was.
+    ///
+    /// # Errors
+    /// If they are not known to be durable; write the same records again.
+    async fn write(&self, records: Vec<UsageRecord>) -> Result<(), Error>;
+
+    /// Sums of one meter by time bucket, in time order; buckets without records are left out.
+    ///
+    /// # Errors
+    /// If the store cannot answer.
+    async fn sum(
+        &self,
+        tenant: &TenantId,
+        meter: &str,
+        query: &UsageQuery,
+    ) -> Result<Vec<UsageBucket>, Error>;
+
+    /// One page of records, in the order the store took them.
+    ///
+    /// # Errors
+    /// If the store cannot answer, or the cursor is not one it gave.
+    async fn list(&self, tenant: &TenantId, query: &UsageQuery) -> Result<UsagePage, Error>;
+}
+
+/// One count with its key, time and origin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsageRecord {
+    /// Who used it.
+    pub tenant: TenantId,
+    /// Unique within the tenant; the same again is the same use.
+    pub id: Text,
+    /// When it was used.
+    pub at_us: Micros,
+    /// What of.
+    pub origin: Origin,
+    /// How much, by meter.
+    pub meters: Meters,
+}
+
+/// What a usage record counts, so that an invoice line can be opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// An event was accepted.
+    Event {
+        /// Its source attribute.
+        source: Text,
+        /// Its id attribute.
+        id: Text,
+    },
+    /// Anything else, named by its kind and a reference.
+    Other {
+        /// Such as `delivery`.
+        kind: Text,
+        /// Such as the attempt's id.
+        reference: Text,
+    },
+}
+
+/// Which usage.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UsageQuery {
+    /// Used at or after.
+    pub since_us: Option<Micros>,
+    /// Used before.
+    pub until_us: Option<Micros>,
+    /// Width of a bucket for sums: any whole number of minutes; 0 gives one bucket for the whole range.
+    pub bucket_us: i64,
+    /// Most records in a page; 0 counts as 100.
+    pub limit: u32,
+    /// Where the previous page ended.
+    pub cursor: Option<Cursor>,
+}
+
+/// A sum over a time bucket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsageBucket {
+    /// Its beginning: a multiple of the width, or of the first record's minute when the width is 0.
+    pub start_us: Micros,
+    /// The sum.
+    pub value: u64,
+}
+
+/// One page of records.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UsagePage {
+    /// The records.
+    pub records: Vec<UsageRecord>,
+    /// Where to go on.
+    pub next: Option<Cursor>,
+}
+
+/// The usage records of a batch: one an event, under the event's own key, counted at the time of receipt.
+pub fn records_of(batch: &Batch) -> impl Iterator<Item = UsageRecord> {
+    batch.events().map(|(_, stamp, event)| UsageRecord {
+        tenant: stamp.tenant.clone(),
+        // A source is a URI reference and holds no space: the first space ends it.
+        id: format!("{} {}", event.source(), event.id()).into(),
+        at_us: stamp.received_at_us,
+        origin: Origin::Event { source: event.source().clone(), id: event.id().clone() },
+        meters: vec![
+            (Text::from_static(METER_EVENTS), 1),
+            (Text::from_static(METER_BYTES), u64::try_from(event.size()).unwrap_or(u64::MAX)),
+        ],
+    })
+}
