@@ -1,1 +1,3 @@
+//! Who is calling, and what and how much they may do.
 
+pub mod quota;
