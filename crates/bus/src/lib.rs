@@ -1,1 +1,49 @@
+//! JetStream, as the fleet uses it: the streams, the packing publisher of the doors, and the loop that reads a
+//! partition in order and acks last.
+//!
+//! Invariants:
+//! - [`Door::accept`] returns `Ok` only after the broker has acknowledged every event it was given.
+//! - A message is acked only after the work begun for it has ended well ([`reader`]).
+//! - A partition is worked by one replica at a time, in stream order, also across a take-over.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let bus = bus::Bus::connect(&bus::Options::default()).await?;
+//! let topology = bus::topology::ensure(&bus, &bus::TopologyOptions::default()).await?;
+//! println!("{} partitions", topology.partitions);
+//! # Ok(()) }
+//! ```
 
+mod backoff;
+mod connection;
+pub mod dead;
+mod door;
+mod error;
+pub mod members;
+mod publish;
+pub mod reader;
+pub mod topology;
+
+pub use self::{
+    backoff::Backoff,
+    connection::{Bus, Options},
+    door::{Accept, AcceptError, Door, DoorMetrics, DoorOptions, Placed},
+    error::Error,
+    publish::Outgoing,
+    topology::TopologyOptions,
+};
+
+/// Renders an error with everything it was caused by: clients wrap the telling part.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let inner_text = inner.to_string();
+        if !text.contains(&inner_text) {
+            text.push_str(": ");
+            text.push_str(&inner_text);
+        }
+        cause = inner.source();
+    }
+    text
+}

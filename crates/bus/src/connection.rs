@@ -1,0 +1,125 @@
+//! The connection to the broker.
+
+use std::{fmt, path::PathBuf, time::Duration};
+
+use async_nats::jetstream;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, chain};
+
+/// Where the broker is and how to talk to it.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Options {
+    /// Comma-separated `nats://` or `tls://` addresses of one cluster.
+    pub url: String,
+    /// A NATS credentials file, if the broker wants one.
+    pub credentials_file: Option<PathBuf>,
+    /// How long a request to the broker, and an acknowledgement by it, may take before it counts as away.
+    pub request_timeout_ms: u64,
+    /// Publishes that may await their acknowledgement on this connection.
+    pub unacknowledged_max: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            url: "nats://127.0.0.1:4222".to_owned(),
+            credentials_file: None,
+            request_timeout_ms: 5_000,
+            unacknowledged_max: 65_536,
+        }
+    }
+}
+
+/// A connection that heals itself: when the broker goes away, it is looked for without end. Cheap to clone.
+#[derive(Clone)]
+pub struct Bus {
+    client: async_nats::Client,
+    jetstream: jetstream::Context,
+    request_timeout: Duration,
+}
+
+impl fmt::Debug for Bus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bus").field("connected", &self.is_connected()).finish_non_exhaustive()
+    }
+}
+
+impl Bus {
+    /// Connects once; afterwards the connection is kept up by itself.
+    ///
+    /// # Errors
+    /// If there is no broker at the address now, or the credentials file cannot be read.
+    pub async fn connect(options: &Options) -> Result<Self, Error> {
+        let failed = |reason: String| Error::Connect { url: options.url.clone(), reason };
+        let mut connect = async_nats::ConnectOptions::new()
+            .name("eventrunner")
+            .client_capacity(4_096)
+            .subscription_capacity(65_536)
+            .ping_interval(Duration::from_secs(10))
+            .reconnect_delay_callback(|attempt| {
+                let doubled = 50_u64.saturating_mul(1 << attempt.min(6));
+                Duration::from_millis(doubled.min(2_000))
+            })
+            .event_callback(|event| async move {
+                match event {
+                    async_nats::Event::Connected => tracing::info!("broker connected"),
+                    async_nats::Event::Disconnected => tracing::warn!("broker disconnected"),
+                    other => tracing::debug!(event = %other, "broker event"),
+                }
+            });
+        if let Some(file) = &options.credentials_file {
+            connect = connect.credentials_file(file).await.map_err(|e| {
+                failed(format!("the credentials file {} cannot be used: {e}", file.display()))
+            })?;
+        }
+        let servers: Vec<&str> = options.url.split(',').map(str::trim).collect();
+        let client = connect.connect(servers).await.map_err(|e| failed(chain(&e)))?;
+        let request_timeout = Duration::from_millis(options.request_timeout_ms);
+        let jetstream = jetstream::context::ContextBuilder::new()
+            .timeout(request_timeout)
+            .ack_timeout(request_timeout)
+            .max_ack_inflight(options.unacknowledged_max)
+            .build(client.clone());
+        Ok(Self { client, jetstream, request_timeout })
+    }
+
+    /// The NATS client.
+    #[must_use]
+    pub fn client(&self) -> &async_nats::Client {
+        &self.client
+    }
+
+    /// The JetStream context.
+    #[must_use]
+    pub fn jetstream(&self) -> &jetstream::Context {
+        &self.jetstream
+    }
+
+    /// How long the broker may take to answer.
+    #[must_use]
+    pub fn request_timeout(&self) -> Duration {
+        self.request_timeout
+    }
+
+    /// Whether the broker is connected at this moment.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.client.connection_state() == async_nats::connection::State::Connected
+    }
+
+    /// The largest message the broker takes, in bytes.
+    #[must_use]
+    pub fn message_bytes_max(&self) -> usize {
+        self.client.server_info().max_payload
+    }
+
+    /// Sends what is buffered and closes.
+    pub async fn close(&self) {
+        if let Err(error) = self.client.drain().await {
+            tracing::debug!(%error, "broker connection was closed already");
+        }
+    }
+}

@@ -1,0 +1,418 @@
+//! The packing publisher: what concurrent requests bring becomes few, full messages on `raw.<partition>`.
+//!
+//! Each partition has one task. It sends what has gathered as soon as fewer than `window` of its messages await
+//! their acknowledgement, and gathers otherwise: no linger when idle, full messages when busy. A request is
+//! encoded where it arrived; the task only joins buffers, which protobuf allows (a repeated field may be
+//! concatenated).
+
+use std::{
+    fmt,
+    future::IntoFuture as _,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use async_nats::jetstream::context::{PublishAckFuture, PublishErrorKind};
+use async_trait::async_trait;
+use bytes::BytesMut;
+use futures::future::try_join_all;
+use model::{ErrorCode, TenantId, Text, partition_of};
+use prometheus::{Histogram, HistogramOpts, IntCounter, IntGauge};
+use prost::Message as _;
+use proto::hops;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+
+use crate::{Bus, chain};
+
+/// Limits of the packing publisher. Each holds for one partition unless it says otherwise.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct DoorOptions {
+    /// Messages that may await their acknowledgement: more hides the broker's latency, fewer packs better.
+    pub window: usize,
+    /// Bytes at which a message is full. The broker is fastest around 64 KB.
+    pub message_bytes_max: usize,
+    /// Events at which a message is full.
+    pub message_events_max: usize,
+    /// How long a message that is not full waits for more although the window is open, in microseconds.
+    pub linger_us: u64,
+    /// Bytes of accepted requests that may wait in this process over all partitions; beyond it requests wait.
+    pub queue_bytes_max: usize,
+    /// How long a request may wait, for room and for its acknowledgement together, before it is answered 503.
+    pub accept_timeout_ms: u64,
+}
+
+impl Default for DoorOptions {
+    fn default() -> Self {
+        Self {
+            window: 4,
+            message_bytes_max: 64 << 10,
+            message_events_max: 4_096,
+            linger_us: 0,
+            queue_bytes_max: 32 << 20,
+            accept_timeout_ms: 5_000,
+        }
+    }
+}
+
+/// What the publisher counts. The handles come from the process's registry.
+#[derive(Debug, Clone)]
+pub struct DoorMetrics {
+    /// Messages acknowledged.
+    pub messages: IntCounter,
+    /// Events in each message.
+    pub message_events: Histogram,
+    /// From sending a message to its acknowledgement.
+    pub ack_seconds: Histogram,
+    /// Bytes of requests that wait.
+    pub queue_bytes: IntGauge,
+    /// Messages the broker refused or did not acknowledge in time.
+    pub failures: IntCounter,
+}
+
+impl Default for DoorMetrics {
+    /// Handles of no registry.
+    #[expect(clippy::expect_used, reason = "constant names are valid")]
+    fn default() -> Self {
+        let histogram = |name| Histogram::with_opts(HistogramOpts::new(name, name)).expect("valid name");
+        let counter = |name| IntCounter::new(name, name).expect("valid name");
+        Self {
+            messages: counter("messages"),
+            message_events: histogram("message_events"),
+            ack_seconds: histogram("ack_seconds"),
+            queue_bytes: IntGauge::new("queue_bytes", "queue_bytes").expect("valid name"),
+            failures: counter("failures"),
+        }
+    }
+}
+
+/// An event to append, with the key that decides its partition.
+#[derive(Debug, Clone)]
+pub struct Placed {
+    /// Events of one key keep their order; events without one go wherever there is room.
+    pub key: Option<Text>,
+    /// The event.
+    pub item: hops::RawItem,
+}
+
+/// Why events were not accepted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AcceptError {
+    /// The stream is at its limit, or this process has too much waiting: the fleet is behind.
+    #[error("the fleet is behind: {0}")]
+    Full(String),
+    /// The broker is away or does not answer. Whether the events are kept is not known.
+    #[error("the broker is away: {0}")]
+    Unavailable(String),
+    /// One event is larger than a message can be.
+    #[error("an event of {size} bytes is over the broker's limit of {limit} bytes")]
+    TooLarge {
+        /// Encoded size.
+        size: usize,
+        /// The broker's limit.
+        limit: usize,
+    },
+}
+
+impl AcceptError {
+    /// The code callers see.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Full(_) | Self::Unavailable(_) => ErrorCode::Unavailable,
+            Self::TooLarge { .. } => ErrorCode::TooLarge,
+        }
+    }
+}
+
+/// Takes events in. Implemented by [`Door`].
+#[async_trait]
+pub trait Accept: Send + Sync + fmt::Debug + 'static {
+    /// Appends the events of one request. Returns when the broker has acknowledged all of them.
+    ///
+    /// # Errors
+    /// If any of them is not known to be kept. Others of the same request may be: retry all of it with the
+    /// same ids.
+    async fn accept(&self, stamp: hops::Stamp, items: Vec<Placed>) -> Result<(), AcceptError>;
+}
+
+/// The packing publisher. Cheap to clone; its tasks end when the last clone is gone.
+#[derive(Clone)]
+pub struct Door {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    bus: Bus,
+    options: DoorOptions,
+    metrics: DoorMetrics,
+    partitions: Vec<mpsc::UnboundedSender<Job>>,
+    /// Bytes that may still wait; the channels themselves need no bound of their own.
+    room: Arc<Semaphore>,
+    next: AtomicU32,
+}
+
+impl fmt::Debug for Door {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Door").field("partitions", &self.inner.partitions.len()).finish_non_exhaustive()
+    }
+}
+
+/// An encoded piece of a request.
+struct Job {
+    encoded: BytesMut,
+    events: usize,
+    done: oneshot::Sender<Result<(), AcceptError>>,
+    room: OwnedSemaphorePermit,
+}
+
+impl Door {
+    /// Starts a publisher for each partition.
+    #[must_use]
+    pub fn start(bus: &Bus, partitions: u32, options: &DoorOptions, metrics: DoorMetrics) -> Self {
+        let mut senders = Vec::new();
+        for partition in 0..partitions.max(1) {
+            let (sender, jobs) = mpsc::unbounded_channel();
+            let publisher = Publisher {
+                bus: bus.clone(),
+                subject: format!("raw.{partition}"),
+                options: options.clone(),
+                metrics: metrics.clone(),
+                jobs,
+            };
+            tokio::spawn(publisher.run());
+            senders.push(sender);
+        }
+        let room = Arc::new(Semaphore::new(options.queue_bytes_max.min(Semaphore::MAX_PERMITS)));
+        let inner = Inner {
+            bus: bus.clone(),
+            options: options.clone(),
+            metrics,
+            partitions: senders,
+            room,
+            next: AtomicU32::new(rand::random()),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+}
+
+#[async_trait]
+impl Accept for Door {
+    async fn accept(&self, stamp: hops::Stamp, items: Vec<Placed>) -> Result<(), AcceptError> {
+        let inner = &self.inner;
+        if !inner.bus.is_connected() {
+            return Err(AcceptError::Unavailable("not connected".into()));
+        }
+        let work = async {
+            let mut waiting = Vec::new();
+            for piece in inner.pieces(&stamp, items)? {
+                waiting.push(inner.enqueue(piece).await?);
+            }
+            try_join_all(waiting.into_iter().map(|done| async {
+                done.await.unwrap_or_else(|_| Err(AcceptError::Unavailable("shutting down".into())))
+            }))
+            .await
+            .map(drop)
+        };
+        let limit = Duration::from_millis(inner.options.accept_timeout_ms);
+        match tokio::time::timeout(limit, work).await {
+            Ok(result) => result,
+            Err(_) => {
+                Err(AcceptError::Unavailable(format!("no acknowledgement within {} ms", limit.as_millis())))
+            }
+        }
+    }
+}
+
+/// A part of a request that goes to one partition in one message.
+struct Piece {
+    partition: usize,
+    encoded: BytesMut,
+    events: usize,
+}
+
+impl Inner {
+    /// Splits a request by partition, and so that no piece is over the size of a full message.
+    fn pieces(&self, stamp: &hops::Stamp, items: Vec<Placed>) -> Result<Vec<Piece>, AcceptError> {
+        let count = u32::try_from(self.partitions.len()).unwrap_or(1);
+        let unkeyed = self.next.fetch_add(1, Ordering::Relaxed) % count;
+        let keyed = items.iter().any(|i| i.key.is_some());
+        if !keyed {
+            let items = items.into_iter().map(|i| i.item).collect();
+            return self.cut(stamp, unkeyed, items);
+        }
+        let tenant = std::str::from_utf8(&stamp.tenant).ok().and_then(|t| t.parse::<TenantId>().ok());
+        let mut by_partition: Vec<Vec<hops::RawItem>> = vec![Vec::new(); self.partitions.len()];
+        for Placed { key, item } in items {
+            let partition = match (&tenant, key) {
+                (Some(tenant), Some(key)) => partition_of(tenant, &key, count),
+                _ => unkeyed,
+            };
+            if let Some(list) = by_partition.get_mut(partition as usize) {
+                list.push(item);
+            }
+        }
+        let mut pieces = Vec::new();
+        for (partition, items) in (0..count).zip(by_partition) {
+            if !items.is_empty() {
+                pieces.extend(self.cut(stamp, partition, items)?);
+            }
+        }
+        Ok(pieces)
+    }
+
+    fn cut(
+        &self,
+        stamp: &hops::Stamp,
+        partition: u32,
+        items: Vec<hops::RawItem>,
+    ) -> Result<Vec<Piece>, AcceptError> {
+        /// A stamp and the framing around the items.
+        const OVERHEAD: usize = 1_024;
+        let limit = self.bus.message_bytes_max().saturating_sub(OVERHEAD);
+        let full = self.options.message_bytes_max.min(limit);
+        let mut pieces = Vec::with_capacity(1);
+        let mut group = hops::RawGroup { stamp: Some(stamp.clone()), items: Vec::with_capacity(items.len()) };
+        let mut bytes = 0;
+        for item in items {
+            let size = item.encoded_len() + 8;
+            if size > limit {
+                return Err(AcceptError::TooLarge { size, limit });
+            }
+            let over = bytes + size > full || group.items.len() >= self.options.message_events_max;
+            if over && !group.items.is_empty() {
+                pieces.push(encode(partition, &group));
+                group.items.clear();
+                bytes = 0;
+            }
+            bytes += size;
+            group.items.push(item);
+        }
+        if !group.items.is_empty() {
+            pieces.push(encode(partition, &group));
+        }
+        Ok(pieces)
+    }
+
+    /// Waits for room, then hands the piece to its partition. The order of calls is the order in the stream.
+    async fn enqueue(&self, piece: Piece) -> Result<oneshot::Receiver<Result<(), AcceptError>>, AcceptError> {
+        let bytes = u32::try_from(piece.encoded.len().min(self.options.queue_bytes_max)).unwrap_or(u32::MAX);
+        let closed = || AcceptError::Unavailable("shutting down".into());
+        let room = Arc::clone(&self.room).acquire_many_owned(bytes).await.map_err(|_| closed())?;
+        let (done, result) = oneshot::channel();
+        let job = Job { encoded: piece.encoded, events: piece.events, done, room };
+        self.metrics.queue_bytes.add(i64::from(bytes));
+        self.partitions.get(piece.partition).ok_or_else(closed)?.send(job).map_err(|_| closed())?;
+        Ok(result)
+    }
+}
+
+/// A group as one element of `RawBatch.groups`: messages are joined by concatenation.
+fn encode(partition: u32, group: &hops::RawGroup) -> Piece {
+    let mut encoded = BytesMut::with_capacity(group.encoded_len() + 8);
+    prost::encoding::message::encode(1, group, &mut encoded);
+    Piece { partition: partition as usize, encoded, events: group.items.len() }
+}
+
+struct Publisher {
+    bus: Bus,
+    subject: String,
+    options: DoorOptions,
+    metrics: DoorMetrics,
+    jobs: mpsc::UnboundedReceiver<Job>,
+}
+
+/// The requests in one message.
+struct Waiting {
+    jobs: Vec<(oneshot::Sender<Result<(), AcceptError>>, OwnedSemaphorePermit)>,
+    metrics: DoorMetrics,
+}
+
+impl Publisher {
+    async fn run(mut self) {
+        let window = Arc::new(Semaphore::new(self.options.window.max(1)));
+        // What came while a full message was gathered and did not fit any more.
+        let mut held: Option<Job> = None;
+        loop {
+            let first = match held.take() {
+                Some(job) => job,
+                None => match self.jobs.recv().await {
+                    Some(job) => job,
+                    None => return,
+                },
+            };
+            if self.options.linger_us > 0 {
+                tokio::time::sleep(Duration::from_micros(self.options.linger_us)).await;
+            }
+            // While the window is full, requests gather in the channel.
+            let Ok(permit) = Arc::clone(&window).acquire_owned().await else { return };
+            let (payload, events, waiting) = self.gather(first, &mut held);
+            let sent = Instant::now();
+            let published = self.bus.jetstream().publish(self.subject.clone(), payload.freeze()).await;
+            tokio::spawn(async move {
+                let result = match published {
+                    Ok(ack) => settle(ack).await,
+                    Err(error) => Err(refusal(&error)),
+                };
+                drop(permit);
+                waiting.finish(&result, events, sent.elapsed());
+            });
+        }
+    }
+
+    fn gather(&mut self, first: Job, held: &mut Option<Job>) -> (BytesMut, usize, Waiting) {
+        let (mut payload, mut events) = (first.encoded, first.events);
+        let mut jobs = vec![(first.done, first.room)];
+        while payload.len() < self.options.message_bytes_max && events < self.options.message_events_max {
+            let Ok(job) = self.jobs.try_recv() else { break };
+            if payload.len() + job.encoded.len() > self.options.message_bytes_max {
+                *held = Some(job);
+                break;
+            }
+            payload.extend_from_slice(&job.encoded);
+            events += job.events;
+            jobs.push((job.done, job.room));
+        }
+        (payload, events, Waiting { jobs, metrics: self.metrics.clone() })
+    }
+}
+
+async fn settle(ack: PublishAckFuture) -> Result<(), AcceptError> {
+    ack.into_future().await.map(drop).map_err(|error| refusal(&error))
+}
+
+/// A stream at its limit is told apart from a broker that does not answer.
+fn refusal(error: &async_nats::jetstream::context::PublishError) -> AcceptError {
+    let text = chain(error);
+    let full = matches!(error.kind(), PublishErrorKind::Other | PublishErrorKind::MaxAckPending)
+        && (text.contains("maximum") || text.contains("insufficient"));
+    if full { AcceptError::Full(text) } else { AcceptError::Unavailable(text) }
+}
+
+impl Waiting {
+    fn finish(self, result: &Result<(), AcceptError>, events: usize, took: Duration) {
+        match result {
+            Ok(()) => {
+                self.metrics.messages.inc();
+                #[expect(clippy::cast_precision_loss, reason = "a count of a few thousand")]
+                self.metrics.message_events.observe(events as f64);
+                self.metrics.ack_seconds.observe(took.as_secs_f64());
+            }
+            Err(error) => {
+                self.metrics.failures.inc();
+                tracing::warn!(%error, events, "message not acknowledged");
+            }
+        }
+        for (done, room) in self.jobs {
+            self.metrics.queue_bytes.sub(i64::try_from(room.num_permits()).unwrap_or_default());
+            drop(room);
+            // A request that has gone away meanwhile needs no answer.
+            let _ = done.send(result.clone());
+        }
+    }
+}

@@ -1,0 +1,468 @@
+//! Reading partitions: in order, by one replica at a time, several messages under way, acked last.
+//!
+//! Taking a partition over. The consumer is pinned: the broker hands messages to one replica until that one falls
+//! silent. The next one is handed *new* messages first and the silent one's only much later, so it must not begin
+//! with what it gets: it resets the consumer to its ack floor, and begins with the first message after that. The
+//! consumer sequence tells: after a reset it starts again at 1 and rises by one, so 1 means "nobody was handed
+//! anything since the reset", and a gap means "somebody else was". While it rises by one nothing was missed, even
+//! if the pin itself changed because this replica was slow.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use async_nats::jetstream::{
+    self, AckKind,
+    consumer::{Consumer, pull},
+};
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::StreamExt as _;
+use model::Micros;
+use prometheus::{IntCounter, IntGauge};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tokio::{sync::watch, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Backoff, Bus, Error,
+    members::Owned,
+    topology::{GROUP, consumer_name},
+};
+
+/// Limits of reading a partition.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ReaderOptions {
+    /// Messages of a partition under way at once: reading, writing and acking overlap.
+    pub in_flight_max: usize,
+    /// Messages asked of the broker at a time; as many may wait in this process.
+    pub pull_messages: usize,
+    /// How often the broker is told that work goes on, so that slowness is not taken for death.
+    pub progress_seconds: u64,
+}
+
+impl Default for ReaderOptions {
+    fn default() -> Self {
+        Self { in_flight_max: 8, pull_messages: 64, progress_seconds: 15 }
+    }
+}
+
+/// What a reader counts.
+#[derive(Debug, Clone)]
+pub struct ReaderMetrics {
+    /// Messages begun.
+    pub messages: IntCounter,
+    /// Messages the broker handed out more than once.
+    pub redelivered: IntCounter,
+    /// Take-overs of a partition.
+    pub takeovers: IntCounter,
+    /// Messages under way.
+    pub in_flight: IntGauge,
+    /// Partitions that are this replica's.
+    pub owned: IntGauge,
+}
+
+impl Default for ReaderMetrics {
+    /// Handles of no registry.
+    #[expect(clippy::expect_used, reason = "constant names are valid")]
+    fn default() -> Self {
+        let counter = |name| IntCounter::new(name, name).expect("valid name");
+        let gauge = |name| IntGauge::new(name, name).expect("valid name");
+        Self {
+            messages: counter("messages"),
+            redelivered: counter("redelivered"),
+            takeovers: counter("takeovers"),
+            in_flight: gauge("in_flight"),
+            owned: gauge("owned"),
+        }
+    }
+}
+
+/// A packed message to work on.
+#[derive(Debug, Clone)]
+pub struct Incoming {
+    /// Its partition.
+    pub partition: u32,
+    /// Its sequence in the stream.
+    pub sequence: u64,
+    /// When the broker stored it.
+    pub stored_at_us: Micros,
+    /// What it holds.
+    pub payload: Bytes,
+}
+
+/// The rest of a message's work: ends when every effect is durable. It waits out any outage; it never fails.
+pub type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// What is done with the messages of one partition.
+#[async_trait]
+pub trait Worker: Send + 'static {
+    /// Begins the work on a message. Called in stream order, one call at a time: whatever must keep the order is
+    /// done here. The future it returns runs beside those of later messages.
+    async fn begin(&mut self, message: Incoming) -> Work;
+}
+
+/// Told the time at which the oldest unfinished work of a partition began, or that there is none.
+pub type OnProgress = Arc<dyn Fn(u32, Option<Micros>) + Send + Sync>;
+
+/// Reads one partition whenever it is this replica's.
+pub struct Reader<W> {
+    /// The broker.
+    pub bus: Bus,
+    /// The stream.
+    pub stream: &'static str,
+    /// The partition.
+    pub partition: u32,
+    /// Limits.
+    pub options: ReaderOptions,
+    /// What is counted.
+    pub metrics: ReaderMetrics,
+    /// Hears of progress.
+    pub on_progress: OnProgress,
+    /// What is done with the messages.
+    pub worker: W,
+}
+
+impl<W> fmt::Debug for Reader<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader")
+            .field("stream", &self.stream)
+            .field("partition", &self.partition)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<W: Worker> Reader<W> {
+    /// Reads until `draining`, whenever `owned` says the partition is ours; then finishes what is under way,
+    /// acks it and gives the partition free.
+    pub async fn run(mut self, mut owned: watch::Receiver<Owned>, draining: CancellationToken) {
+        let index = self.partition as usize;
+        let mine = move |owned: &Owned| owned.get(index).copied().unwrap_or_default();
+        let mut backoff = Backoff::default();
+        let mut pin = None;
+        loop {
+            tokio::select! {
+                biased;
+                () = draining.cancelled() => return,
+                changed = owned.wait_for(mine) => if changed.is_err() { return },
+            }
+            self.metrics.owned.inc();
+            let mut lost = owned.clone();
+            let stop = async {
+                tokio::select! {
+                    () = draining.cancelled() => {}
+                    _ = lost.wait_for(|o| !mine(o)) => {}
+                }
+            };
+            let ended = self.own(stop, &mut pin, &mut backoff).await;
+            self.metrics.owned.dec();
+            if let Err(error) = ended {
+                tracing::warn!(stream = self.stream, partition = self.partition, %error, "reading interrupted");
+                tokio::select! {
+                    () = backoff.wait() => {}
+                    () = draining.cancelled() => return,
+                }
+            }
+        }
+    }
+
+    /// One ownership, from take-over to hand-over.
+    async fn own(
+        &mut self,
+        stop: impl Future<Output = ()>,
+        pin: &mut Option<String>,
+        backoff: &mut Backoff,
+    ) -> Result<(), Error> {
+        let what = format!("partition {} of {}", self.partition, self.stream);
+        let name = consumer_name(self.partition);
+        let mut consumer: Consumer<pull::Config> = self
+            .bus
+            .jetstream()
+            .get_consumer_from_stream(&name, self.stream)
+            .await
+            .map_err(|e| Error::broker(&what, &e))?;
+        self.take_over(&mut consumer, pin.as_deref()).await?;
+        let mut messages = consumer
+            .stream()
+            .max_messages_per_batch(self.options.pull_messages)
+            .group(GROUP)
+            .messages()
+            .await
+            .map_err(|e| Error::broker(&what, &e))?;
+        let mut session = Session::new(consumer);
+        let mut progress = tokio::time::interval(Duration::from_secs(self.options.progress_seconds.max(1)));
+        let mut idle = IdleCheck::new();
+        tokio::pin!(stop);
+        let ended = loop {
+            tokio::select! {
+                biased;
+                () = &mut stop => break Ok(()),
+                Some(done) = session.under_way.join_next_with_id() => session.finish(self, done).await,
+                message = messages.next(), if session.under_way.len() < self.options.in_flight_max.max(1) => match message {
+                    Some(Ok(message)) => {
+                        backoff.reset();
+                        idle.reset();
+                        if let Err(error) = session.handle(self, message).await { break Err(error) }
+                    }
+                    Some(Err(error)) => break Err(Error::broker(&what, &error)),
+                    None => break Err(Error::Broker { what, reason: "the subscription ended".into() }),
+                },
+                _ = progress.tick() => session.report_progress().await,
+                () = tokio::time::sleep_until(idle.next.into()) => {
+                    if let Err(error) = session.check_idle(self, &mut idle).await { break Err(error) }
+                }
+            }
+        };
+        while let Some(done) = session.under_way.join_next_with_id().await {
+            session.finish(self, done).await;
+        }
+        *pin = session.pin.take();
+        drop(messages);
+        self.hand_over(pin.is_some()).await;
+        ended
+    }
+
+    /// If nobody is pinned, whatever a previous owner left unacked is put back in its place before new messages come.
+    async fn take_over(
+        &self,
+        consumer: &mut Consumer<pull::Config>,
+        our_last_pin: Option<&str>,
+    ) -> Result<(), Error> {
+        let what = || format!("partition {} of {}", self.partition, self.stream);
+        let info = consumer.info().await.map_err(|e| Error::broker(what(), &e))?;
+        let pinned = info.priority_groups.iter().find_map(|g| g.pinned_client_id.clone());
+        let left_over = info.num_ack_pending > 0;
+        if pinned.is_some() && pinned.as_deref() != our_last_pin {
+            return Ok(());
+        }
+        if pinned.is_some() {
+            self.hand_over(true).await;
+        }
+        if left_over {
+            tracing::info!(
+                stream = self.stream,
+                partition = self.partition,
+                "taking over what was left unfinished"
+            );
+            consumer.reset(None).await.map_err(|e| Error::broker(what(), &e))?;
+        }
+        Ok(())
+    }
+
+    /// Gives the partition free, so that the next owner need not wait for the pin to lapse.
+    async fn hand_over(&self, pinned: bool) {
+        if !pinned || !self.bus.is_connected() {
+            return;
+        }
+        let unpin = async {
+            // The acks are on the wire before the pin is gone.
+            self.bus.client().flush().await.ok();
+            let stream = self.bus.jetstream().get_stream_no_info(self.stream).await.ok()?;
+            stream.unpin_consumer(&consumer_name(self.partition), GROUP).await.ok()
+        };
+        if tokio::time::timeout(self.bus.request_timeout(), unpin).await.is_err() {
+            tracing::debug!(
+                stream = self.stream,
+                partition = self.partition,
+                "could not unpin; the pin will lapse"
+            );
+        }
+    }
+}
+
+/// What is known while a partition is ours.
+struct Session {
+    consumer: Consumer<pull::Config>,
+    /// The pin that came with the last message.
+    pin: Option<String>,
+    /// The consumer sequence of the last message, once in step with the consumer.
+    in_step: Option<u64>,
+    /// A reset has been asked for; what comes before sequence 1 was handed out before it.
+    awaiting_reset: bool,
+    /// The highest stream sequence begun in this session.
+    begun: u64,
+    under_way: JoinSet<()>,
+    held: HashMap<tokio::task::Id, Held>,
+}
+
+/// A message whose work is under way.
+struct Held {
+    message: jetstream::Message,
+    sequence: u64,
+    since: Micros,
+}
+
+impl Session {
+    fn new(consumer: Consumer<pull::Config>) -> Self {
+        Self {
+            consumer,
+            pin: None,
+            in_step: None,
+            awaiting_reset: false,
+            begun: 0,
+            under_way: JoinSet::new(),
+            held: HashMap::new(),
+        }
+    }
+
+    async fn handle<W: Worker>(
+        &mut self,
+        reader: &mut Reader<W>,
+        message: jetstream::Message,
+    ) -> Result<(), Error> {
+        let what = || format!("a message of partition {} of {}", reader.partition, reader.stream);
+        let info = message.info().map_err(|e| Error::Broker { what: what(), reason: e.to_string() })?;
+        let (sequence, position) = (info.stream_sequence, info.consumer_sequence);
+        let stored_at_us = micros(info.published);
+        if info.delivered > 1 {
+            reader.metrics.redelivered.inc();
+        }
+        let pin = message.headers.as_ref().and_then(|h| h.get("Nats-Pin-Id")).map(|p| p.as_str());
+        if pin.is_some() && pin != self.pin.as_deref() {
+            self.pin = pin.map(str::to_owned);
+        }
+        let in_step = self.in_step.is_some_and(|last| position == last + 1);
+        if !in_step && position != 1 {
+            return if self.awaiting_reset { Ok(()) } else { self.resynchronize(reader).await };
+        }
+        if !in_step {
+            reader.metrics.takeovers.inc();
+            self.awaiting_reset = false;
+        }
+        self.in_step = Some(position);
+        if sequence <= self.begun {
+            // Done already, and its ack was lost; or still under way, and then it will be acked.
+            if !self.held.values().any(|h| h.sequence == sequence) {
+                message.ack().await.ok();
+            }
+            return Ok(());
+        }
+        self.begun = sequence;
+        reader.metrics.messages.inc();
+        reader.metrics.in_flight.inc();
+        let payload = message.payload.clone();
+        let incoming = Incoming { partition: reader.partition, sequence, stored_at_us, payload };
+        let work = reader.worker.begin(incoming).await;
+        let task = self.under_way.spawn(work);
+        self.held.insert(task.id(), Held { message, sequence, since: now_us() });
+        self.report(reader);
+        Ok(())
+    }
+
+    /// Somebody else was handed messages in between. Finish what is ours, then start again from the ack floor.
+    async fn resynchronize<W: Worker>(&mut self, reader: &mut Reader<W>) -> Result<(), Error> {
+        while let Some(done) = self.under_way.join_next_with_id().await {
+            self.finish(reader, done).await;
+        }
+        // The acks reach the broker before the reset does.
+        reader.bus.client().flush().await.ok();
+        self.in_step = None;
+        self.awaiting_reset = true;
+        tracing::info!(stream = reader.stream, partition = reader.partition, "partition taken over");
+        let what = || format!("a reset of partition {} of {}", reader.partition, reader.stream);
+        self.consumer.reset(None).await.map(drop).map_err(|e| Error::broker(what(), &e))
+    }
+
+    async fn finish<W: Worker>(
+        &mut self,
+        reader: &Reader<W>,
+        done: Result<(tokio::task::Id, ()), tokio::task::JoinError>,
+    ) {
+        reader.metrics.in_flight.dec();
+        let id = match &done {
+            Ok((id, ())) => *id,
+            Err(error) => error.id(),
+        };
+        let Some(held) = self.held.remove(&id) else { return };
+        match done {
+            Ok(_) => {
+                // Not confirmed: a lost ack means one more delivery, which is recognized.
+                held.message.ack().await.ok();
+            }
+            // A panic is a fault of ours; the message stays and is delivered again after the ack wait.
+            Err(error) => tracing::error!(%error, sequence = held.sequence, "work on a message crashed"),
+        }
+        self.report(reader);
+    }
+
+    fn report<W: Worker>(&self, reader: &Reader<W>) {
+        (reader.on_progress)(reader.partition, self.held.values().map(|h| h.since).min());
+    }
+
+    async fn report_progress(&self) {
+        for held in self.held.values() {
+            held.message.ack_with(AckKind::Progress).await.ok();
+        }
+    }
+
+    /// Nothing has come for a while. If that is because a dead owner's messages are waiting for their ack wait, or
+    /// because the subscription is deaf, act.
+    async fn check_idle<W: Worker>(
+        &mut self,
+        reader: &mut Reader<W>,
+        idle: &mut IdleCheck,
+    ) -> Result<(), Error> {
+        idle.step();
+        if !self.held.is_empty() || !reader.bus.is_connected() {
+            return Ok(());
+        }
+        let what = || format!("partition {} of {}", reader.partition, reader.stream);
+        let info = self.consumer.info().await.map_err(|e| Error::broker(what(), &e))?;
+        let pinned = info.priority_groups.iter().find_map(|g| g.pinned_client_id.as_deref());
+        let free = pinned.is_none() || pinned == self.pin.as_deref();
+        if free && info.num_ack_pending > 0 {
+            return self.resynchronize(reader).await;
+        }
+        if free && info.num_pending > 0 && idle.deaf() {
+            return Err(Error::Broker { what: what(), reason: "messages wait and none arrive".into() });
+        }
+        Ok(())
+    }
+}
+
+/// When to look whether silence is right: soon after a take-over, seldom later.
+struct IdleCheck {
+    next: Instant,
+    wait: Duration,
+    checks: u32,
+}
+
+impl IdleCheck {
+    const FIRST: Duration = Duration::from_millis(500);
+    const MOST: Duration = Duration::from_secs(16);
+
+    fn new() -> Self {
+        Self { next: Instant::now() + Self::FIRST, wait: Self::FIRST, checks: 0 }
+    }
+
+    fn reset(&mut self) {
+        self.checks = 0;
+        self.next = Instant::now() + self.wait;
+    }
+
+    fn step(&mut self) {
+        self.checks += 1;
+        self.wait = (self.wait * 2).min(Self::MOST);
+        self.next = Instant::now() + self.wait;
+    }
+
+    /// Whether it has been silent for longer than a pin takes to lapse.
+    fn deaf(&self) -> bool {
+        self.checks > 4
+    }
+}
+
+fn micros(at: time::OffsetDateTime) -> Micros {
+    i64::try_from(at.unix_timestamp_nanos() / 1_000).unwrap_or_default()
+}
+
+fn now_us() -> Micros {
+    model::Clock::now(&model::SystemClock)
+}

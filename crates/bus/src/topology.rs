@@ -1,0 +1,255 @@
+//! The streams and their durable consumers: created in one place, before any door opens.
+
+use std::{collections::HashMap, time::Duration};
+
+use async_nats::jetstream::{
+    consumer::{AckPolicy, PriorityPolicy, pull},
+    context::CreateStreamErrorKind,
+    kv,
+    stream::{self, DiscardPolicy, RetentionPolicy, StorageType},
+};
+use model::{Durability, resource::DEFAULT_PLACEMENT};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{Bus, Error};
+
+/// The stream of packed raw events, one subject a partition.
+pub const RAW: &str = "RAW";
+/// The stream of packed CloudEvents, one subject a partition.
+pub const EVENTS: &str = "EVENTS";
+/// The stream of events that could not go on.
+pub const DEAD: &str = "DEAD";
+/// The KV bucket of live replicas.
+pub const MEMBERS: &str = "members";
+/// The priority group of every partition consumer.
+pub(crate) const GROUP: &str = "owner";
+
+const PARTITIONS: &str = "eventrunner.partitions";
+
+/// How the streams are laid out. Read when they are created; limits may be changed later, the number of
+/// partitions only as `docs/operations.md` says.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct TopologyOptions {
+    /// What "accepted" promises.
+    pub durability: Durability,
+    /// Partitions of `RAW` and `EVENTS`: the most replicas of a service that can share the work.
+    pub partitions: u32,
+    /// Copies of each stream in the broker's cluster: 1 or 3. `replicated` needs 3.
+    pub replicas: usize,
+    /// Bytes `RAW` and `EVENTS` may each hold before the doors answer 503.
+    pub hop_bytes_max: i64,
+    /// Bytes a tenant stream may hold before the oldest events leave it.
+    pub tenant_bytes_max: i64,
+    /// Age at which events leave a tenant stream, in hours.
+    pub tenant_age_hours: u64,
+    /// Bytes of dead letters kept before the oldest leave.
+    pub dead_bytes_max: i64,
+    /// Age at which dead letters leave, in hours.
+    pub dead_age_hours: u64,
+    /// How long a partition's owner may be silent before another replica may be pinned, in milliseconds.
+    pub pin_timeout_ms: u64,
+    /// How long an unacknowledged message of a silent owner waits before it is delivered again, in seconds. An
+    /// owner that is only slow says so, and a new owner does not wait for it.
+    pub ack_wait_seconds: u64,
+    /// Span in which the broker recognizes a message it has already stored, in seconds.
+    pub dedup_window_seconds: u64,
+}
+
+impl Default for TopologyOptions {
+    fn default() -> Self {
+        Self {
+            durability: Durability::Disk,
+            partitions: 4,
+            replicas: 1,
+            hop_bytes_max: 4 << 30,
+            tenant_bytes_max: 16 << 30,
+            tenant_age_hours: 7 * 24,
+            dead_bytes_max: 1 << 30,
+            dead_age_hours: 30 * 24,
+            pin_timeout_ms: 2_000,
+            ack_wait_seconds: 60,
+            dedup_window_seconds: 120,
+        }
+    }
+}
+
+/// The layout as it is in the broker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Topology {
+    /// Partitions of `RAW` and `EVENTS`.
+    pub partitions: u32,
+}
+
+/// Creates what is missing and applies changed limits. Safe to run by several processes at once.
+///
+/// # Errors
+/// If the broker refuses, or holds a layout the options contradict (other partitions).
+pub async fn ensure(bus: &Bus, options: &TopologyOptions) -> Result<Topology, Error> {
+    if options.durability == Durability::Replicated && options.replicas < 3 {
+        return Err(Error::Mismatch(
+            "durability \"replicated\" needs replicas = 3 and a broker of three nodes".into(),
+        ));
+    }
+    let partitions = existing_partitions(bus).await?.unwrap_or(options.partitions.max(1));
+    if partitions != options.partitions.max(1) {
+        return Err(Error::Mismatch(format!(
+            "the broker's streams have {partitions} partitions and the configuration says {}; set partitions = {partitions}, \
+             or raise it as docs/operations.md says",
+            options.partitions
+        )));
+    }
+    for (name, subject) in [(RAW, "raw"), (EVENTS, "events")] {
+        let config = stream::Config {
+            retention: RetentionPolicy::WorkQueue,
+            discard: DiscardPolicy::New,
+            max_bytes: options.hop_bytes_max,
+            metadata: HashMap::from([(PARTITIONS.to_owned(), partitions.to_string())]),
+            ..base(options, name, format!("{subject}.>"))
+        };
+        ensure_stream(bus, config).await?;
+        for partition in 0..partitions {
+            ensure_consumer(bus, options, name, subject, partition).await?;
+        }
+    }
+    ensure_placement(bus, options, DEFAULT_PLACEMENT).await?;
+    let dead = stream::Config {
+        max_bytes: options.dead_bytes_max,
+        max_age: Duration::from_secs(options.dead_age_hours * 3_600),
+        allow_direct: true,
+        ..base(options, DEAD, "dead.>".into())
+    };
+    ensure_stream(bus, dead).await?;
+    ensure_members(bus, options).await?;
+    Ok(Topology { partitions })
+}
+
+/// Waits for the layout that another process makes (`eventrunner migrate`, or `up`).
+///
+/// # Errors
+/// If the broker refuses to say.
+pub async fn existing(bus: &Bus) -> Result<Option<Topology>, Error> {
+    Ok(existing_partitions(bus).await?.map(|partitions| Topology { partitions }))
+}
+
+/// The name of the stream of a placement.
+#[must_use]
+pub fn tenant_stream(placement: &str) -> String {
+    format!("TENANT-{placement}")
+}
+
+/// The durable consumer of a partition.
+#[must_use]
+pub fn consumer_name(partition: u32) -> String {
+    format!("p{partition}")
+}
+
+/// The stream of one placement, `TENANT-<placement>`: a retention class and a shard.
+///
+/// # Errors
+/// If the broker refuses.
+pub async fn ensure_placement(bus: &Bus, options: &TopologyOptions, placement: &str) -> Result<(), Error> {
+    let config = stream::Config {
+        max_bytes: options.tenant_bytes_max,
+        max_age: Duration::from_secs(options.tenant_age_hours * 3_600),
+        allow_direct: true,
+        // Under `sync_interval: always` a stream of single messages would cost an fsync each; what a power cut
+        // takes from its tail is in the event store.
+        persist_mode: (options.durability == Durability::Disk && options.replicas == 1)
+            .then_some(stream::PersistenceMode::Async),
+        ..base(options, &tenant_stream(placement), format!("tenant.{placement}.>"))
+    };
+    ensure_stream(bus, config).await
+}
+
+fn base(options: &TopologyOptions, name: &str, subjects: String) -> stream::Config {
+    stream::Config {
+        name: name.to_owned(),
+        subjects: vec![subjects],
+        storage: StorageType::File,
+        num_replicas: options.replicas,
+        duplicate_window: Duration::from_secs(options.dedup_window_seconds),
+        ..Default::default()
+    }
+}
+
+async fn existing_partitions(bus: &Bus) -> Result<Option<u32>, Error> {
+    match bus.jetstream().get_stream(RAW).await {
+        Ok(stream) => {
+            let text = stream.cached_info().config.metadata.get(PARTITIONS).cloned().unwrap_or_default();
+            text.parse().map(Some).map_err(|_| {
+                Error::Mismatch(format!(
+                    "a stream {RAW} exists and is not EventRunner's; use another broker account"
+                ))
+            })
+        }
+        Err(error) if is_missing(&error) => Ok(None),
+        Err(error) => Err(Error::broker("a look at its streams", &error)),
+    }
+}
+
+fn is_missing(error: &async_nats::jetstream::context::GetStreamError) -> bool {
+    use async_nats::jetstream::{ErrorCode, context::GetStreamErrorKind};
+    matches!(error.kind(), GetStreamErrorKind::JetStream(e) if e.error_code() == ErrorCode::STREAM_NOT_FOUND)
+}
+
+async fn ensure_stream(bus: &Bus, config: stream::Config) -> Result<(), Error> {
+    let what = format!("stream {}", config.name);
+    match bus.jetstream().create_stream(config.clone()).await {
+        Ok(_) => Ok(()),
+        Err(error) if is_in_use(&error) => {
+            bus.jetstream().update_stream(config).await.map(drop).map_err(|e| Error::broker(what, &e))
+        }
+        Err(error) => Err(Error::broker(what, &error)),
+    }
+}
+
+fn is_in_use(error: &async_nats::jetstream::context::CreateStreamError) -> bool {
+    use async_nats::jetstream::ErrorCode;
+    matches!(error.kind(), CreateStreamErrorKind::JetStream(e) if e.error_code() == ErrorCode::STREAM_NAME_EXIST)
+}
+
+async fn ensure_consumer(
+    bus: &Bus,
+    options: &TopologyOptions,
+    stream: &str,
+    subject: &str,
+    partition: u32,
+) -> Result<(), Error> {
+    let config = pull::Config {
+        durable_name: Some(consumer_name(partition)),
+        filter_subject: format!("{subject}.{partition}"),
+        ack_policy: AckPolicy::Explicit,
+        ack_wait: Duration::from_secs(options.ack_wait_seconds),
+        max_ack_pending: 1_000,
+        max_deliver: -1,
+        priority_groups: vec![GROUP.to_owned()],
+        priority_policy: PriorityPolicy::PinnedClient,
+        priority_timeout: Duration::from_millis(options.pin_timeout_ms),
+        ..Default::default()
+    };
+    let what = format!("consumer {} of {stream}", consumer_name(partition));
+    let handle =
+        bus.jetstream().get_stream_no_info(stream).await.map_err(|e| Error::broker(what.clone(), &e))?;
+    handle.create_consumer(config).await.map(drop).map_err(|e| Error::broker(what, &e))
+}
+
+async fn ensure_members(bus: &Bus, options: &TopologyOptions) -> Result<(), Error> {
+    let config = kv::Config {
+        bucket: MEMBERS.to_owned(),
+        description: "replicas that are alive".to_owned(),
+        history: 1,
+        max_age: Duration::from_secs(30),
+        // Worth nothing after a restart of the broker.
+        storage: StorageType::Memory,
+        num_replicas: options.replicas,
+        ..Default::default()
+    };
+    match bus.jetstream().create_key_value(config).await {
+        Ok(_) => Ok(()),
+        // It exists, made by an older version with other settings: it is only a meeting place.
+        Err(_) if bus.jetstream().get_key_value(MEMBERS).await.is_ok() => Ok(()),
+        Err(error) => Err(Error::broker(format!("bucket {MEMBERS}"), &error)),
+    }
+}
