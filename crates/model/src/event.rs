@@ -220,6 +220,24 @@ impl CloudEvent {
     }
 }
 
+impl CloudEvent {
+    /// Each attribute that is there, with the bytes of its value.
+    pub(crate) fn attribute_sizes(&self) -> impl Iterator<Item = (&str, usize)> {
+        let core = [
+            ("id", Some(&self.id)),
+            ("source", Some(&self.source)),
+            ("type", Some(&self.ty)),
+            ("subject", self.subject.as_ref()),
+            ("time", self.time.as_ref()),
+            ("datacontenttype", self.datacontenttype.as_ref()),
+            ("dataschema", self.dataschema.as_ref()),
+        ];
+        core.into_iter()
+            .filter_map(|(name, value)| value.map(|v| (name, v.len())))
+            .chain(self.extensions.iter().map(|(name, value)| (&**name, value.size())))
+    }
+}
+
 impl AttributeValue {
     fn size(&self) -> usize {
         match self {
@@ -270,6 +288,27 @@ impl CloudEventBuilder {
     #[must_use]
     pub fn extension(mut self, name: impl Into<Text>, value: AttributeValue) -> Self {
         self.event.extensions.push((name.into(), value));
+        self
+    }
+
+    /// Sets all extension attributes at once.
+    #[must_use]
+    pub fn extensions(mut self, extensions: Vec<(Text, AttributeValue)>) -> Self {
+        self.event.extensions = extensions;
+        self
+    }
+
+    /// Sets the optional attributes and the data that were found, from a decoder.
+    pub(crate) fn found(
+        mut self,
+        [subject, time, datacontenttype, dataschema]: [Option<Text>; 4],
+        data: Option<Data>,
+    ) -> Self {
+        self.event.subject = subject;
+        self.event.time = time;
+        self.event.datacontenttype = datacontenttype;
+        self.event.dataschema = dataschema;
+        self.event.data = data;
         self
     }
 

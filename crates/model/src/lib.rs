@@ -15,12 +15,21 @@
 //! ```
 
 mod batch;
+mod decode;
 mod durability;
 mod error;
 mod event;
+mod header;
+pub mod http;
 mod id;
+pub mod json;
+mod json_members;
+mod limits;
+pub mod nats;
 mod partition;
 pub mod resource;
+#[cfg(feature = "cloudevents-sdk")]
+mod sdk;
 mod subject;
 mod time;
 
@@ -28,6 +37,7 @@ pub use bytestring::ByteString as Text;
 
 pub use self::{
     batch::{Batch, Group, Stamp},
+    decode::{BadItem, BatchError, DecodeError},
     durability::Durability,
     error::ErrorCode,
     event::{
@@ -35,6 +45,7 @@ pub use self::{
         is_json_media_type,
     },
     id::{InvalidId, KeyId, SourceId, SystemId, TenantId},
+    limits::{EventLimits, OverLimit, TYPE_BYTES_MAX},
     partition::partition_of,
     subject::{tenant_subject, tenant_wildcard, type_token},
     time::{
