@@ -1,0 +1,202 @@
+//! Accepting, serving and draining connections.
+
+use std::{convert::Infallible, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+
+use axum::{Router, body::Body, response::Response};
+use http::Request;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::JoinSet,
+};
+use tower::{Layer as _, Service as _};
+
+use super::{
+    ServerOptions,
+    connection::{Activity, Tracked, Watched},
+    layer::{TraceLayer, TraceService},
+};
+use crate::{
+    lifecycle::Shutdown,
+    metrics::{self, InFlight, Metric},
+};
+
+/// Waits this long after the kernel refused to give a connection (out of files, for example): it will again.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+/// Smallest read buffer that hyper takes for HTTP/1.1.
+const HEADER_BYTES_MIN: usize = 8 * 1024;
+
+/// Binds the listener, with the address in the error.
+///
+/// # Errors
+/// If the address is taken or not this machine's.
+pub async fn bind(listen: SocketAddr) -> io::Result<TcpListener> {
+    TcpListener::bind(listen)
+        .await
+        .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {listen}: {error}")))
+}
+
+/// Serves `router`, wrapped in [`super::layer`], until `shutdown` drains: then the listener closes, idle
+/// connections end, requests in flight are answered. What is left after the drain timeout, or when
+/// `shutdown` aborts, is cut off. Returns when the last connection is gone.
+///
+/// # Errors
+/// None today: failing to accept is waited out. The type leaves room for listeners that can break.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    options: &ServerOptions,
+    shutdown: Shutdown,
+) -> io::Result<()> {
+    let server = Arc::new(Server {
+        http: protocol(options),
+        service: TraceLayer.layer(router),
+        options: options.clone(),
+        shutdown: shutdown.clone(),
+    });
+    let slots =
+        Arc::new(Semaphore::new(usize::try_from(options.connections_max).unwrap_or(Semaphore::MAX_PERMITS)));
+    let accepted = metrics::counter(Metric::HttpAcceptedConnections, &[]);
+    let open = metrics::gauge(Metric::HttpOpenConnections, &[]);
+    let mut connections = JoinSet::new();
+    loop {
+        let (socket, slot) = tokio::select! {
+            biased;
+            () = shutdown.draining.cancelled() => break,
+            next = accept(&listener, &slots) => next,
+            // Reap what has ended, so that the set does not grow.
+            Some(_) = connections.join_next() => continue,
+        };
+        accepted.inc();
+        let gauge = InFlight::enter(&open);
+        let server = Arc::clone(&server);
+        connections.spawn(async move {
+            let _held = (slot, gauge);
+            server.connection(socket).await;
+        });
+    }
+    drop(listener);
+    drain(connections, options, &shutdown).await;
+    Ok(())
+}
+
+async fn drain(mut connections: JoinSet<()>, options: &ServerOptions, shutdown: &Shutdown) {
+    let all_ended = async { while connections.join_next().await.is_some() {} };
+    tokio::select! {
+        () = all_ended => return,
+        () = tokio::time::sleep(options.drain_timeout()) => {}
+        () = shutdown.aborting.cancelled() => {}
+    }
+    let left = connections.len();
+    metrics::counter(Metric::HttpClosedConnections, &["aborted"]).inc_by(left as u64);
+    tracing::warn!(connections = left, "cut off connections that did not drain");
+    connections.shutdown().await;
+}
+
+async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> (TcpStream, OwnedSemaphorePermit) {
+    if slots.available_permits() == 0 {
+        metrics::counter(Metric::HttpFullWaits, &[]).inc();
+    }
+    let slot = match Arc::clone(slots).acquire_owned().await {
+        Ok(slot) => slot,
+        // The semaphore is never closed.
+        Err(_) => std::future::pending().await,
+    };
+    loop {
+        match listener.accept().await {
+            Ok((socket, _)) => {
+                // Small answers must not wait for the peer's acknowledgements.
+                let _ = socket.set_nodelay(true);
+                return (socket, slot);
+            }
+            Err(error) if is_peers_fault(&error) => {}
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept connections");
+                tokio::time::sleep(ACCEPT_RETRY).await;
+            }
+        }
+    }
+}
+
+/// The connection was gone before we took it (accept(2)).
+fn is_peers_fault(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+fn protocol(options: &ServerOptions) -> auto::Builder<TokioExecutor> {
+    let mut http = auto::Builder::new(TokioExecutor::new());
+    let header_bytes = usize::try_from(options.header_bytes_max).unwrap_or(usize::MAX).max(HEADER_BYTES_MIN);
+    http.http1()
+        .timer(TokioTimer::new())
+        // Ours (`Activity`) does not run while a kept-alive connection is idle; hyper's does.
+        .header_read_timeout(None)
+        .max_headers(usize::try_from(options.headers_max).unwrap_or(usize::MAX))
+        .max_buf_size(header_bytes)
+        .pipeline_flush(true);
+    http.http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(Duration::from_millis(options.http2_ping_interval_ms))
+        .keep_alive_timeout(Duration::from_millis(options.http2_ping_timeout_ms))
+        .max_concurrent_streams(options.http2_streams_max)
+        .max_header_list_size(options.header_bytes_max)
+        .adaptive_window(true);
+    http
+}
+
+struct Server {
+    http: auto::Builder<TokioExecutor>,
+    service: TraceService<Router>,
+    options: ServerOptions,
+    shutdown: Shutdown,
+}
+
+impl Server {
+    async fn connection(&self, socket: TcpStream) {
+        let activity = Activity::new();
+        let service = hyper::service::service_fn({
+            let activity = Arc::clone(&activity);
+            let service = self.service.clone();
+            move |request| answer(service.clone(), Arc::clone(&activity), request)
+        });
+        let io = TokioIo::new(Watched::new(socket, Arc::clone(&activity)));
+        let mut connection = pin!(self.http.serve_connection(io, service));
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            why = activity.expired(&self.options) => {
+                metrics::counter(Metric::HttpClosedConnections, &[why.as_str()]).inc();
+                tracing::debug!(reason = why.as_str(), "connection closed");
+                return;
+            }
+            () = self.shutdown.draining.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                tokio::select! {
+                    ended = connection.as_mut() => ended,
+                    _ = activity.expired(&self.options) => return,
+                }
+            }
+        };
+        if let Err(error) = ended {
+            // The peer's doing: reset, bad framing. Requests that matter have been answered or counted elsewhere.
+            tracing::debug!(error, "connection ended early");
+        }
+    }
+}
+
+async fn answer(
+    mut service: TraceService<Router>,
+    activity: Arc<Activity>,
+    request: Request<hyper::body::Incoming>,
+) -> Result<Response, Infallible> {
+    let in_flight = activity.begin(request.version());
+    let response = service.call(request.map(Body::new)).await?;
+    if response.status().is_client_error() || response.status().is_server_error() {
+        activity.refused();
+    }
+    Ok(response.map(|body| Body::new(Tracked { body, _in_flight: in_flight })))
+}

@@ -1,0 +1,224 @@
+//! The one list of metric names.
+
+use model::ErrorCode;
+
+/// What a metric does over time.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Kind {
+    /// Only grows.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Distribution over these bucket bounds.
+    Histogram(&'static [f64]),
+}
+
+/// One label of a metric, with the values it may have: labels are bounded, never ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Label {
+    /// Its name.
+    pub name: &'static str,
+    /// Its values.
+    pub values: Values,
+}
+
+/// The values a label may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Values {
+    /// These; anything else is counted as `other`.
+    OneOf(&'static [&'static str]),
+    /// The strings of [`ErrorCode`].
+    ErrorCode,
+    /// As many as the text says.
+    Bounded(&'static str),
+}
+
+impl Values {
+    /// `value` if it is one of these, else `other`.
+    #[must_use]
+    pub fn admit<'a>(&self, value: &'a str) -> &'a str {
+        let known = match self {
+            Self::OneOf(values) => values.contains(&value),
+            Self::ErrorCode => ErrorCode::from_code(value).is_some(),
+            Self::Bounded(_) => true,
+        };
+        if known { value } else { "other" }
+    }
+}
+
+const PROTOCOL: Label = one_of("protocol", &["http", "grpc"]);
+const MODE: Label =
+    one_of("mode", &["binary", "structured", "batch", "ndjson", "raw", "webhook", "protobuf"]);
+const CODE: Label = Label { name: "code", values: Values::ErrorCode };
+const STREAM: Label = one_of("stream", &["raw", "events", "tenant", "dead"]);
+const STAGE: Label = one_of("stage", &["normalizer", "engine"]);
+const STORE: Label = one_of("kind", &["events", "usage"]);
+const TRANSPORT: Label = one_of("transport", &["sse", "grpc"]);
+const PARTITION: Label = Label { name: "partition", values: Values::Bounded("one for each partition") };
+const ROUTE: Label = Label { name: "route", values: Values::Bounded("one for each route template") };
+
+const fn one_of(name: &'static str, values: &'static [&'static str]) -> Label {
+    Label { name, values: Values::OneOf(values) }
+}
+
+/// Seconds: 0.5 ms to 10 s, about two buckets an octave where requests are.
+const SECONDS: Kind = Kind::Histogram(&[
+    0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+]);
+/// Events in a batch.
+const SIZES: Kind = Kind::Histogram(&[
+    1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1_000.0, 2_500.0, 5_000.0, 10_000.0,
+]);
+use Kind::{Counter, Gauge};
+
+macro_rules! metrics {
+    ($($(#[doc = $help:literal])+ $name:ident = $kind:expr, $text:literal, [$($label:expr),*];)*) => {
+        /// Each metric there is. Add a line here and run `make docs-metrics` (or the ignored test
+        /// `write_docs` of this crate) to have it in `docs/metrics.md`.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Metric {
+            $($(#[doc = $help])+ $name,)*
+        }
+
+        impl Metric {
+            /// Each of them, in the order of the documentation.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
+            /// The full name.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$name => $text),* }
+            }
+
+            /// What it says, one sentence.
+            #[must_use]
+            pub fn help(self) -> &'static str {
+                match self { $(Self::$name => concat!($($help),+).trim(),)* }
+            }
+
+            /// Counter, gauge or histogram.
+            #[must_use]
+            pub const fn kind(self) -> Kind {
+                match self { $(Self::$name => $kind),* }
+            }
+
+            /// Its labels, in the order in which values are given.
+            #[must_use]
+            pub const fn labels(self) -> &'static [Label] {
+                match self { $(Self::$name => const { &[$($label),*] }),* }
+            }
+        }
+    };
+}
+
+metrics! {
+    /// Requests received by the doors.
+    IngestRequests = Counter, "eventrunner_ingest_requests_total", [PROTOCOL];
+    /// Requests the doors refused, by error code.
+    IngestRejectedRequests = Counter, "eventrunner_ingest_rejected_requests_total", [PROTOCOL, CODE];
+    /// Requests refused because a limit of the tenant was reached.
+    IngestRateLimitedRequests = Counter, "eventrunner_ingest_rate_limited_requests_total", [PROTOCOL, one_of("limit", &["requests", "events", "bytes"])];
+    /// Requests being worked on.
+    IngestInFlightRequests = Gauge, "eventrunner_ingest_in_flight_requests", [PROTOCOL];
+    /// Events received by the doors; accepted means kept by the broker.
+    IngestEvents = Counter, "eventrunner_ingest_events_total", [PROTOCOL, MODE, one_of("result", &["accepted", "rejected"])];
+    /// Bytes of event bodies received, as they arrived.
+    IngestReceivedBytes = Counter, "eventrunner_ingest_received_bytes_total", [PROTOCOL];
+    /// Time from the request's head to the answer.
+    IngestRequestDuration = SECONDS, "eventrunner_ingest_request_duration_seconds", [PROTOCOL];
+
+    /// Packed messages acknowledged by the broker.
+    BusPublishedBatches = Counter, "eventrunner_bus_published_batches_total", [STREAM];
+    /// Events in acknowledged messages.
+    BusPublishedEvents = Counter, "eventrunner_bus_published_events_total", [STREAM];
+    /// Events in one message.
+    BusBatchSize = SIZES, "eventrunner_bus_batch_size_events", [STREAM];
+    /// Time from publishing a message to its acknowledgement.
+    BusAckDuration = SECONDS, "eventrunner_bus_ack_duration_seconds", [STREAM];
+    /// Events waiting to be packed or acknowledged.
+    BusQueuedEvents = Gauge, "eventrunner_bus_queued_events", [STREAM];
+    /// Events refused because the queue or the stream was full.
+    BusFullEvents = Counter, "eventrunner_bus_full_events_total", [STREAM];
+    /// Messages the broker did not acknowledge.
+    BusFailedBatches = Counter, "eventrunner_bus_failed_batches_total", [STREAM];
+
+    /// Messages received by a stage.
+    ConsumerReceivedMessages = Counter, "eventrunner_consumer_received_messages_total", [STAGE];
+    /// Events in the messages received by a stage.
+    ConsumerReceivedEvents = Counter, "eventrunner_consumer_received_events_total", [STAGE];
+    /// Messages received more than once.
+    ConsumerRedeliveredMessages = Counter, "eventrunner_consumer_redelivered_messages_total", [STAGE];
+    /// Age of the oldest message that a stage has not finished.
+    ConsumerLagAge = Gauge, "eventrunner_consumer_lag_age_seconds", [STAGE, PARTITION];
+    /// Partitions this process has taken over from another.
+    ConsumerTakeovers = Counter, "eventrunner_consumer_taken_over_partitions_total", [STAGE];
+    /// Partitions this process owns.
+    ConsumerOwnedPartitions = Gauge, "eventrunner_consumer_owned_partitions", [STAGE];
+
+    /// Events normalized: passed unchanged, mapped from raw, or dead-lettered.
+    NormalizerEvents = Counter, "eventrunner_normalizer_events_total", [one_of("result", &["passed", "mapped", "dead"])];
+    /// Events that could not be normalized, by error code.
+    NormalizerDeadEvents = Counter, "eventrunner_normalizer_dead_events_total", [CODE];
+    /// Time to normalize one batch, without I/O.
+    NormalizerBatchDuration = SECONDS, "eventrunner_normalizer_batch_duration_seconds", [];
+
+    /// Events the engine has finished: every effect is durable.
+    EngineEvents = Counter, "eventrunner_engine_finished_events_total", [];
+    /// Events in one batch of the engine.
+    EngineBatchSize = SIZES, "eventrunner_engine_batch_size_events", [];
+    /// Time of one stage of a batch.
+    EngineStageDuration = SECONDS, "eventrunner_engine_duration_seconds", [one_of("stage", &["store", "stream", "ack", "batch"])];
+    /// Events written to the event store for the first time.
+    EngineStoredEvents = Counter, "eventrunner_engine_stored_events_total", [];
+    /// Events that were stored already.
+    EngineSkippedEvents = Counter, "eventrunner_engine_skipped_events_total", [one_of("reason", &["double"])];
+    /// Events published to tenant streams.
+    EngineStreamedEvents = Counter, "eventrunner_engine_streamed_events_total", [];
+
+    /// Time of one commit.
+    StoreCommitDuration = SECONDS, "eventrunner_store_commit_duration_seconds", [STORE];
+    /// Records waiting to be committed.
+    StoreQueuedRecords = Gauge, "eventrunner_store_queued_records", [STORE];
+    /// Records committed.
+    StoreWrittenRecords = Counter, "eventrunner_store_written_records_total", [STORE];
+    /// Disk space used.
+    StoreDiskBytes = Gauge, "eventrunner_store_disk_bytes", [STORE];
+
+    /// Requests answered by the API.
+    ApiRequests = Counter, "eventrunner_api_requests_total", [ROUTE, Label { name: "status", values: Values::Bounded("the HTTP status") }];
+    /// Time from the request's head to the head of the answer.
+    ApiRequestDuration = SECONDS, "eventrunner_api_request_duration_seconds", [ROUTE];
+    /// Subscribers connected now.
+    ApiSubscribers = Gauge, "eventrunner_api_connected_subscribers", [TRANSPORT];
+    /// Events sent to subscribers.
+    ApiStreamedEvents = Counter, "eventrunner_api_streamed_events_total", [TRANSPORT];
+
+    /// Dead letters written, by stage and error code.
+    DeadLettersWritten = Counter, "eventrunner_dead_written_letters_total", [STAGE, CODE];
+    /// Dead letters sent back to their stage.
+    DeadLettersRedriven = Counter, "eventrunner_dead_redriven_letters_total", [STAGE];
+    /// Dead letters deleted on request.
+    DeadLettersPurged = Counter, "eventrunner_dead_purged_letters_total", [];
+
+    /// Connections open now, over all listeners.
+    HttpOpenConnections = Gauge, "eventrunner_http_open_connections", [];
+    /// Connections accepted.
+    HttpAcceptedConnections = Counter, "eventrunner_http_accepted_connections_total", [];
+    /// Times a listener had to wait because it had as many connections as it may.
+    HttpFullWaits = Counter, "eventrunner_http_full_waits_total", [];
+    /// Connections closed by the server against the client's will.
+    HttpClosedConnections = Counter, "eventrunner_http_closed_connections_total", [one_of("reason", &["header_timeout", "idle", "write_stalled", "aborted"])];
+    /// Handlers that panicked.
+    HttpPanics = Counter, "eventrunner_http_handler_panics_total", [];
+
+    /// Processor time used by the process.
+    ProcessCpu = Counter, "eventrunner_process_cpu_seconds_total", [];
+    /// Resident memory of the process.
+    ProcessResidentBytes = Gauge, "eventrunner_process_resident_bytes", [];
+    /// Files and sockets the process has open.
+    ProcessOpenFiles = Gauge, "eventrunner_process_open_files", [];
+    /// When the process started, in seconds since the Unix epoch.
+    ProcessStartTime = Gauge, "eventrunner_process_start_time_seconds", [];
+    /// Always 1; its labels say what is running.
+    BuildInfo = Gauge, "eventrunner_build_info", [Label { name: "version", values: Values::Bounded("the version of the build") }];
+}
