@@ -6,6 +6,9 @@ use async_nats::jetstream;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use runtime::lifecycle::Context;
+use tokio::sync::watch;
+
 use crate::{Error, chain};
 
 /// Where the broker is and how to talk to it.
@@ -39,6 +42,7 @@ pub struct Bus {
     client: async_nats::Client,
     jetstream: jetstream::Context,
     request_timeout: Duration,
+    connected: watch::Receiver<bool>,
 }
 
 impl fmt::Debug for Bus {
@@ -54,6 +58,7 @@ impl Bus {
     /// If there is no broker at the address now, or the credentials file cannot be read.
     pub async fn connect(options: &Options) -> Result<Self, Error> {
         let failed = |reason: String| Error::Connect { url: options.url.clone(), reason };
+        let (state, connected) = watch::channel(true);
         let mut connect = async_nats::ConnectOptions::new()
             .name("eventrunner")
             .client_capacity(4_096)
@@ -63,12 +68,19 @@ impl Bus {
                 let doubled = 50_u64.saturating_mul(1 << attempt.min(6));
                 Duration::from_millis(doubled.min(2_000))
             })
-            .event_callback(|event| async move {
+            .event_callback(move |event| {
                 match event {
-                    async_nats::Event::Connected => tracing::info!("broker connected"),
-                    async_nats::Event::Disconnected => tracing::warn!("broker disconnected"),
+                    async_nats::Event::Connected => {
+                        tracing::info!("broker connected");
+                        state.send_replace(true);
+                    }
+                    async_nats::Event::Disconnected => {
+                        tracing::warn!("broker disconnected");
+                        state.send_replace(false);
+                    }
                     other => tracing::debug!(event = %other, "broker event"),
                 }
+                std::future::ready(())
             });
         if let Some(file) = &options.credentials_file {
             connect = connect.credentials_file(file).await.map_err(|e| {
@@ -83,7 +95,7 @@ impl Bus {
             .ack_timeout(request_timeout)
             .max_ack_inflight(options.unacknowledged_max)
             .build(client.clone());
-        Ok(Self { client, jetstream, request_timeout })
+        Ok(Self { client, jetstream, request_timeout, connected })
     }
 
     /// The NATS client.
@@ -108,6 +120,24 @@ impl Bus {
     #[must_use]
     pub fn is_connected(&self) -> bool {
         self.client.connection_state() == async_nats::connection::State::Connected
+    }
+
+    /// Makes the broker a component of the process's health: not ready while it is away.
+    pub fn report_health(&self, context: &Context) {
+        let health = context.health().component("broker");
+        let mut connected = self.connected.clone();
+        let draining = context.shutdown().draining.clone();
+        health.started();
+        context.spawn(async move {
+            loop {
+                let up = *connected.borrow_and_update();
+                health.ready(up, "the broker is away");
+                tokio::select! {
+                    changed = connected.changed() => if changed.is_err() { return },
+                    () = draining.cancelled() => return,
+                }
+            }
+        });
     }
 
     /// The largest message the broker takes, in bytes.

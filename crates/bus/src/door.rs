@@ -20,14 +20,14 @@ use async_trait::async_trait;
 use bytes::BytesMut;
 use futures::future::try_join_all;
 use model::{ErrorCode, TenantId, Text, partition_of};
-use prometheus::{Histogram, HistogramOpts, IntCounter, IntGauge};
 use prost::Message as _;
 use proto::hops;
+use runtime::metrics::{self, Gauge, Histogram, IntCounter, Metric};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use crate::{Bus, chain};
+use crate::{Bus, chain, topology::RAW};
 
 /// Limits of the packing publisher. Each holds for one partition unless it says otherwise.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -60,33 +60,29 @@ impl Default for DoorOptions {
     }
 }
 
-/// What the publisher counts. The handles come from the process's registry.
+/// What the publisher counts.
 #[derive(Debug, Clone)]
-pub struct DoorMetrics {
-    /// Messages acknowledged.
-    pub messages: IntCounter,
-    /// Events in each message.
-    pub message_events: Histogram,
-    /// From sending a message to its acknowledgement.
-    pub ack_seconds: Histogram,
-    /// Bytes of requests that wait.
-    pub queue_bytes: IntGauge,
-    /// Messages the broker refused or did not acknowledge in time.
-    pub failures: IntCounter,
+struct Counts {
+    batches: IntCounter,
+    events: IntCounter,
+    batch_events: Histogram,
+    ack_seconds: Histogram,
+    queued_events: Gauge,
+    full_events: IntCounter,
+    failed_batches: IntCounter,
 }
 
-impl Default for DoorMetrics {
-    /// Handles of no registry.
-    #[expect(clippy::expect_used, reason = "constant names are valid")]
-    fn default() -> Self {
-        let histogram = |name| Histogram::with_opts(HistogramOpts::new(name, name)).expect("valid name");
-        let counter = |name| IntCounter::new(name, name).expect("valid name");
+impl Counts {
+    fn new() -> Self {
+        let counter = |metric| metrics::counter(metric, &[RAW]);
         Self {
-            messages: counter("messages"),
-            message_events: histogram("message_events"),
-            ack_seconds: histogram("ack_seconds"),
-            queue_bytes: IntGauge::new("queue_bytes", "queue_bytes").expect("valid name"),
-            failures: counter("failures"),
+            batches: counter(Metric::BusPublishedBatches),
+            events: counter(Metric::BusPublishedEvents),
+            batch_events: metrics::histogram(Metric::BusBatchSize, &[RAW]),
+            ack_seconds: metrics::histogram(Metric::BusAckDuration, &[RAW]),
+            queued_events: metrics::gauge(Metric::BusQueuedEvents, &[RAW]),
+            full_events: counter(Metric::BusFullEvents),
+            failed_batches: counter(Metric::BusFailedBatches),
         }
     }
 }
@@ -150,7 +146,7 @@ pub struct Door {
 struct Inner {
     bus: Bus,
     options: DoorOptions,
-    metrics: DoorMetrics,
+    counts: Counts,
     partitions: Vec<mpsc::UnboundedSender<Job>>,
     /// Bytes that may still wait; the channels themselves need no bound of their own.
     room: Arc<Semaphore>,
@@ -174,7 +170,8 @@ struct Job {
 impl Door {
     /// Starts a publisher for each partition.
     #[must_use]
-    pub fn start(bus: &Bus, partitions: u32, options: &DoorOptions, metrics: DoorMetrics) -> Self {
+    pub fn start(bus: &Bus, partitions: u32, options: &DoorOptions) -> Self {
+        let counts = Counts::new();
         let mut senders = Vec::new();
         for partition in 0..partitions.max(1) {
             let (sender, jobs) = mpsc::unbounded_channel();
@@ -182,7 +179,7 @@ impl Door {
                 bus: bus.clone(),
                 subject: format!("raw.{partition}"),
                 options: options.clone(),
-                metrics: metrics.clone(),
+                counts: counts.clone(),
                 jobs,
             };
             tokio::spawn(publisher.run());
@@ -192,7 +189,7 @@ impl Door {
         let inner = Inner {
             bus: bus.clone(),
             options: options.clone(),
-            metrics,
+            counts,
             partitions: senders,
             room,
             next: AtomicU32::new(rand::random()),
@@ -306,7 +303,7 @@ impl Inner {
         let room = Arc::clone(&self.room).acquire_many_owned(bytes).await.map_err(|_| closed())?;
         let (done, result) = oneshot::channel();
         let job = Job { encoded: piece.encoded, events: piece.events, done, room };
-        self.metrics.queue_bytes.add(i64::from(bytes));
+        self.counts.queued_events.add(as_f64(piece.events));
         self.partitions.get(piece.partition).ok_or_else(closed)?.send(job).map_err(|_| closed())?;
         Ok(result)
     }
@@ -323,14 +320,14 @@ struct Publisher {
     bus: Bus,
     subject: String,
     options: DoorOptions,
-    metrics: DoorMetrics,
+    counts: Counts,
     jobs: mpsc::UnboundedReceiver<Job>,
 }
 
 /// The requests in one message.
 struct Waiting {
     jobs: Vec<(oneshot::Sender<Result<(), AcceptError>>, OwnedSemaphorePermit)>,
-    metrics: DoorMetrics,
+    counts: Counts,
 }
 
 impl Publisher {
@@ -378,7 +375,7 @@ impl Publisher {
             events += job.events;
             jobs.push((job.done, job.room));
         }
-        (payload, events, Waiting { jobs, metrics: self.metrics.clone() })
+        (payload, events, Waiting { jobs, counts: self.counts.clone() })
     }
 }
 
@@ -396,23 +393,32 @@ fn refusal(error: &async_nats::jetstream::context::PublishError) -> AcceptError 
 
 impl Waiting {
     fn finish(self, result: &Result<(), AcceptError>, events: usize, took: Duration) {
+        let count = u64::try_from(events).unwrap_or(u64::MAX);
+        self.counts.queued_events.sub(as_f64(events));
         match result {
             Ok(()) => {
-                self.metrics.messages.inc();
-                #[expect(clippy::cast_precision_loss, reason = "a count of a few thousand")]
-                self.metrics.message_events.observe(events as f64);
-                self.metrics.ack_seconds.observe(took.as_secs_f64());
+                self.counts.batches.inc();
+                self.counts.events.inc_by(count);
+                self.counts.batch_events.observe(as_f64(events));
+                self.counts.ack_seconds.observe(took.as_secs_f64());
             }
             Err(error) => {
-                self.metrics.failures.inc();
-                tracing::warn!(%error, events, "message not acknowledged");
+                self.counts.failed_batches.inc();
+                if matches!(error, AcceptError::Full(_)) {
+                    self.counts.full_events.inc_by(count);
+                }
+                tracing::debug!(%error, events, "message not acknowledged");
             }
         }
         for (done, room) in self.jobs {
-            self.metrics.queue_bytes.sub(i64::try_from(room.num_permits()).unwrap_or_default());
             drop(room);
             // A request that has gone away meanwhile needs no answer.
             let _ = done.send(result.clone());
         }
     }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a count far below 2^52")]
+fn as_f64(count: usize) -> f64 {
+    count as f64
 }

@@ -22,14 +22,16 @@ mod error;
 pub mod members;
 mod publish;
 pub mod reader;
+mod stage;
 pub mod topology;
 
 pub use self::{
     backoff::Backoff,
     connection::{Bus, Options},
-    door::{Accept, AcceptError, Door, DoorMetrics, DoorOptions, Placed},
+    door::{Accept, AcceptError, Door, DoorOptions, Placed},
     error::Error,
     publish::Outgoing,
+    stage::Stage,
     topology::TopologyOptions,
 };
 

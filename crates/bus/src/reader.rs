@@ -24,7 +24,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt as _;
 use model::Micros;
-use prometheus::{IntCounter, IntGauge};
+use runtime::metrics::{self, Gauge, IntCounter, Metric};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::{sync::watch, task::JoinSet};
@@ -56,31 +56,24 @@ impl Default for ReaderOptions {
 
 /// What a reader counts.
 #[derive(Debug, Clone)]
-pub struct ReaderMetrics {
-    /// Messages begun.
-    pub messages: IntCounter,
-    /// Messages the broker handed out more than once.
-    pub redelivered: IntCounter,
-    /// Take-overs of a partition.
-    pub takeovers: IntCounter,
-    /// Messages under way.
-    pub in_flight: IntGauge,
-    /// Partitions that are this replica's.
-    pub owned: IntGauge,
+pub(crate) struct Counts {
+    messages: IntCounter,
+    redelivered: IntCounter,
+    takeovers: IntCounter,
+    /// Age of the message begun last when it was begun.
+    lag_seconds: Gauge,
+    owned: Gauge,
 }
 
-impl Default for ReaderMetrics {
-    /// Handles of no registry.
-    #[expect(clippy::expect_used, reason = "constant names are valid")]
-    fn default() -> Self {
-        let counter = |name| IntCounter::new(name, name).expect("valid name");
-        let gauge = |name| IntGauge::new(name, name).expect("valid name");
+impl Counts {
+    pub(crate) fn new(stage: &str, partition: u32) -> Self {
+        let counter = |metric| metrics::counter(metric, &[stage]);
         Self {
-            messages: counter("messages"),
-            redelivered: counter("redelivered"),
-            takeovers: counter("takeovers"),
-            in_flight: gauge("in_flight"),
-            owned: gauge("owned"),
+            messages: counter(Metric::ConsumerReceivedMessages),
+            redelivered: counter(Metric::ConsumerRedeliveredMessages),
+            takeovers: counter(Metric::ConsumerTakeovers),
+            lag_seconds: metrics::gauge(Metric::ConsumerLagAge, &[stage, &partition.to_string()]),
+            owned: metrics::gauge(Metric::ConsumerOwnedPartitions, &[stage]),
         }
     }
 }
@@ -103,31 +96,24 @@ pub type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// What is done with the messages of one partition.
 #[async_trait]
-pub trait Worker: Send + 'static {
+pub trait Worker: Send + Sync + 'static {
     /// Begins the work on a message. Called in stream order, one call at a time: whatever must keep the order is
     /// done here. The future it returns runs beside those of later messages.
     async fn begin(&mut self, message: Incoming) -> Work;
 }
 
 /// Told the time at which the oldest unfinished work of a partition began, or that there is none.
-pub type OnProgress = Arc<dyn Fn(u32, Option<Micros>) + Send + Sync>;
+pub(crate) type OnProgress = Arc<dyn Fn(u32, Option<Micros>) + Send + Sync>;
 
 /// Reads one partition whenever it is this replica's.
-pub struct Reader<W> {
-    /// The broker.
-    pub bus: Bus,
-    /// The stream.
-    pub stream: &'static str,
-    /// The partition.
-    pub partition: u32,
-    /// Limits.
-    pub options: ReaderOptions,
-    /// What is counted.
-    pub metrics: ReaderMetrics,
-    /// Hears of progress.
-    pub on_progress: OnProgress,
-    /// What is done with the messages.
-    pub worker: W,
+pub(crate) struct Reader<W> {
+    pub(crate) bus: Bus,
+    pub(crate) stream: &'static str,
+    pub(crate) partition: u32,
+    pub(crate) options: ReaderOptions,
+    pub(crate) counts: Counts,
+    pub(crate) on_progress: OnProgress,
+    pub(crate) worker: W,
 }
 
 impl<W> fmt::Debug for Reader<W> {
@@ -142,7 +128,7 @@ impl<W> fmt::Debug for Reader<W> {
 impl<W: Worker> Reader<W> {
     /// Reads until `draining`, whenever `owned` says the partition is ours; then finishes what is under way,
     /// acks it and gives the partition free.
-    pub async fn run(mut self, mut owned: watch::Receiver<Owned>, draining: CancellationToken) {
+    pub(crate) async fn run(mut self, mut owned: watch::Receiver<Owned>, draining: CancellationToken) {
         let index = self.partition as usize;
         let mine = move |owned: &Owned| owned.get(index).copied().unwrap_or_default();
         let mut backoff = Backoff::default();
@@ -153,7 +139,7 @@ impl<W: Worker> Reader<W> {
                 () = draining.cancelled() => return,
                 changed = owned.wait_for(mine) => if changed.is_err() { return },
             }
-            self.metrics.owned.inc();
+            self.counts.owned.inc();
             let mut lost = owned.clone();
             let stop = async {
                 tokio::select! {
@@ -162,7 +148,7 @@ impl<W: Worker> Reader<W> {
                 }
             };
             let ended = self.own(stop, &mut pin, &mut backoff).await;
-            self.metrics.owned.dec();
+            self.counts.owned.dec();
             if let Err(error) = ended {
                 tracing::warn!(stream = self.stream, partition = self.partition, %error, "reading interrupted");
                 tokio::select! {
@@ -322,7 +308,7 @@ impl Session {
         let (sequence, position) = (info.stream_sequence, info.consumer_sequence);
         let stored_at_us = micros(info.published);
         if info.delivered > 1 {
-            reader.metrics.redelivered.inc();
+            reader.counts.redelivered.inc();
         }
         let pin = message.headers.as_ref().and_then(|h| h.get("Nats-Pin-Id")).map(|p| p.as_str());
         if pin.is_some() && pin != self.pin.as_deref() {
@@ -333,7 +319,7 @@ impl Session {
             return if self.awaiting_reset { Ok(()) } else { self.resynchronize(reader).await };
         }
         if !in_step {
-            reader.metrics.takeovers.inc();
+            reader.counts.takeovers.inc();
             self.awaiting_reset = false;
         }
         self.in_step = Some(position);
@@ -345,8 +331,9 @@ impl Session {
             return Ok(());
         }
         self.begun = sequence;
-        reader.metrics.messages.inc();
-        reader.metrics.in_flight.inc();
+        reader.counts.messages.inc();
+        #[expect(clippy::cast_precision_loss, reason = "an age in microseconds")]
+        reader.counts.lag_seconds.set((now_us() - stored_at_us).max(0) as f64 / 1e6);
         let payload = message.payload.clone();
         let incoming = Incoming { partition: reader.partition, sequence, stored_at_us, payload };
         let work = reader.worker.begin(incoming).await;
@@ -375,7 +362,6 @@ impl Session {
         reader: &Reader<W>,
         done: Result<(tokio::task::Id, ()), tokio::task::JoinError>,
     ) {
-        reader.metrics.in_flight.dec();
         let id = match &done {
             Ok((id, ())) => *id,
             Err(error) => error.id(),

@@ -92,7 +92,7 @@ pub async fn ensure(bus: &Bus, options: &TopologyOptions) -> Result<Topology, Er
             "durability \"replicated\" needs replicas = 3 and a broker of three nodes".into(),
         ));
     }
-    let partitions = existing_partitions(bus).await?.unwrap_or(options.partitions.max(1));
+    let partitions = existing_partitions(bus).await?.unwrap_or_else(|| options.partitions.max(1));
     if partitions != options.partitions.max(1) {
         return Err(Error::Mismatch(format!(
             "the broker's streams have {partitions} partitions and the configuration says {}; set partitions = {partitions}, \

@@ -7,6 +7,12 @@ use bytes::Bytes;
 
 use crate::{CloudEvent, Data, DecodeError, InvalidEvent, header, http, json};
 
+/// A value as a header of this binding carries it: what a header line cannot hold is percent-encoded.
+#[must_use]
+pub fn encode_value(value: &str) -> Cow<'_, str> {
+    header::encode_value(value)
+}
+
 /// The headers of an event in binary mode, names in lower case, values percent-encoded.
 pub fn headers(event: &CloudEvent) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
     let media_type = header::media_type(event);
