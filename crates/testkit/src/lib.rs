@@ -1,1 +1,32 @@
+//! What tests stand on: a real nats-server of their own, a clock that stands still, waiting for conditions.
+//!
+//! Invariant: a test owns its world. Every server is on a loopback port nobody else has, keeps its data in a folder
+//! of its own, and is gone when the test is, however the test ended. Nothing here waits a fixed time.
+//!
+//! ```
+//! use std::time::Duration;
+//! use testkit::{NatsServer, wait_until};
+//!
+//! # tokio::runtime::Runtime::new().unwrap().block_on(async {
+//! let mut server = NatsServer::start();
+//! let client = server.client().await;
+//! server.kill();
+//! wait_until("the client has noticed", Duration::from_secs(10), async || {
+//!     client.connection_state() != async_nats::connection::State::Connected
+//! })
+//! .await;
+//! server.restart(); // same port, same data
+//! # });
+//! ```
 
+mod clock;
+mod nats;
+mod port;
+mod wait;
+
+pub use self::{
+    clock::ManualClock,
+    nats::{NatsOptions, NatsServer, nats_server_binary},
+    port::free_port,
+    wait::{wait_for, wait_until},
+};
