@@ -1,0 +1,122 @@
+//! Keys of the bucket: `<kind>.<tenant>.<id>`, with the id in base64url where it is no slug (event types).
+
+use std::fmt;
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use model::TenantId;
+
+/// The kinds of resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    /// [`model::resource::Tenant`].
+    Tenant,
+    /// [`model::resource::System`].
+    System,
+    /// [`model::resource::Source`].
+    Source,
+    /// [`model::resource::EventType`].
+    EventType,
+    /// [`model::resource::ApiKey`].
+    Key,
+}
+
+impl Kind {
+    /// Each kind, those that others depend on first.
+    pub const ALL: [Self; 5] = [Self::Tenant, Self::System, Self::Source, Self::EventType, Self::Key];
+
+    /// As it stands in keys.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Tenant => "tenant",
+            Self::System => "system",
+            Self::Source => "source",
+            Self::EventType => "event-type",
+            Self::Key => "key",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::EventType => "event type",
+            other => other.as_str(),
+        })
+    }
+}
+
+/// A key of the bucket, taken apart.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct EntryKey {
+    /// What the entry is.
+    pub kind: Kind,
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// Its id as people write it, not encoded.
+    pub id: String,
+}
+
+impl EntryKey {
+    /// The key of a resource.
+    pub fn new(kind: Kind, tenant: &TenantId, id: impl Into<String>) -> Self {
+        Self { kind, tenant: tenant.clone(), id: id.into() }
+    }
+
+    /// Reads a key; none if it is not one of ours.
+    #[must_use]
+    pub fn parse(key: &str) -> Option<Self> {
+        let mut parts = key.split('.');
+        let (kind, tenant, id) = (parts.next()?, parts.next()?, parts.next()?);
+        if parts.next().is_some() {
+            return None;
+        }
+        let kind = Kind::ALL.into_iter().find(|k| k.as_str() == kind)?;
+        let id = match kind {
+            Kind::EventType => String::from_utf8(URL_SAFE_NO_PAD.decode(id).ok()?).ok()?,
+            _ => id.to_owned(),
+        };
+        Some(Self { kind, tenant: tenant.parse().ok()?, id })
+    }
+}
+
+impl fmt::Display for EntryKey {
+    /// The key as it stands in the bucket; also the context secrets of the resource are sealed to.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.", self.kind.as_str(), self.tenant)?;
+        match self.kind {
+            Kind::EventType => f.write_str(&URL_SAFE_NO_PAD.encode(&self.id)),
+            _ => f.write_str(&self.id),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_round_trip_and_strangers_are_refused() {
+        let acme: TenantId = "acme".parse().unwrap();
+        let cases = [
+            (EntryKey::new(Kind::Tenant, &acme, "acme"), "tenant.acme.acme"),
+            (EntryKey::new(Kind::Source, &acme, "gh-1"), "source.acme.gh-1"),
+            (EntryKey::new(Kind::EventType, &acme, "com.x.é>*"), "event-type.acme.Y29tLnguw6k-Kg"),
+        ];
+        for (key, text) in cases {
+            assert_eq!(key.to_string(), text);
+            assert_eq!(EntryKey::parse(text), Some(key));
+        }
+        for bad in [
+            "",
+            "tenant",
+            "tenant.acme",
+            "tenant.acme.acme.x",
+            "thing.acme.x",
+            "system.ACME.x",
+            "event-type.acme.%",
+        ] {
+            assert_eq!(EntryKey::parse(bad), None, "{bad}");
+        }
+    }
+}
