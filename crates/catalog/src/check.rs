@@ -1,6 +1,9 @@
 //! The rules a resource must keep to be written.
 
-use model::resource::{ApiKey, EventType, SignatureScheme, Source, System, Tenant};
+use model::{
+    TYPE_BYTES_MAX,
+    resource::{ApiKey, EventType, SignatureScheme, Source, System, Tenant},
+};
 
 use crate::FieldError;
 
@@ -21,8 +24,6 @@ pub trait Check: Send + Sync {
 
 /// Longest name or description of anything, in bytes.
 const TEXT_MAX: usize = 1024;
-/// Longest CloudEvents `type` that can be registered, in bytes: it must fit a NATS subject.
-const EVENT_TYPE_NAME_MAX: usize = 512;
 /// Largest event a tenant may be allowed, in bytes. The broker's own limit may be lower.
 const EVENT_BYTES_MAX: u32 = 8 * 1024 * 1024;
 /// Largest batch a tenant may be allowed.
@@ -135,8 +136,8 @@ pub(crate) fn source(source: &Source) -> Vec<FieldError> {
 pub(crate) fn event_type(event_type: &EventType) -> Vec<FieldError> {
     let mut errors = Errors::default();
     let name = &event_type.name;
-    errors.unless((1..=EVENT_TYPE_NAME_MAX).contains(&name.len()), "/name", || {
-        format!("must be 1 to {EVENT_TYPE_NAME_MAX} bytes long")
+    errors.unless((1..=TYPE_BYTES_MAX).contains(&name.len()), "/name", || {
+        format!("must be 1 to {TYPE_BYTES_MAX} bytes long")
     });
     errors.unless(!name.chars().any(char::is_control), "/name", || {
         "must not contain control characters".to_owned()
