@@ -19,6 +19,7 @@
 //! ```
 
 pub mod admin;
+pub mod config;
 pub mod grpc;
 pub mod health;
 pub mod http;

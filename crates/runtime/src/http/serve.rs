@@ -141,8 +141,8 @@ fn protocol(options: &ServerOptions) -> auto::Builder<TokioExecutor> {
         .pipeline_flush(true);
     http.http2()
         .timer(TokioTimer::new())
-        .keep_alive_interval(Duration::from_millis(options.http2_ping_interval_ms))
-        .keep_alive_timeout(Duration::from_millis(options.http2_ping_timeout_ms))
+        .keep_alive_interval(options.http2_ping_interval_ms.duration())
+        .keep_alive_timeout(options.http2_ping_timeout_ms.duration())
         .max_concurrent_streams(options.http2_streams_max)
         .max_header_list_size(options.header_bytes_max)
         .adaptive_window(true);
