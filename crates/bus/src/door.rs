@@ -7,7 +7,8 @@
 
 use std::{
     fmt,
-    future::IntoFuture as _,
+    future::{Future, IntoFuture as _},
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -129,13 +130,26 @@ impl AcceptError {
 /// Takes events in. Implemented by [`Door`].
 #[async_trait]
 pub trait Accept: Send + Sync + fmt::Debug + 'static {
+    /// Hands the events of one request over; waits only for room. The order of the calls is the order of the
+    /// events of a key, so a caller with several requests of one producer makes them one after the other. What it
+    /// returns ends when the broker has acknowledged all of them.
+    ///
+    /// # Errors
+    /// If there is no room, or the broker is away.
+    async fn append(&self, stamp: hops::Stamp, items: Vec<Placed>) -> Result<Appended, AcceptError>;
+
     /// Appends the events of one request. Returns when the broker has acknowledged all of them.
     ///
     /// # Errors
     /// If any of them is not known to be kept. Others of the same request may be: retry all of it with the
     /// same ids.
-    async fn accept(&self, stamp: hops::Stamp, items: Vec<Placed>) -> Result<(), AcceptError>;
+    async fn accept(&self, stamp: hops::Stamp, items: Vec<Placed>) -> Result<(), AcceptError> {
+        self.append(stamp, items).await?.await
+    }
 }
+
+/// The acknowledgement of appended events, on its way.
+pub type Appended = Pin<Box<dyn Future<Output = Result<(), AcceptError>> + Send>>;
 
 /// The packing publisher. Cheap to clone; its tasks end when the last clone is gone.
 #[derive(Clone)]
@@ -200,29 +214,35 @@ impl Door {
 
 #[async_trait]
 impl Accept for Door {
-    async fn accept(&self, stamp: hops::Stamp, items: Vec<Placed>) -> Result<(), AcceptError> {
+    async fn append(&self, stamp: hops::Stamp, items: Vec<Placed>) -> Result<Appended, AcceptError> {
         let inner = &self.inner;
         if !inner.bus.is_connected() {
             return Err(AcceptError::Unavailable("not connected".into()));
         }
-        let work = async {
+        let limit = Duration::from_millis(inner.options.accept_timeout_ms);
+        let deadline = tokio::time::Instant::now() + limit;
+        let enqueue = async {
             let mut waiting = Vec::new();
             for piece in inner.pieces(&stamp, items)? {
                 waiting.push(inner.enqueue(piece).await?);
             }
-            try_join_all(waiting.into_iter().map(|done| async {
-                done.await.unwrap_or_else(|_| Err(AcceptError::Unavailable("shutting down".into())))
-            }))
-            .await
-            .map(drop)
+            Ok(waiting)
         };
-        let limit = Duration::from_millis(inner.options.accept_timeout_ms);
-        match tokio::time::timeout(limit, work).await {
-            Ok(result) => result,
-            Err(_) => {
-                Err(AcceptError::Unavailable(format!("no acknowledgement within {} ms", limit.as_millis())))
+        let waiting = tokio::time::timeout_at(deadline, enqueue)
+            .await
+            .map_err(|_| AcceptError::Full(format!("no room within {} ms", limit.as_millis())))??;
+        Ok(Box::pin(async move {
+            let all = try_join_all(waiting.into_iter().map(|done| async {
+                done.await.unwrap_or_else(|_| Err(AcceptError::Unavailable("shutting down".into())))
+            }));
+            match tokio::time::timeout_at(deadline, all).await {
+                Ok(result) => result.map(drop),
+                Err(_) => Err(AcceptError::Unavailable(format!(
+                    "no acknowledgement within {} ms",
+                    limit.as_millis()
+                ))),
             }
-        }
+        }))
     }
 }
 

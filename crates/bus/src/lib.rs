@@ -28,7 +28,7 @@ pub mod topology;
 pub use self::{
     backoff::Backoff,
     connection::{Bus, Options},
-    door::{Accept, AcceptError, Door, DoorOptions, Placed},
+    door::{Accept, AcceptError, Appended, Door, DoorOptions, Placed},
     error::Error,
     publish::Outgoing,
     stage::Stage,

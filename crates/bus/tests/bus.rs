@@ -1,0 +1,297 @@
+//! The bus against a real nats-server: packing doors, ordered readers, take-overs, outages.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use bus::{
+    Accept as _, AcceptError, Bus, Door, DoorOptions, Options, Placed, Stage, TopologyOptions,
+    members::MembersOptions,
+    reader::{Incoming, ReaderOptions, Work, Worker},
+    topology,
+};
+use model::{Durability, Text};
+use prost::Message as _;
+use proto::hops::{self, raw_item::Item};
+use runtime::{health::Health, lifecycle::Context};
+use testkit::{NatsServer, wait_until};
+use tokio::sync::Semaphore;
+
+const LONG: Duration = Duration::from_secs(30);
+
+fn topology_options() -> TopologyOptions {
+    TopologyOptions {
+        durability: Durability::Process,
+        partitions: 2,
+        pin_timeout_ms: 500,
+        ..Default::default()
+    }
+}
+
+async fn connect(nats: &NatsServer) -> Bus {
+    let options = Options { url: nats.url(), request_timeout_ms: 1_000, ..Default::default() };
+    Bus::connect(&options).await.unwrap()
+}
+
+fn stamp() -> hops::Stamp {
+    hops::Stamp { tenant: "acme".into(), system: "shop".into(), ..Default::default() }
+}
+
+fn placed(id: usize, key: Option<&str>) -> Placed {
+    let event = hops::Event { id: id.to_string().into(), ..Default::default() };
+    Placed { key: key.map(Text::from), item: hops::RawItem { item: Some(Item::Event(event)) } }
+}
+
+fn sized(bytes: usize) -> Placed {
+    let raw = hops::RawEvent { body: vec![b'x'; bytes].into(), ..Default::default() };
+    Placed { key: None, item: hops::RawItem { item: Some(Item::Raw(raw)) } }
+}
+
+fn ids(payload: &bytes::Bytes) -> Vec<usize> {
+    let batch = hops::RawBatch::decode(payload.clone()).unwrap();
+    let items = batch.groups.into_iter().flat_map(|g| g.items);
+    items
+        .filter_map(|i| match i.item {
+            Some(Item::Event(e)) => std::str::from_utf8(&e.id).unwrap().parse().ok(),
+            _ => None,
+        })
+        .collect()
+}
+
+/// What was begun: by which replica, in which partition, which id.
+type Seen = Arc<Mutex<Vec<(&'static str, u32, usize)>>>;
+
+/// Notes what it is given; each message's work needs a permit of the gate to end.
+struct Recorder {
+    name: &'static str,
+    seen: Seen,
+    gate: Arc<Semaphore>,
+}
+
+#[async_trait]
+impl Worker for Recorder {
+    async fn begin(&mut self, message: Incoming) -> Work {
+        for id in ids(&message.payload) {
+            self.seen.lock().unwrap().push((self.name, message.partition, id));
+        }
+        let gate = Arc::clone(&self.gate);
+        Box::pin(async move { gate.acquire().await.unwrap().forget() })
+    }
+}
+
+/// One replica of a stage that records.
+struct Replica {
+    context: Context,
+    gate: Arc<Semaphore>,
+}
+
+async fn replica(bus: &Bus, name: &'static str, seen: &Seen, permits: usize) -> Replica {
+    let context = Context::new(Health::new(LONG));
+    let gate = Arc::new(Semaphore::new(permits));
+    let stage = Stage {
+        name: "recorder",
+        stream: topology::RAW,
+        partitions: 2,
+        reader: ReaderOptions { in_flight_max: 4, ..Default::default() },
+        members: MembersOptions { replica: name.into(), announce_ms: 100, ttl_ms: 500 },
+    };
+    let health = context.health().component("recorder");
+    let worker = |_| Recorder { name, seen: Arc::clone(seen), gate: Arc::clone(&gate) };
+    stage.start(bus, &context, &health, worker).await.unwrap();
+    Replica { context, gate }
+}
+
+impl Replica {
+    async fn stop(self) {
+        self.gate.add_permits(10_000);
+        self.context.stop(&runtime::lifecycle::StopOptions::default()).await;
+    }
+
+    /// Gone without a word: nothing is acked, unpinned or told.
+    fn die(&self) {
+        self.context.shutdown().abort();
+    }
+}
+
+/// What was seen of each key in the order of its last showing: work that is done again counts where it ended.
+fn settled(seen: &Seen, partition: u32) -> Vec<usize> {
+    let seen = seen.lock().unwrap();
+    let mut order: Vec<usize> = Vec::new();
+    for (.., id) in seen.iter().filter(|(_, p, _)| *p == partition) {
+        order.retain(|i| i != id);
+        order.push(*id);
+    }
+    order
+}
+
+fn partition_of_key(key: &str) -> u32 {
+    model::partition_of(&"acme".parse().unwrap(), key, 2)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn concurrent_requests_share_messages_and_keys_keep_their_order() {
+    let nats = NatsServer::start();
+    let bus = connect(&nats).await;
+    topology::ensure(&bus, &topology_options()).await.unwrap();
+    let door = Door::start(&bus, 2, &DoorOptions::default());
+    let mut requests = Vec::new();
+    for id in 0..500 {
+        requests.push(door.append(stamp(), vec![placed(id, Some("k"))]).await.unwrap());
+    }
+    let answers = futures::future::join_all(requests).await;
+    assert!(answers.iter().all(Result::is_ok));
+    let mut stream = bus.jetstream().get_stream(topology::RAW).await.unwrap();
+    let messages = stream.info().await.unwrap().state.messages;
+    assert!(messages < 100, "500 requests became {messages} messages");
+    let mut got = Vec::new();
+    for sequence in 1..=messages {
+        let message = stream.get_raw_message(sequence).await.unwrap();
+        assert_eq!(message.subject.as_str(), format!("raw.{}", partition_of_key("k")));
+        got.extend(ids(&message.payload));
+    }
+    assert_eq!(got, (0..500).collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_request_is_cut_and_an_impossible_event_refused() {
+    let nats = NatsServer::start();
+    let bus = connect(&nats).await;
+    topology::ensure(&bus, &topology_options()).await.unwrap();
+    let door = Door::start(&bus, 2, &DoorOptions::default());
+    let many = (0..100).map(|_| sized(10_000)).collect();
+    door.accept(stamp(), many).await.unwrap();
+    let mut stream = bus.jetstream().get_stream(topology::RAW).await.unwrap();
+    let state = &stream.info().await.unwrap().state;
+    assert!((15..=20).contains(&state.messages), "{} messages of 64 KB", state.messages);
+    let refused = door.accept(stamp(), vec![sized(bus.message_bytes_max() + 1)]).await;
+    assert!(matches!(refused, Err(AcceptError::TooLarge { .. })), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_stream_and_a_broker_away_are_told_apart_and_both_refuse() {
+    let mut nats = NatsServer::start();
+    let bus = connect(&nats).await;
+    let options = TopologyOptions { hop_bytes_max: 200_000, ..topology_options() };
+    topology::ensure(&bus, &options).await.unwrap();
+    let door = Door::start(&bus, 2, &DoorOptions { accept_timeout_ms: 2_000, ..Default::default() });
+    let mut refused = Ok(());
+    for _ in 0..10 {
+        refused = refused.and(door.accept(stamp(), vec![sized(50_000)]).await);
+    }
+    assert!(matches!(refused, Err(AcceptError::Full(_))), "{refused:?}");
+    nats.kill();
+    let refused = door.accept(stamp(), vec![sized(10)]).await;
+    assert!(matches!(refused, Err(AcceptError::Unavailable(_))), "{refused:?}");
+    nats.restart();
+    wait_until("the door sees the broker again", LONG, async || {
+        // Still full, but answered by the broker.
+        matches!(door.accept(stamp(), vec![sized(50_000)]).await, Err(AcceptError::Full(_)))
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partition_is_taken_over_in_order_after_a_death() {
+    let nats = NatsServer::start();
+    let (ours, theirs) = (connect(&nats).await, connect(&nats).await);
+    topology::ensure(&ours, &topology_options()).await.unwrap();
+    let door = Door::start(&ours, 2, &DoorOptions { message_events_max: 1, ..Default::default() });
+    let publish = async |range: std::ops::Range<usize>| {
+        for id in range {
+            door.accept(stamp(), vec![placed(id, Some("k"))]).await.unwrap();
+        }
+    };
+    let seen = Seen::default();
+    let first = replica(&theirs, "first", &seen, 20).await;
+    publish(0..60).await;
+    wait_until("the first replica is stuck in the middle", LONG, async || seen.lock().unwrap().len() >= 24)
+        .await;
+    first.die();
+    publish(60..80).await;
+    let second = replica(&ours, "second", &seen, 10_000).await;
+    publish(80..100).await;
+    let partition = partition_of_key("k");
+    wait_until("everything is worked", LONG, async || settled(&seen, partition).len() == 100).await;
+    let mut stream = ours.jetstream().get_stream(topology::RAW).await.unwrap();
+    wait_until("everything is acked", LONG, async || stream.info().await.unwrap().state.messages == 0).await;
+    let second_saw: Vec<usize> =
+        seen.lock().unwrap().iter().filter(|(who, ..)| *who == "second").map(|(.., id)| *id).collect();
+    assert!(second_saw.is_sorted(), "in order: {second_saw:?}");
+    assert!(second_saw[0] <= 20, "what was not acked is done again: {second_saw:?}");
+    second.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_stops_hands_over_without_doing_work_twice() {
+    let nats = NatsServer::start();
+    let (ours, theirs) = (connect(&nats).await, connect(&nats).await);
+    topology::ensure(&ours, &topology_options()).await.unwrap();
+    let door = Door::start(&ours, 2, &DoorOptions { message_events_max: 1, ..Default::default() });
+    let seen = Seen::default();
+    let first = replica(&theirs, "first", &seen, 10_000).await;
+    let second = replica(&ours, "second", &seen, 10_000).await;
+    let keys = ["a", "b", "c", "d"];
+    for id in 0..200 {
+        door.accept(stamp(), vec![placed(id, Some(keys[id % 4]))]).await.unwrap();
+        if id == 100 {
+            first.context.shutdown().drain();
+        }
+    }
+    wait_until("everything is worked", LONG, async || seen.lock().unwrap().len() >= 200).await;
+    first.stop().await;
+    let mut stream = ours.jetstream().get_stream(topology::RAW).await.unwrap();
+    wait_until("everything is acked", LONG, async || stream.info().await.unwrap().state.messages == 0).await;
+    for partition in 0..2 {
+        let worked: Vec<usize> =
+            seen.lock().unwrap().iter().filter(|(_, p, _)| *p == partition).map(|(.., id)| *id).collect();
+        assert!(worked.is_sorted(), "partition {partition}: {worked:?}");
+    }
+    assert_eq!(seen.lock().unwrap().len(), 200, "nothing twice");
+    second.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_dies_and_comes_back_loses_nothing() {
+    let mut nats = NatsServer::start();
+    let bus = connect(&nats).await;
+    topology::ensure(&bus, &topology_options()).await.unwrap();
+    let door = Door::start(&bus, 2, &DoorOptions { message_events_max: 1, ..Default::default() });
+    let seen = Seen::default();
+    let only = replica(&bus, "only", &seen, 30).await;
+    for id in 0..60 {
+        door.accept(stamp(), vec![placed(id, Some("k"))]).await.unwrap();
+    }
+    wait_until("half is worked", LONG, async || seen.lock().unwrap().len() >= 30).await;
+    nats.kill();
+    nats.restart();
+    only.gate.add_permits(10_000);
+    let partition = partition_of_key("k");
+    wait_until("everything is worked", LONG, async || settled(&seen, partition).len() == 60).await;
+    let mut stream = bus.jetstream().get_stream(topology::RAW).await.unwrap();
+    wait_until("everything is acked", LONG, async || {
+        stream.info().await.is_ok_and(|info| info.state.messages == 0)
+    })
+    .await;
+    assert_eq!(settled(&seen, partition), (0..60).collect::<Vec<_>>());
+    only.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_layout_is_made_once_and_contradictions_are_refused() {
+    let nats = NatsServer::start();
+    let bus = connect(&nats).await;
+    assert_eq!(topology::existing(&bus).await.unwrap(), None);
+    let made = topology::ensure(&bus, &topology_options()).await.unwrap();
+    assert_eq!(made.partitions, 2);
+    topology::ensure(&bus, &topology_options()).await.unwrap();
+    assert_eq!(topology::existing(&bus).await.unwrap(), Some(made));
+    let other = TopologyOptions { partitions: 3, ..topology_options() };
+    let error = topology::ensure(&bus, &other).await.unwrap_err().to_string();
+    assert!(error.contains("2 partitions") && error.contains("says 3"), "{error}");
+    let alone = TopologyOptions { durability: Durability::Replicated, ..topology_options() };
+    assert!(topology::ensure(&bus, &alone).await.unwrap_err().to_string().contains("replicas = 3"));
+}
