@@ -1,1 +1,16 @@
+//! Works each event: stores it, meters it, and publishes it to its tenant's stream, then acks.
+//!
+//! Invariant: a message of `EVENTS` is acked after each of its events is stored once, metered once, and
+//! acknowledged by the broker in its tenant's stream. Every effect carries the event's own key, so that a message
+//! that is worked twice changes nothing.
+//!
+//! The order of an event's life here: [`decode`](Engine) → *(rules, later)* → effects begun in order
+//! ([`effects`]) → effects durable → ack (`bus::reader`).
 
+mod effects;
+mod options;
+mod service;
+mod tenant_stream;
+mod worker;
+
+pub use self::{options::Options, service::Service};
