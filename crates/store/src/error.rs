@@ -3,7 +3,7 @@
 use model::ErrorCode;
 
 /// A store's failure. Nothing of the call it answers was kept, or it is not known: retrying is always safe.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The store does not answer, is shutting down, or refuses for want of room. Retry with backoff.
     #[error("the store is unavailable: {0}")]
@@ -14,6 +14,9 @@ pub enum Error {
     /// The cursor is not one of this store's.
     #[error("the cursor is not valid: {0}")]
     BadCursor(String),
+    /// The query or the record asks for what no store can give or keep. Do not retry.
+    #[error("{0}")]
+    Invalid(String),
     /// What was read back makes no sense.
     #[error("the store holds something unreadable: {0}")]
     Corrupt(String),
@@ -28,7 +31,7 @@ impl Error {
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::Unavailable(_) | Self::Full(_) | Self::Open(_) => ErrorCode::Unavailable,
-            Self::BadCursor(_) => ErrorCode::InvalidArgument,
+            Self::BadCursor(_) | Self::Invalid(_) => ErrorCode::InvalidArgument,
             Self::Corrupt(_) => ErrorCode::Internal,
         }
     }

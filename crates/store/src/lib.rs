@@ -20,7 +20,7 @@ pub use self::{
     event::{Cursor, EventPage, EventQuery, EventStore, Order, Place, StoredEvent},
     sink::{Separate, Sink, Stores},
     usage::{
-        METER_BYTES, METER_EVENTS, Meters, Origin, UsageBucket, UsagePage, UsageQuery, UsageRecord,
-        UsageStore, records_of,
+        METER_BYTES, METER_EVENTS, METER_NAME_MAX, Meters, Origin, UsageBucket, UsagePage, UsageQuery,
+        UsageRecord, UsageStore, record_id, records_of,
     },
 };

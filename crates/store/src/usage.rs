@@ -12,6 +12,9 @@ pub const METER_EVENTS: &str = "events";
 /// The meter that counts bytes of attributes and data.
 pub const METER_BYTES: &str = "bytes";
 
+/// The longest name of a meter, in bytes.
+pub const METER_NAME_MAX: usize = 255;
+
 /// What was counted, by meter name. A record carries few, so a list beats a map.
 pub type Meters = Vec<(Text, u64)>;
 
@@ -21,13 +24,14 @@ pub trait UsageStore: Send + Sync + fmt::Debug + 'static {
     /// Keeps records. Returns when they are durable. A record that is there already stays as it was.
     ///
     /// # Errors
-    /// If they are not known to be durable; write the same records again.
+    /// If they are not known to be durable; write the same records again. [`Error::Invalid`] if a meter's name is
+    /// longer than [`METER_NAME_MAX`] bytes: then none of them is kept.
     async fn write(&self, records: Vec<UsageRecord>) -> Result<(), Error>;
 
-    /// Sums of one meter by time bucket, in time order; buckets without records are left out.
+    /// Sums of one meter by time bucket, in time order; buckets without records of that meter are left out.
     ///
     /// # Errors
-    /// If the store cannot answer.
+    /// If the store cannot answer, or the buckets' width is not a whole number of minutes.
     async fn sum(
         &self,
         tenant: &TenantId,
@@ -109,12 +113,17 @@ pub struct UsagePage {
     pub next: Option<Cursor>,
 }
 
+/// The id of an event's usage record. A source is a URI reference and holds no space: the first space ends it.
+#[must_use]
+pub fn record_id(source: &str, id: &str) -> Text {
+    format!("{source} {id}").into()
+}
+
 /// The usage records of a batch: one an event, under the event's own key, counted at the time of receipt.
 pub fn records_of(batch: &Batch) -> impl Iterator<Item = UsageRecord> {
     batch.events().map(|(_, stamp, event)| UsageRecord {
         tenant: stamp.tenant.clone(),
-        // A source is a URI reference and holds no space: the first space ends it.
-        id: format!("{} {}", event.source(), event.id()).into(),
+        id: record_id(event.source(), event.id()),
         at_us: stamp.received_at_us,
         origin: Origin::Event { source: event.source().clone(), id: event.id().clone() },
         meters: vec![

@@ -1,0 +1,238 @@
+//! The folder: its lock, its room, its three keyspaces, and what their errors mean to an operator.
+
+use std::{
+    fmt,
+    fs::{self, File, TryLockError},
+    io::{self, ErrorKind},
+    path::Path,
+    sync::Arc,
+    thread,
+    time::Duration,
+};
+
+use fjall::{
+    AbstractTree as _, CompressionType, Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions,
+    PersistMode, Readable as _, Snapshot,
+    config::{BlockSizePolicy, CompressionPolicy},
+};
+
+use super::{
+    Options,
+    keys::{IdHasher, META_FORMAT, META_HASH_KEY},
+};
+use crate::Error;
+
+/// The layout written here. A store with a higher number is refused: an older program cannot know what it means.
+const FORMAT: u32 = 1;
+
+/// Values of this size and above are written once, beside the tree, and not moved again when it is tidied up.
+const SEPARATE_BYTES: u32 = 1 << 10;
+/// The threads that tidy up. More than one would take turns to wait in a busy loop (fjall 3.1, `worker_tick`).
+const WORKERS: usize = 1;
+/// Files kept open.
+const FILES_MAX: usize = 256;
+
+/// Holds the folder for this process for as long as it lives.
+pub(super) fn lock(folder: &Path) -> Result<Arc<File>, Error> {
+    fs::create_dir_all(folder).map_err(|e| open_error(folder, &e))?;
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(folder.join("lock"))
+        .map_err(|e| open_error(folder, &e))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Arc::new(file)),
+        Err(TryLockError::WouldBlock) => Err(Error::Open(format!(
+            "the store in {} is in use by another process: stop it first, or choose another folder",
+            folder.display()
+        ))),
+        Err(TryLockError::Error(e)) => Err(open_error(folder, &e)),
+    }
+}
+
+/// Free room for this user, in bytes.
+pub(super) fn room(folder: &Path) -> Result<u64, Error> {
+    let stat = rustix::fs::statvfs(folder)
+        .map_err(|e| Error::Unavailable(format!("cannot ask for the room in {}: {e}", folder.display())))?;
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+/// The open database. Dropping the last handle closes it.
+#[derive(Clone)]
+pub(super) struct Disk {
+    pub(super) db: Database,
+    pub(super) ids: Keyspace,
+    pub(super) index: Keyspace,
+    pub(super) data: Keyspace,
+    pub(super) hasher: IdHasher,
+    write_buffers: [u64; 3],
+    _lock: Arc<File>,
+}
+
+impl Disk {
+    pub(super) fn open(folder: &Path, options: &Options, lock: Arc<File>) -> Result<Self, Error> {
+        let at = folder.join("db");
+        // The engine writes its version marker last. Without it, nobody was ever told that something is kept here:
+        // a start that died half-way, which the engine itself would trip over for ever.
+        let founded = fs::metadata(at.join("version")).is_ok_and(|marker| marker.len() > 0);
+        if at.is_dir() && !founded {
+            fs::remove_dir_all(&at).map_err(|e| open_error(folder, &e))?;
+        }
+        let open = || {
+            let db = Database::builder(&at)
+                .cache_size(options.cache_bytes)
+                .max_journaling_size(options.journal_bytes_max)
+                .max_cached_files(Some(FILES_MAX))
+                .worker_threads(WORKERS)
+                // Blocks come compressed.
+                .journal_compression(CompressionType::None)
+                .open()?;
+            // Shares found by measurement (ADR 0002): keys are small and many, blocks large and few.
+            let write_buffers = [4, 1, 4].map(|share| options.write_buffer_bytes / 9 * share);
+            let [ids, index, data] = write_buffers;
+            let ids = db.keyspace("ids", || ids_options().max_memtable_size(ids))?;
+            let index = db.keyspace("index", || KeyspaceCreateOptions::default().max_memtable_size(index))?;
+            let data = db.keyspace("data", || data_options().max_memtable_size(data))?;
+            Ok((db, ids, index, data, write_buffers))
+        };
+        let (db, ids, index, data, write_buffers) =
+            open().map_err(|e: fjall::Error| engine_open_error(folder, &e))?;
+        let hasher = IdHasher::new(found(folder, &db, &index)?);
+        Ok(Self { db, ids, index, data, hasher, write_buffers, _lock: lock })
+    }
+
+    pub(super) fn snapshot(&self) -> Snapshot {
+        self.db.snapshot()
+    }
+
+    /// Waits until what is gathered in memory is no more than it may be. The engine's own wait never ends once its
+    /// workers have failed; this one tells.
+    pub(super) fn wait_for_workers(&self) -> Result<(), fjall::Error> {
+        let behind = || {
+            [&self.ids, &self.index, &self.data].into_iter().zip(self.write_buffers).any(
+                |(keyspace, limit)| {
+                    keyspace.tree.sealed_memtable_count() > 2
+                        || keyspace.tree.l0_run_count() > 16
+                        || keyspace.tree.active_memtable().size() > limit.saturating_mul(3)
+                },
+            )
+        };
+        while behind() {
+            // Fails if a worker has.
+            self.db.persist(PersistMode::Buffer)?;
+            thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    }
+
+    /// What reading failed with, as callers hear it.
+    #[expect(clippy::needless_pass_by_value, reason = "reads well in map_err")]
+    pub(super) fn read_error(error: fjall::Error) -> Error {
+        match error {
+            fjall::Error::Io(e) | fjall::Error::Storage(fjall::LsmError::Io(e)) => {
+                Error::Unavailable(e.to_string())
+            }
+            other => Error::Corrupt(format!("{other:?}")),
+        }
+    }
+}
+
+impl fmt::Debug for Disk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Disk")
+    }
+}
+
+/// Keys are hashes: nothing to compress, nothing to find by neighbourhood.
+fn ids_options() -> KeyspaceCreateOptions {
+    KeyspaceCreateOptions::default()
+        .data_block_compression_policy(CompressionPolicy::disabled())
+        .data_block_size_policy(BlockSizePolicy::all(4 << 10))
+}
+
+fn data_options() -> KeyspaceCreateOptions {
+    KeyspaceCreateOptions::default()
+        .data_block_compression_policy(CompressionPolicy::disabled())
+        .with_kv_separation(Some(
+            KvSeparationOptions::default()
+                .compression(CompressionType::None)
+                .separation_threshold(SEPARATE_BYTES),
+        ))
+}
+
+/// Checks the layout's version and gives the hash key, or writes both into a new store.
+fn found(folder: &Path, db: &Database, index: &Keyspace) -> Result<[u8; 16], Error> {
+    let snapshot = db.snapshot();
+    let get = |key| snapshot.get(index, key).map_err(|e| engine_open_error(folder, &e));
+    let broken = || {
+        Error::Open(format!(
+            "the store in {} has lost what it is known by: restore it from a backup, or choose another folder",
+            folder.display()
+        ))
+    };
+    match (get(META_FORMAT)?, get(META_HASH_KEY)?) {
+        (None, None) => {
+            let key: [u8; 16] = rand::random();
+            let mut batch = db.batch().durability(Some(PersistMode::SyncAll));
+            batch.insert(index, META_FORMAT, FORMAT.to_be_bytes());
+            batch.insert(index, META_HASH_KEY, key);
+            batch.commit().map_err(|e| engine_open_error(folder, &e))?;
+            Ok(key)
+        }
+        (Some(format), Some(key)) => {
+            let format = u32::from_be_bytes((&*format).try_into().map_err(|_| broken())?);
+            if format > FORMAT {
+                return Err(Error::Open(format!(
+                    "the store in {} has format {format}, this program knows up to {FORMAT}: use the program that \
+                     wrote it, or a newer one",
+                    folder.display()
+                )));
+            }
+            (&*key).try_into().map_err(|_| broken())
+        }
+        _ => Err(broken()),
+    }
+}
+
+fn engine_open_error(folder: &Path, error: &fjall::Error) -> Error {
+    match error {
+        fjall::Error::Io(e) | fjall::Error::Storage(fjall::LsmError::Io(e)) => open_error(folder, e),
+        fjall::Error::Locked => {
+            Error::Open(format!("the store in {} is in use by another process", folder.display()))
+        }
+        fjall::Error::InvalidVersion(_) => Error::Open(format!(
+            "the store in {} was written by another version of its engine: use the program that wrote it",
+            folder.display()
+        )),
+        other => Error::Open(format!(
+            "the store in {} cannot be read ({other:?}): restore it from a backup, or choose another folder",
+            folder.display()
+        )),
+    }
+}
+
+fn open_error(folder: &Path, error: &io::Error) -> Error {
+    let todo = match error.kind() {
+        ErrorKind::PermissionDenied => {
+            "give this user the right to read and write it, or choose another folder"
+        }
+        ErrorKind::NotADirectory | ErrorKind::AlreadyExists => "a file is in the way: choose another folder",
+        ErrorKind::ReadOnlyFilesystem => "its disk is read-only: choose another folder",
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            "its disk is full: make room, or choose another folder"
+        }
+        _ => "check the disk, or choose another folder",
+    };
+    Error::Open(format!("the store's folder {} cannot be used: {error}; {todo}", folder.display()))
+}
+
+/// Whether a write failed for want of room.
+pub(super) fn is_full(error: &fjall::Error) -> bool {
+    match error {
+        fjall::Error::Io(e) | fjall::Error::Storage(fjall::LsmError::Io(e)) => {
+            matches!(e.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge)
+        }
+        _ => false,
+    }
+}

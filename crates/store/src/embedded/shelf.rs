@@ -1,0 +1,170 @@
+//! What a transaction adds to one tenant: blocks being filled, and sums.
+
+use std::{collections::HashMap, mem, sync::Arc};
+
+use model::{Batch, CloudEvent, Micros, Stamp, TenantId, Text};
+
+use super::{
+    event_block::EventBlockBuilder,
+    head::Head,
+    keys::{Kind, Level},
+    usage_block::UsageBlockBuilder,
+};
+use crate::{METER_BYTES, METER_EVENTS, UsageRecord};
+
+/// A finished block.
+#[derive(Debug)]
+pub(super) struct Block {
+    pub(super) kind: Kind,
+    pub(super) number: u64,
+    /// Of a block of events.
+    pub(super) head: Option<Head>,
+    pub(super) bytes: Vec<u8>,
+    /// The minutes it holds something of.
+    pub(super) minutes: Vec<i64>,
+}
+
+/// A block being filled.
+#[derive(Debug)]
+struct Open<B> {
+    number: u64,
+    builder: B,
+    minutes: Vec<i64>,
+}
+
+impl<B: Default> Open<B> {
+    fn new(number: u64) -> Self {
+        Self { number, builder: B::default(), minutes: Vec::new() }
+    }
+
+    fn saw(&mut self, at_us: Micros) {
+        let minute = Level::Minute.of(at_us);
+        if self.minutes.last() != Some(&minute) {
+            self.minutes.push(minute);
+        }
+    }
+
+    fn take_minutes(&mut self) -> Vec<i64> {
+        let mut minutes = mem::take(&mut self.minutes);
+        minutes.sort_unstable();
+        minutes.dedup();
+        minutes
+    }
+}
+
+/// One tenant's part of a transaction.
+#[derive(Debug)]
+pub(super) struct Shelf<'a> {
+    pub(super) tenant: &'a TenantId,
+    events: Option<Open<EventBlockBuilder>>,
+    usage: Option<Open<UsageBlockBuilder>>,
+    sums: HashMap<(Text, i64), u64>,
+    /// The sums of events in the minute at hand: nearly all are in the same.
+    minute: i64,
+    minute_events: u64,
+    minute_bytes: u64,
+}
+
+impl<'a> Shelf<'a> {
+    pub(super) fn new(tenant: &'a TenantId) -> Self {
+        Self {
+            tenant,
+            events: None,
+            usage: None,
+            sums: HashMap::new(),
+            minute: 0,
+            minute_events: 0,
+            minute_bytes: 0,
+        }
+    }
+
+    /// Adds an event; gives its block and its index in there.
+    pub(super) fn add_event(
+        &mut self,
+        number: impl FnOnce() -> u64,
+        batch: &Batch,
+        index: u32,
+        stamp: &Arc<Stamp>,
+        event: &CloudEvent,
+    ) -> (u64, u32) {
+        let block = self.events.get_or_insert_with(|| Open::new(number()));
+        block.saw(stamp.received_at_us);
+        (block.number, block.builder.add(batch, index, stamp, event))
+    }
+
+    /// Adds the usage record of an event.
+    pub(super) fn meter_event(&mut self, number: impl FnOnce() -> u64, at_us: Micros, event: &CloudEvent) {
+        let bytes = u64::try_from(event.size()).unwrap_or(u64::MAX);
+        let block = self.usage.get_or_insert_with(|| Open::new(number()));
+        block.saw(at_us);
+        block.builder.add_event(at_us, event, bytes);
+        let minute = Level::Minute.of(at_us);
+        if self.minute != minute {
+            self.settle();
+            self.minute = minute;
+        }
+        self.minute_events += 1;
+        self.minute_bytes = self.minute_bytes.saturating_add(bytes);
+    }
+
+    /// Adds any usage record.
+    pub(super) fn add_record(&mut self, number: impl FnOnce() -> u64, record: &UsageRecord) {
+        let block = self.usage.get_or_insert_with(|| Open::new(number()));
+        block.saw(record.at_us);
+        block.builder.add_record(record);
+        for (meter, value) in &record.meters {
+            self.add_sum(meter.clone(), Level::Minute.of(record.at_us), *value);
+        }
+    }
+
+    fn add_sum(&mut self, meter: Text, minute: i64, value: u64) {
+        let sum = self.sums.entry((meter, minute)).or_insert(0);
+        *sum = sum.saturating_add(value);
+    }
+
+    fn settle(&mut self) {
+        if self.minute_events > 0 {
+            let (events, bytes) = (mem::take(&mut self.minute_events), mem::take(&mut self.minute_bytes));
+            self.add_sum(Text::from_static(METER_EVENTS), self.minute, events);
+            self.add_sum(Text::from_static(METER_BYTES), self.minute, bytes);
+        }
+    }
+
+    /// Takes the blocks that are full.
+    pub(super) fn take_full(&mut self, now_us: Micros) -> impl Iterator<Item = Block> + use<> {
+        let events = self.events.take_if(|open| open.builder.is_full());
+        let usage = self.usage.take_if(|open| open.builder.is_full());
+        finish(events, usage, now_us)
+    }
+
+    /// Takes the blocks as they are.
+    pub(super) fn take_rest(&mut self, now_us: Micros) -> impl Iterator<Item = Block> + use<> {
+        finish(self.events.take(), self.usage.take(), now_us)
+    }
+
+    /// What was used, by meter and minute.
+    pub(super) fn into_sums(mut self) -> HashMap<(Text, i64), u64> {
+        self.settle();
+        self.sums
+    }
+}
+
+fn finish(
+    events: Option<Open<EventBlockBuilder>>,
+    usage: Option<Open<UsageBlockBuilder>>,
+    now_us: Micros,
+) -> impl Iterator<Item = Block> {
+    let events = events.map(|mut open| {
+        let minutes = open.take_minutes();
+        let (head, bytes) = open.builder.finish(now_us);
+        Block { kind: Kind::Events, number: open.number, head: Some(head), bytes, minutes }
+    });
+    let usage = usage.map(|mut open| Block {
+        kind: Kind::Usage,
+        number: open.number,
+        head: None,
+        minutes: open.take_minutes(),
+        bytes: open.builder.finish(),
+    });
+    events.into_iter().chain(usage)
+}

@@ -1,0 +1,83 @@
+//! One suite for every adapter of the ports. A case takes the stores and a world of tenants of its own, so it
+//! runs as well against a shared cluster as against an empty folder.
+
+mod ports {
+    pub(crate) mod cursors;
+    pub(crate) mod events;
+    pub(crate) mod usage;
+    pub(crate) mod world;
+    pub(crate) mod writes;
+}
+
+use model::Durability;
+use ports::{cursors, events, usage, world::World, writes};
+use store::{
+    Stores,
+    embedded::{Embedded, Options},
+};
+
+/// A test for each case, on stores opened by `$open`, an async function that gives stores and what keeps them alive.
+macro_rules! suite {
+    ($adapter:ident, $open:expr, [$($module:ident: $($case:ident),+;)+]) => {
+        mod $adapter {
+            use super::*;
+            $($(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $case() {
+                    let (stores, _alive) = $open.await;
+                    $module::$case(&stores, &World::new()).await;
+                }
+            )+)+
+        }
+    };
+}
+
+/// The cases that every adapter must pass, for the stores that `$open` opens.
+macro_rules! every_case {
+    ($adapter:ident, $open:expr) => {
+        suite!($adapter, $open, [
+            writes: writing_again_changes_nothing, overlapping_batches_keep_the_first,
+                a_duplicate_inside_a_batch_is_kept_once, concurrent_writers_keep_each_event_once,
+                many_tenants_in_one_batch, an_empty_batch_is_fine, stored_and_metered_apart_is_exact_too;
+            events: every_attribute_type_comes_back, the_receipt_comes_back, no_data_differs_from_empty_data,
+                a_megabyte_comes_back, tenants_are_apart, an_unknown_event_is_none, names_that_look_alike_are_apart,
+                times_before_1970_and_after_2100, filters, time_ranges;
+            cursors: both_orders_walk_all_in_order, a_walk_under_writes_neither_skips_nor_repeats, walks_with_filters,
+                a_page_holds_at_most_its_limit, foreign_cursors_are_refused;
+            usage: sums_equal_the_events, records_are_kept_once, buckets, ranges_are_exact_to_the_microsecond,
+                lists_walk_all, tenants_are_billed_apart, origins_come_back, bad_widths_and_names_are_refused;
+        ]);
+    };
+}
+
+async fn open_embedded() -> (Stores, (Embedded, tempfile::TempDir)) {
+    let folder = tempfile::tempdir().unwrap();
+    let embedded = Embedded::open(folder.path(), Durability::Process, Options::default()).await.unwrap();
+    (embedded.stores(), (embedded, folder))
+}
+
+/// The same adapter, its events and its usage in two folders: what [`store::Separate`] makes of two stores.
+async fn open_separate() -> (Stores, [(Stores, (Embedded, tempfile::TempDir)); 2]) {
+    let (a, b) = (open_embedded().await, open_embedded().await);
+    let stores = Stores::separate(std::sync::Arc::clone(&a.0.events), std::sync::Arc::clone(&b.0.usage));
+    (stores, [a, b])
+}
+
+/// Pages of one block and a kilobyte, transactions of one batch: every limit is met at once.
+async fn open_narrow() -> (Stores, (Embedded, tempfile::TempDir)) {
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options {
+        page_blocks_max: 1,
+        page_bytes_max: 1_000,
+        commit_events_max: 1,
+        queue_batches_max: 1,
+        reads_max: 1,
+        ..Options::default()
+    };
+    let embedded = Embedded::open(folder.path(), Durability::Disk, options).await.unwrap();
+    (embedded.stores(), (embedded, folder))
+}
+
+every_case!(embedded, open_embedded());
+every_case!(embedded_with_narrow_limits, open_narrow());
+every_case!(separate, open_separate());
