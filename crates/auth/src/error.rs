@@ -1,0 +1,51 @@
+//! Why a caller is refused.
+
+use model::{ErrorCode, TenantId, resource::Scope};
+
+/// Why a caller is refused. The text is safe to show to the caller.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AuthError {
+    /// No credentials where they are needed.
+    #[error("an API key is needed: send it as \"Authorization: Bearer <key>\" or in X-API-Key")]
+    Missing,
+    /// A header that cannot hold an API key.
+    #[error("{header} {problem}")]
+    MalformedHeader {
+        /// Which header.
+        header: &'static str,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// Two different keys: which is meant is not for us to guess.
+    #[error("the request carries two different API keys; send one")]
+    Conflicting,
+    /// Not of the form of a key, not known, revoked, or wrong.
+    #[error("the API key is not valid")]
+    Unknown,
+    /// The key is right and its tenant is disabled.
+    #[error("the tenant {0} is disabled")]
+    TenantDisabled(TenantId),
+    /// The key is right and lacks a scope.
+    #[error("the API key lacks the scope {}", scope_name(*.0))]
+    ScopeNeeded(Scope),
+}
+
+impl AuthError {
+    /// The code callers see.
+    #[must_use]
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::Missing | Self::MalformedHeader { .. } | Self::Unknown => ErrorCode::Unauthenticated,
+            Self::Conflicting => ErrorCode::Malformed,
+            Self::TenantDisabled(_) | Self::ScopeNeeded(_) => ErrorCode::Forbidden,
+        }
+    }
+}
+
+const fn scope_name(scope: Scope) -> &'static str {
+    match scope {
+        Scope::Publish => "publish",
+        Scope::Read => "read",
+        Scope::Write => "write",
+    }
+}
