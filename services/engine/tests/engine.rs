@@ -1,0 +1,219 @@
+//! The engine on a real nats-server and the embedded store: every effect once, ack last.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use bus::{Bus, TopologyOptions, topology};
+use catalog::{Catalog, Snapshot};
+use engine::{Options, Service};
+use model::{Batch, CloudEvent, Durability, TenantId};
+use prost::Message as _;
+use proto::hops;
+use runtime::{health::Health, lifecycle::Context};
+use store::{EventQuery, Sink, Stores, UsageQuery, embedded::Embedded};
+use testkit::{NatsServer, wait_until};
+
+const LONG: Duration = Duration::from_secs(30);
+
+struct Rig {
+    nats: NatsServer,
+    bus: Bus,
+    stores: Stores,
+    _embedded: Embedded,
+    _folder: tempfile::TempDir,
+}
+
+fn acme() -> TenantId {
+    "acme".parse().unwrap()
+}
+
+fn event(id: usize) -> CloudEvent {
+    CloudEvent::builder(format!("id {id}"), "/till", "com.example.order")
+        .text("application/json", format!("{{\"n\": {id}}}"))
+        .build()
+        .unwrap()
+}
+
+fn message(ids: std::ops::Range<usize>) -> Vec<u8> {
+    let stamp = hops::Stamp {
+        tenant: "acme".into(),
+        system: "shop".into(),
+        received_at_us: 1_700_000_000_000_000,
+        traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into(),
+        protocol: "http".into(),
+        ..Default::default()
+    };
+    let events = ids.map(|id| hops::Event::from(&event(id))).collect();
+    let groups = vec![hops::EventGroup { stamp: Some(stamp), events }];
+    hops::EventBatch { groups, raw_sequence: 1, ..Default::default() }.encode_to_vec()
+}
+
+impl Rig {
+    async fn new() -> Self {
+        let nats = NatsServer::start();
+        let options = bus::Options { url: nats.url(), request_timeout_ms: 1_000, ..Default::default() };
+        let bus = Bus::connect(&options).await.unwrap();
+        let options =
+            TopologyOptions { durability: Durability::Process, partitions: 1, ..Default::default() };
+        topology::ensure(&bus, &options).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let embedded =
+            Embedded::open(folder.path(), Durability::Process, store::embedded::Options::default())
+                .await
+                .unwrap();
+        Self { nats, bus, stores: embedded.stores(), _embedded: embedded, _folder: folder }
+    }
+
+    async fn engine(&self, sink: Arc<dyn Sink>) -> Context {
+        let context = Context::new(Health::new(LONG));
+        let tenant = serde_json::from_str::<model::resource::Tenant>(r#"{"id": "acme"}"#).unwrap();
+        let catalog = Catalog::fixed(Snapshot::default().with(tenant));
+        Service::new(Options::default(), self.bus.clone(), catalog, sink, 1).start(&context).await.unwrap();
+        context
+    }
+
+    async fn publish(&self, payload: Vec<u8>) {
+        self.bus.jetstream().publish("events.0", payload.into()).await.unwrap().await.unwrap();
+    }
+
+    async fn stored(&self) -> u64 {
+        self.stores.events.count(&acme(), &EventQuery::default()).await.unwrap()
+    }
+
+    async fn metered(&self) -> u64 {
+        let sums = self.stores.usage.sum(&acme(), store::METER_EVENTS, &UsageQuery::default()).await.unwrap();
+        sums.iter().map(|b| b.value).sum()
+    }
+
+    async fn messages(&self, stream: &str) -> u64 {
+        let mut stream = self.bus.jetstream().get_stream(stream).await.unwrap();
+        stream.info().await.unwrap().state.messages
+    }
+
+    async fn acked(&self) {
+        wait_until("everything is acked", LONG, async || self.messages(topology::EVENTS).await == 0).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_event_is_stored_metered_and_in_its_tenant_stream() {
+    let rig = Rig::new().await;
+    let engine = rig.engine(Arc::clone(&rig.stores.sink)).await;
+    rig.publish(message(0..100)).await;
+    rig.acked().await;
+    assert_eq!((rig.stored().await, rig.metered().await), (100, 100));
+    let found = rig.stores.events.get(&acme(), "/till", "id 7").await.unwrap().unwrap();
+    assert_eq!(found.event, event(7));
+    assert_eq!((found.place.events_sequence, found.place.index), (1, 7));
+    let stream = rig.bus.jetstream().get_stream(topology::tenant_stream("default")).await.unwrap();
+    for sequence in 1..=100 {
+        let message = stream.get_raw_message(sequence).await.unwrap();
+        let headers =
+            message.headers.iter().flat_map(|(n, v)| v.iter().map(move |v| (n.as_ref(), v.as_str())));
+        let read = model::nats::decode(headers, &message.payload).unwrap();
+        let sent = event(usize::try_from(sequence - 1).unwrap());
+        assert_eq!(
+            (read.id(), read.data().unwrap().as_bytes()),
+            (sent.id(), sent.data().unwrap().as_bytes())
+        );
+        assert_eq!(message.subject.as_str(), "tenant.default.acme.com.example.order");
+    }
+    engine.shutdown().abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_message_twice_changes_nothing() {
+    let rig = Rig::new().await;
+    let engine = rig.engine(Arc::clone(&rig.stores.sink)).await;
+    rig.publish(message(0..50)).await;
+    rig.publish(message(0..50)).await;
+    rig.publish(message(25..75)).await;
+    rig.acked().await;
+    assert_eq!((rig.stored().await, rig.metered().await), (75, 75));
+    assert_eq!(rig.messages(&topology::tenant_stream("default")).await, 75);
+    engine.shutdown().abort();
+}
+
+/// Refuses until told otherwise.
+#[derive(Debug)]
+struct Moody {
+    inner: Arc<dyn Sink>,
+    refuse: AtomicBool,
+    refused: AtomicUsize,
+}
+
+#[async_trait]
+impl Sink for Moody {
+    async fn write(&self, batch: Arc<Batch>) -> Result<(), store::Error> {
+        if self.refuse.load(Ordering::Relaxed) {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+            return Err(store::Error::Unavailable("out of mood".into()));
+        }
+        self.inner.write(batch).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_is_away_holds_the_ack_and_shows_in_readiness() {
+    let rig = Rig::new().await;
+    let sink = Arc::new(Moody {
+        inner: Arc::clone(&rig.stores.sink),
+        refuse: AtomicBool::new(true),
+        refused: AtomicUsize::new(0),
+    });
+    let engine = rig.engine(Arc::clone(&sink) as Arc<dyn Sink>).await;
+    rig.publish(message(0..10)).await;
+    wait_until("the store has refused", LONG, async || sink.refused.load(Ordering::Relaxed) >= 2).await;
+    assert_eq!(rig.messages(topology::EVENTS).await, 1, "not acked");
+    assert!(!engine.health().ready().ok);
+    sink.refuse.store(false, Ordering::Relaxed);
+    rig.acked().await;
+    assert_eq!(rig.stored().await, 10);
+    wait_until("ready again", LONG, async || engine.health().ready().ok).await;
+    engine.shutdown().abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_that_dies_in_the_middle_is_continued_by_the_next() {
+    let rig = Rig::new().await;
+    let sink = Arc::new(Moody {
+        inner: Arc::clone(&rig.stores.sink),
+        refuse: AtomicBool::new(true),
+        refused: AtomicUsize::new(0),
+    });
+    let first = rig.engine(Arc::clone(&sink) as Arc<dyn Sink>).await;
+    for i in 0..30 {
+        rig.publish(message(i * 10..i * 10 + 10)).await;
+    }
+    wait_until("the first is in the middle", LONG, async || sink.refused.load(Ordering::Relaxed) >= 2).await;
+    first.shutdown().abort();
+    let second = rig.engine(Arc::clone(&rig.stores.sink)).await;
+    rig.acked().await;
+    assert_eq!((rig.stored().await, rig.metered().await), (300, 300));
+    assert_eq!(rig.messages(&topology::tenant_stream("default")).await, 300);
+    second.shutdown().abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_dies_in_the_middle_loses_and_doubles_nothing() {
+    let mut rig = Rig::new().await;
+    let engine = rig.engine(Arc::clone(&rig.stores.sink)).await;
+    for i in 0..50 {
+        rig.publish(message(i * 10..i * 10 + 10)).await;
+    }
+    rig.nats.kill();
+    rig.nats.restart();
+    wait_until("the broker is back", LONG, async || rig.bus.is_connected()).await;
+    rig.acked().await;
+    assert_eq!((rig.stored().await, rig.metered().await), (500, 500));
+    assert_eq!(rig.messages(&topology::tenant_stream("default")).await, 500);
+    engine.shutdown().abort();
+}
