@@ -1,6 +1,8 @@
 //! One suite for every adapter of the ports. A case takes the stores and a world of tenants of its own, so it
 //! runs as well against a shared cluster as against an empty folder.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod ports {
     pub(crate) mod cursors;
     pub(crate) mod events;

@@ -3,7 +3,7 @@
 use std::{
     fmt,
     fs::{self, File, TryLockError},
-    io::{self, ErrorKind},
+    io::{self, ErrorKind, Write as _},
     path::Path,
     sync::Arc,
     thread,
@@ -12,18 +12,20 @@ use std::{
 
 use fjall::{
     AbstractTree as _, CompressionType, Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions,
-    PersistMode, Readable as _, Snapshot,
+    PersistMode, Snapshot,
     config::{BlockSizePolicy, CompressionPolicy},
 };
 
 use super::{
     Options,
-    keys::{IdHasher, META_FORMAT, META_HASH_KEY},
+    keys::{IdHasher, META_HASH_KEY},
 };
 use crate::Error;
 
 /// The layout written here. A store with a higher number is refused: an older program cannot know what it means.
 const FORMAT: u32 = 1;
+/// The file that says which layout it is. Written once the store is founded.
+const FORMAT_FILE: &str = "format";
 
 /// Values of this size and above are written once, beside the tree, and not moved again when it is tidied up.
 const SEPARATE_BYTES: u32 = 1 << 10;
@@ -72,11 +74,11 @@ pub(super) struct Disk {
 
 impl Disk {
     pub(super) fn open(folder: &Path, options: &Options, lock: Arc<File>) -> Result<Self, Error> {
+        let founded = format(folder)?;
         let at = folder.join("db");
-        // The engine writes its version marker last. Without it, nobody was ever told that something is kept here:
-        // a start that died half-way, which the engine itself would trip over for ever.
-        let founded = fs::metadata(at.join("version")).is_ok_and(|marker| marker.len() > 0);
-        if at.is_dir() && !founded {
+        // The engine cannot begin where an earlier start died half-way. Nobody was ever told that something is kept.
+        let begun = fs::metadata(at.join("version")).is_ok_and(|marker| marker.len() > 0);
+        if !founded && !begun && at.is_dir() {
             fs::remove_dir_all(&at).map_err(|e| open_error(folder, &e))?;
         }
         let open = || {
@@ -98,7 +100,7 @@ impl Disk {
         };
         let (db, ids, index, data, write_buffers) =
             open().map_err(|e: fjall::Error| engine_open_error(folder, &e))?;
-        let hasher = IdHasher::new(found(folder, &db, &index)?);
+        let hasher = IdHasher::new(hash_key(folder, &db, &index, founded)?);
         Ok(Self { db, ids, index, data, hasher, write_buffers, _lock: lock })
     }
 
@@ -127,7 +129,6 @@ impl Disk {
     }
 
     /// What reading failed with, as callers hear it.
-    #[expect(clippy::needless_pass_by_value, reason = "reads well in map_err")]
     pub(super) fn read_error(error: fjall::Error) -> Error {
         match error {
             fjall::Error::Io(e) | fjall::Error::Storage(fjall::LsmError::Io(e)) => {
@@ -161,38 +162,59 @@ fn data_options() -> KeyspaceCreateOptions {
         ))
 }
 
-/// Checks the layout's version and gives the hash key, or writes both into a new store.
-fn found(folder: &Path, db: &Database, index: &Keyspace) -> Result<[u8; 16], Error> {
-    let snapshot = db.snapshot();
-    let get = |key| snapshot.get(index, key).map_err(|e| engine_open_error(folder, &e));
-    let broken = || {
-        Error::Open(format!(
-            "the store in {} has lost what it is known by: restore it from a backup, or choose another folder",
-            folder.display()
-        ))
+/// Whether there is a store in the folder, of a layout known here.
+fn format(folder: &Path) -> Result<bool, Error> {
+    let found = match fs::read_to_string(folder.join(FORMAT_FILE)) {
+        Ok(text) => text,
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(false),
+        Err(e) => return Err(open_error(folder, &e)),
     };
-    match (get(META_FORMAT)?, get(META_HASH_KEY)?) {
-        (None, None) => {
+    match found.trim().parse::<u32>() {
+        Ok(1..=FORMAT) => Ok(true),
+        _ => Err(Error::Open(format!(
+            "the store in {} has format {:?}, this program knows up to {FORMAT}: use the program that wrote it, or a \
+             newer one",
+            folder.display(),
+            found.trim(),
+        ))),
+    }
+}
+
+/// The store's hash key: that of an existing one, or a new one, with which a new store is founded.
+fn hash_key(folder: &Path, db: &Database, index: &Keyspace, founded: bool) -> Result<[u8; 16], Error> {
+    let known = index.get(META_HASH_KEY).map_err(|e| engine_open_error(folder, &e))?;
+    let known = known.map(|key| <[u8; 16]>::try_from(&*key));
+    let key = match known {
+        Some(Ok(key)) => key,
+        None if !founded => {
             let key: [u8; 16] = rand::random();
             let mut batch = db.batch().durability(Some(PersistMode::SyncAll));
-            batch.insert(index, META_FORMAT, FORMAT.to_be_bytes());
             batch.insert(index, META_HASH_KEY, key);
             batch.commit().map_err(|e| engine_open_error(folder, &e))?;
-            Ok(key)
+            key
         }
-        (Some(format), Some(key)) => {
-            let format = u32::from_be_bytes((&*format).try_into().map_err(|_| broken())?);
-            if format > FORMAT {
-                return Err(Error::Open(format!(
-                    "the store in {} has format {format}, this program knows up to {FORMAT}: use the program that \
-                     wrote it, or a newer one",
-                    folder.display()
-                )));
-            }
-            (&*key).try_into().map_err(|_| broken())
+        // Going on with another key would store everything a second time.
+        _ => {
+            return Err(Error::Open(format!(
+                "the store in {} has lost a part of its files: restore it from a backup, or choose another folder",
+                folder.display()
+            )));
         }
-        _ => Err(broken()),
+    };
+    if !founded {
+        write_format(folder).map_err(|e| open_error(folder, &e))?;
     }
+    Ok(key)
+}
+
+fn write_format(folder: &Path) -> io::Result<()> {
+    let new = folder.join("format.new");
+    let mut file = File::create(&new)?;
+    file.write_all(format!("{FORMAT}\n").as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&new, folder.join(FORMAT_FILE))?;
+    // The name is kept only once the folder is.
+    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }
 
 fn engine_open_error(folder: &Path, error: &fjall::Error) -> Error {

@@ -232,7 +232,6 @@ impl Peek<'_> {
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "reads well in map_err")]
 fn unreadable(error: impl std::fmt::Display) -> Error {
     Error::Corrupt(error.to_string())
 }

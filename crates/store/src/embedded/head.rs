@@ -235,7 +235,12 @@ mod tests {
 
     fn event(source: &str, ty: &str, subject: Option<&str>) -> CloudEvent {
         let builder = CloudEvent::builder("1", source, ty);
-        subject.map_or(builder.clone(), |s| builder.subject(s)).build().unwrap()
+        match subject {
+            Some(subject) => builder.subject(subject),
+            None => builder,
+        }
+        .build()
+        .unwrap()
     }
 
     proptest! {

@@ -176,8 +176,6 @@ pub(super) fn bounds(kind: Kind, level: Level, tenant: &TenantId, period: i64) -
     key
 }
 
-/// The version of this layout.
-pub(super) const META_FORMAT: &[u8] = b"Mformat";
 /// The key of [`IdHasher`].
 pub(super) const META_HASH_KEY: &[u8] = b"Mhash-key";
 /// No block has this number or a higher one.

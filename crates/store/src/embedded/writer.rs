@@ -180,7 +180,7 @@ impl Writer {
 
 fn full(shared: &Shared, room: u64) -> Error {
     Error::Full(format!(
-        "{} has {room} bytes of room left and needs {}: make room on its disk",
+        "{} has {room} bytes of room left, of which {} are kept back: make room on its disk",
         shared.folder.display(),
         shared.options.reserve_bytes
     ))

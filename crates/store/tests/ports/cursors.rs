@@ -62,7 +62,7 @@ pub(crate) async fn a_walk_under_writes_neither_skips_nor_repeats(stores: &Store
 pub(crate) async fn walks_with_filters(stores: &Stores, world: &World) {
     let tenant = world.tenant("t");
     let of = |n: u32| {
-        let event = builder(n).subject(if n % 97 == 0 { "rare" } else { "common" });
+        let event = builder(n).subject(if n.is_multiple_of(97) { "rare" } else { "common" });
         event.build().unwrap()
     };
     for n in 0..10 {
