@@ -8,17 +8,22 @@
 //! caller learns from a refusal does not tell a wrong secret from an unknown key.
 //!
 //! ```
-//! use auth::{NewKey, credentials};
-//! use model::resource::Scope;
+//! use auth::{NewKey, authenticate, credentials};
+//! use catalog::Snapshot;
+//! use model::resource::{Scope, Tenant};
 //! use secrecy::ExposeSecret as _;
 //!
-//! let new = NewKey { tenant: "acme".parse()?, system: "shop".parse()?, name: String::new(), scopes: vec![Scope::Publish],
-//!     created_at: "2026-11-21T10:00:00Z".into() };
+//! let tenant: Tenant = serde_json::from_str(r#"{"id": "acme"}"#)?;
+//! let (system, created_at) = ("shop".parse()?, "2026-11-21T10:00:00Z".to_owned());
+//! let new = NewKey { tenant: tenant.id.clone(), system, name: String::new(), scopes: vec![Scope::Publish], created_at };
 //! let (key, shown_once) = auth::generate(&mut rand::rng(), new);
-//! assert!(shown_once.expose_secret().starts_with(&format!("er_{}_", key.id)));
+//! let snapshot = Snapshot::default().with(tenant).with(key);
+//!
 //! let mut headers = http::HeaderMap::new();
 //! headers.insert("x-api-key", shown_once.expose_secret().parse()?);
-//! assert_eq!(credentials(&headers)?, Some(shown_once.expose_secret()));
+//! let caller = authenticate(&snapshot, credentials(&headers)?.ok_or(auth::AuthError::Missing)?)?;
+//! caller.require(Scope::Publish)?;
+//! assert_eq!(caller.tenant.id.as_str(), "acme");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
@@ -30,7 +35,7 @@ pub mod quota;
 pub mod signature;
 
 pub use self::{
-    authenticate::{Keys, Principal, authenticate},
+    authenticate::{Principal, authenticate},
     credentials::credentials,
     error::AuthError,
     key::{NewKey, generate},
