@@ -1,0 +1,72 @@
+//! What the bare broker does with the same payload: single messages into one file-backed stream, a thousand of them
+//! unacknowledged at a time.
+
+use std::{
+    collections::VecDeque,
+    future::IntoFuture as _,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context as _;
+use async_nats::jetstream::{self, context::PublishAckFuture, stream};
+use bytes::Bytes;
+
+const STREAM: &str = "LOAD-BASELINE";
+const SUBJECT: &str = "load.baseline";
+/// Publishes that await their acknowledgement.
+const WINDOW: usize = 1_000;
+/// Publishes between two looks at the clock.
+const ROUND: u64 = 100;
+
+/// Messages a second that the broker at `url` acknowledges, measured for `span`. Uses a stream of its own and
+/// removes it again.
+pub(crate) async fn publish_rate(url: &str, payload_bytes: usize, span: Duration) -> anyhow::Result<f64> {
+    let client = async_nats::ConnectOptions::new()
+        .client_capacity(4_096)
+        .subscription_capacity(1 << 16)
+        .connect(url)
+        .await
+        .with_context(|| format!("no broker at {url}"))?;
+    let jetstream = jetstream::context::ContextBuilder::new()
+        .ack_timeout(Duration::from_secs(30))
+        .max_ack_inflight(WINDOW * 2)
+        .build(client);
+    // What a run that was interrupted left behind.
+    jetstream.delete_stream(STREAM).await.ok();
+    jetstream
+        .create_stream(stream::Config {
+            name: STREAM.to_owned(),
+            subjects: vec![SUBJECT.to_owned()],
+            storage: stream::StorageType::File,
+            ..Default::default()
+        })
+        .await?;
+    let rate = measure(&jetstream, payload_bytes, span).await;
+    jetstream.delete_stream(STREAM).await?;
+    rate
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+async fn measure(
+    jetstream: &jetstream::Context,
+    payload_bytes: usize,
+    span: Duration,
+) -> anyhow::Result<f64> {
+    let payload = Bytes::from(vec![b'x'; payload_bytes]);
+    let mut unacknowledged: VecDeque<PublishAckFuture> = VecDeque::with_capacity(WINDOW);
+    let mut sent = 0_u64;
+    let began = Instant::now();
+    while !sent.is_multiple_of(ROUND) || began.elapsed() < span {
+        if unacknowledged.len() >= WINDOW
+            && let Some(oldest) = unacknowledged.pop_front()
+        {
+            oldest.into_future().await?;
+        }
+        unacknowledged.push_back(jetstream.publish(SUBJECT, payload.clone()).await?);
+        sent += 1;
+    }
+    for ack in unacknowledged {
+        ack.into_future().await?;
+    }
+    Ok(sent as f64 / began.elapsed().as_secs_f64())
+}

@@ -1,0 +1,15 @@
+//! When faults happen.
+
+use std::time::Duration;
+
+use crate::oracle::Ledger;
+
+/// Between two looks; short against the time of a request.
+const LOOK: Duration = Duration::from_micros(200);
+
+/// Waits until that many requests are promised: the middle of the work, however fast the machine is.
+pub(crate) async fn promised(ledger: &Ledger, requests: u64) {
+    while ledger.promised() < requests {
+        tokio::time::sleep(LOOK).await;
+    }
+}

@@ -1,0 +1,217 @@
+//! The fleet under test: one that runs, or one of our own that can be killed and started again.
+
+use std::{
+    ffi::OsString,
+    net::TcpListener,
+    os::unix::process::CommandExt as _,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, bail, ensure};
+use clap::{Args, ValueEnum};
+use serde::Deserialize;
+use tempfile::TempDir;
+
+/// From the start of the process until the doors answer; a busy disk has streams to recover.
+const START_TIMEOUT: Duration = Duration::from_secs(120);
+const STOP_TIMEOUT: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_millis(10);
+/// Ports a fleet takes, from its first on.
+const PORTS: u16 = 10;
+
+/// What "accepted" promises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Durability {
+    /// Survives the death of any process.
+    Process,
+    /// Survives a power cut.
+    Disk,
+}
+
+impl Durability {
+    /// As the fleet's own command line has it.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Process => "process",
+            Self::Disk => "disk",
+        }
+    }
+}
+
+/// Which fleet.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct FleetArgs {
+    /// A running fleet's context file, as `eventrunner up` leaves it in its data folder; without it a fleet is started
+    #[arg(long, value_name = "FILE")]
+    pub(crate) context: Option<PathBuf>,
+    /// The binary to start a fleet with [default: `eventrunner` beside this one]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) bin: Option<PathBuf>,
+    /// Folder for the data of a fleet that is started; must be on a real disk for figures to mean anything
+    #[arg(long, value_name = "FOLDER", default_value = "target/load")]
+    pub(crate) dir: PathBuf,
+}
+
+/// How to reach a fleet: the file that `eventrunner up` leaves.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Access {
+    /// Where events are sent.
+    pub(crate) url: String,
+    /// Where they are read.
+    pub(crate) api_url: String,
+    /// The broker.
+    pub(crate) nats_url: String,
+    /// Whose events they are.
+    pub(crate) tenant: String,
+    /// A key of that tenant's that may publish and read.
+    pub(crate) key: String,
+}
+
+impl Access {
+    pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
+        let text =
+            std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        toml::from_str(&text).with_context(|| format!("{} is no context file", path.display()))
+    }
+}
+
+/// A fleet in one process, with its broker beside it, in a folder of its own. Killed when dropped.
+#[derive(Debug)]
+pub(crate) struct Own {
+    command: Vec<OsString>,
+    context: PathBuf,
+    child: Child,
+    folder: TempDir,
+}
+
+impl Own {
+    /// Starts one on free ports and an empty folder, and waits until it is ready.
+    pub(crate) async fn start(args: &FleetArgs, durability: Durability) -> anyhow::Result<(Self, Access)> {
+        let binary = match &args.bin {
+            Some(binary) => binary.clone(),
+            None => std::env::current_exe()?.with_file_name("eventrunner"),
+        };
+        ensure!(binary.is_file(), "there is no {}: build it, or name it with --bin", binary.display());
+        std::fs::create_dir_all(&args.dir).with_context(|| format!("cannot make {}", args.dir.display()))?;
+        let folder = TempDir::with_prefix_in("fleet-", std::fs::canonicalize(&args.dir)?)?;
+        let data = folder.path().join("data");
+        let port = free_ports()?.to_string();
+        let command = [
+            binary.into(),
+            "up".into(),
+            "--data-dir".into(),
+            data.clone().into(),
+            "--port-base".into(),
+            port.into(),
+            "--durability".into(),
+            durability.as_str().into(),
+        ];
+        let child = spawn(&command, folder.path())?;
+        let mut own = Self { command: command.into(), context: data.join("context.toml"), child, folder };
+        let access = own.ready().await?;
+        Ok((own, access))
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// SIGKILL: nothing is flushed, nothing said. The broker lives on, as it would.
+    pub(crate) fn kill(&mut self) -> anyhow::Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// Starts it again on the same data and ports, and waits until it is ready.
+    pub(crate) async fn restart(&mut self) -> anyhow::Result<()> {
+        self.child = spawn(&self.command, self.folder.path())?;
+        self.ready().await.map(drop)
+    }
+
+    /// Asks it to drain and stop, broker and all; kills it if it does not.
+    pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
+        interrupt(self.pid())?;
+        let began = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                ensure!(status.success(), "the fleet stopped with {status}: {}", self.said());
+                return Ok(());
+            }
+            ensure!(began.elapsed() < STOP_TIMEOUT, "the fleet does not stop: {}", self.said());
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    async fn ready(&mut self) -> anyhow::Result<Access> {
+        let began = Instant::now();
+        let http = reqwest::Client::builder().timeout(Duration::from_secs(2)).build()?;
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                bail!("the fleet ended at its start with {status}: {}", self.said());
+            }
+            if let Ok(access) = Access::read(&self.context) {
+                let health = http.get(format!("{}/.well-known/health", access.api_url)).send().await;
+                if health.is_ok_and(|answer| answer.status().is_success()) {
+                    return Ok(access);
+                }
+            }
+            ensure!(began.elapsed() < START_TIMEOUT, "the fleet is not ready: {}", self.said());
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    fn said(&self) -> String {
+        let text = std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+        let lines: Vec<_> = text.lines().rev().take(20).collect();
+        lines.into_iter().rev().fold(String::new(), |all, line| all + "\n  " + line)
+    }
+}
+
+impl Drop for Own {
+    /// The broker is a child of the fleet and does not go with it when it is killed: ask first.
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) && interrupt(self.pid()).is_ok() {
+            let began = Instant::now();
+            while matches!(self.child.try_wait(), Ok(None)) && began.elapsed() < STOP_TIMEOUT {
+                std::thread::sleep(PAUSE);
+            }
+        }
+        // It has ended already when this fails.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn spawn(command: &[OsString], folder: &Path) -> anyhow::Result<Child> {
+    let (program, arguments) = command.split_first().context("no program")?;
+    let log = std::fs::File::options().create(true).append(true).open(folder.join("log"))?;
+    Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        // Ctrl-C is for this process, which stops the fleet itself.
+        .process_group(0)
+        .spawn()
+        .with_context(|| format!("cannot start {}", program.display()))
+}
+
+fn interrupt(pid: u32) -> anyhow::Result<()> {
+    let status = Command::new("kill").args(["-INT", &pid.to_string()]).stderr(Stdio::null()).status()?;
+    ensure!(status.success(), "cannot signal process {pid}");
+    Ok(())
+}
+
+/// The first of a row of free ports, below those that the system gives to connections.
+fn free_ports() -> anyhow::Result<u16> {
+    let free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
+    (20_000..30_000)
+        .step_by(usize::from(PORTS))
+        .map(|port| port + u16::try_from(std::process::id() % 500).unwrap_or_default() * PORTS)
+        .find(|port| (*port..port + PORTS).all(free))
+        .context("there are no ten free ports in a row")
+}

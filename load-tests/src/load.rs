@@ -1,0 +1,208 @@
+//! What is sent: numbered events whose bytes are known beforehand.
+//!
+//! Bodies are rendered once and only the ids are written into a copy of them, so that the generator takes little of the
+//! machine it shares with the fleet. An id looks random, as real ones do to a store, yet gives back its number; a number
+//! gives the event's data. So whatever is read back can be checked without having been remembered.
+
+use std::{fmt::Write as _, ops::Range};
+
+use bytes::Bytes;
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+
+/// `source` of every event.
+pub(crate) const SOURCE: &str = "/eventrunner-load";
+/// `type` of every event.
+pub(crate) const TYPE: &str = "load.order.placed";
+/// Hexadecimal digits of an id.
+const ID_LEN: usize = 16;
+/// Different bodies; more than the store packs into a compressed block, so that repetition does not help it.
+const BODIES: u64 = 64;
+
+/// A numbered stream of events, the same for the same arguments.
+#[derive(Debug)]
+pub(crate) struct Load {
+    seed: u64,
+    per_request: u64,
+    templates: Vec<Template>,
+}
+
+/// A request body with blank ids.
+#[derive(Debug)]
+struct Template {
+    body: Vec<u8>,
+    slots: Vec<Slot>,
+}
+
+/// Where one event is in a body.
+#[derive(Debug)]
+struct Slot {
+    /// Its `id` attribute.
+    id_at: usize,
+    /// Its `data`.
+    data: Range<usize>,
+    /// The id's place in `data`, from its beginning.
+    data_id_at: usize,
+}
+
+impl Load {
+    /// Requests of `per_request` events with `data_bytes` of JSON data each. A part that an HTTP client could not
+    /// have compressed away: letters and digits at random.
+    pub(crate) fn new(seed: u64, per_request: u64, data_bytes: usize) -> Self {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let templates = (0..BODIES).map(|_| Template::render(&mut rng, per_request, data_bytes)).collect();
+        Self { seed, per_request: per_request.max(1), templates }
+    }
+
+    /// Events a request.
+    pub(crate) fn per_request(&self) -> u64 {
+        self.per_request
+    }
+
+    /// The media type of the bodies.
+    pub(crate) fn content_type(&self) -> &'static str {
+        if self.per_request == 1 {
+            "application/cloudevents+json"
+        } else {
+            "application/cloudevents-batch+json"
+        }
+    }
+
+    /// The body of the `request`th request, with events `request * per_request` and following.
+    pub(crate) fn body(&self, request: u64) -> Bytes {
+        let template = self.template(request);
+        let mut body = template.body.clone();
+        for (number, slot) in (request * self.per_request..).zip(&template.slots) {
+            let id = self.id(number);
+            put(&mut body, slot.id_at, &id);
+            put(&mut body, slot.data.start + slot.data_id_at, &id);
+        }
+        body.into()
+    }
+
+    /// The number of the event with this id; any id of ours gives one, so compare it with how many were sent.
+    pub(crate) fn number(&self, id: &str) -> Option<u64> {
+        let ours = id.len() == ID_LEN && id.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        ours.then(|| u64::from_str_radix(id, 16).ok()).flatten().map(|id| unmix(id) ^ self.seed)
+    }
+
+    /// Whether these bytes are the data of that event.
+    pub(crate) fn is_data_of(&self, number: u64, data: &[u8]) -> bool {
+        let template = self.template(number / self.per_request);
+        let index = usize::try_from(number % self.per_request).unwrap_or_default();
+        let Some(slot) = template.slots.get(index) else { return false };
+        let Some(expected) = template.body.get(slot.data.clone()) else { return false };
+        let id_range = slot.data_id_at..slot.data_id_at + ID_LEN;
+        data.len() == expected.len()
+            && data.get(id_range.clone()) == Some(&self.id(number)[..])
+            && data.get(..id_range.start) == expected.get(..id_range.start)
+            && data.get(id_range.end..) == expected.get(id_range.end..)
+    }
+
+    fn template(&self, request: u64) -> &Template {
+        let index = usize::try_from(request % BODIES).unwrap_or_default();
+        &self.templates[index]
+    }
+
+    fn id(&self, number: u64) -> [u8; ID_LEN] {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mixed = mix(number ^ self.seed);
+        std::array::from_fn(|i| DIGITS[(mixed >> (60 - 4 * i) & 15) as usize])
+    }
+}
+
+impl Template {
+    fn render(rng: &mut StdRng, per_request: u64, data_bytes: usize) -> Self {
+        const BLANK: &str = "0000000000000000";
+        let mut body = String::new();
+        let mut slots = Vec::new();
+        if per_request > 1 {
+            body.push('[');
+        }
+        for index in 0..per_request.max(1) {
+            if index > 0 {
+                body.push(',');
+            }
+            body.push_str(r#"{"specversion":"1.0","id":""#);
+            let id_at = body.len();
+            // Writing to a String cannot fail.
+            let _ = write!(
+                body,
+                r#"{BLANK}","source":"{SOURCE}","type":"{TYPE}","datacontenttype":"application/json","data":"#
+            );
+            let start = body.len();
+            body.push_str(r#"{"order":""#);
+            let data_id_at = body.len() - start;
+            let _ = write!(body, r#"{BLANK}","amount":{},"note":""#, rng.random_range(100..1_000));
+            let left = data_bytes.saturating_sub(body.len() - start + 2);
+            body.extend((0..left).map(|_| char::from(rng.sample(rand::distr::Alphanumeric))));
+            body.push_str(r#""}"#);
+            slots.push(Slot { id_at, data: start..body.len(), data_id_at });
+            body.push('}');
+        }
+        if per_request > 1 {
+            body.push(']');
+        }
+        Self { body: body.into_bytes(), slots }
+    }
+}
+
+fn put(body: &mut [u8], at: usize, id: &[u8]) {
+    if let Some(place) = body.get_mut(at..at + id.len()) {
+        place.copy_from_slice(id);
+    }
+}
+
+/// The finalizer of splitmix64: one to one, and its values look random.
+fn mix(mut x: u64) -> u64 {
+    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}
+
+fn unmix(mut x: u64) -> u64 {
+    x = (x ^ (x >> 31) ^ (x >> 62)).wrapping_mul(0x3196_42b2_d24d_8ec3);
+    x = (x ^ (x >> 27) ^ (x >> 54)).wrapping_mul(0x96de_1b17_3f11_9089);
+    x ^ (x >> 30) ^ (x >> 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_sent_is_recognized() {
+        let load = Load::new(7, 3, 512);
+        let body = load.body(100);
+        let events: Vec<serde_json::Value> = serde_json::from_slice(&body).unwrap();
+        assert_eq!(events.len(), 3);
+        for (number, event) in (300..).zip(&events) {
+            assert_eq!(load.number(event["id"].as_str().unwrap()), Some(number));
+            let slot = &load.template(100).slots[(number - 300) as usize];
+            let data = &body[slot.data.clone()];
+            assert_eq!(data.len(), 512);
+            assert!(load.is_data_of(number, data));
+            assert!(!load.is_data_of(number + 1, data), "another event's data");
+            let mut altered = data.to_vec();
+            *altered.last_mut().unwrap() = b' ';
+            assert!(!load.is_data_of(number, &altered), "one byte altered");
+        }
+    }
+
+    #[test]
+    fn one_event_is_no_batch() {
+        let load = Load::new(7, 1, 256);
+        let event: serde_json::Value = serde_json::from_slice(&load.body(5)).unwrap();
+        assert_eq!(load.number(event["id"].as_str().unwrap()), Some(5));
+        assert_eq!(load.content_type(), "application/cloudevents+json");
+    }
+
+    #[test]
+    fn ids_are_one_to_one() {
+        for number in (0..10_000).chain(u64::MAX - 10..=u64::MAX) {
+            assert_eq!(unmix(mix(number)), number);
+        }
+        let load = Load::new(7, 1, 256);
+        assert_eq!(load.number("order-1"), None);
+        assert_eq!(load.number("00000000000000FF"), None, "ours are in lower case");
+    }
+}

@@ -1,0 +1,176 @@
+//! The three places an event must come to, seen through the interfaces that every user has: the event store and the
+//! usage store through the HTTP API, the tenant stream through NATS.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use async_nats::jetstream::{
+    self,
+    consumer::{DeliverPolicy, pull},
+    stream::Stream,
+};
+use bytes::Bytes;
+use futures::{StreamExt as _, TryStreamExt as _};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::value::RawValue;
+
+use crate::{fleet::Access, oracle::Place};
+
+/// Items of a page.
+const PAGE: u32 = 1_000;
+/// How long a page or the next message of a stream may take.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A tenant's view of the fleet.
+#[derive(Debug)]
+pub(crate) struct Places {
+    http: reqwest::Client,
+    access: Access,
+    stream: Stream,
+    subjects: String,
+}
+
+/// One CloudEvent of a page, its data as the bytes that came.
+#[derive(Deserialize)]
+struct Event<'a> {
+    id: &'a str,
+    source: &'a str,
+    r#type: &'a str,
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
+}
+
+impl Places {
+    /// Connects. The broker's connection heals itself over a restart.
+    pub(crate) async fn open(access: &Access) -> anyhow::Result<Self> {
+        let client = async_nats::ConnectOptions::new()
+            .reconnect_delay_callback(|_| Duration::from_millis(50))
+            .connect(&access.nats_url)
+            .await
+            .with_context(|| format!("no broker at {}", access.nats_url))?;
+        let jetstream = jetstream::new(client);
+        let name = jetstream.stream_by_subject(format!("tenant.default.{}.any", access.tenant)).await?;
+        let stream = jetstream.get_stream(name).await?;
+        let subjects = format!("tenant.*.{}.>", access.tenant);
+        let http = reqwest::Client::builder().timeout(ANSWER_TIMEOUT).build()?;
+        Ok(Self { http, access: access.clone(), stream, subjects })
+    }
+
+    /// Events the usage store has counted.
+    pub(crate) async fn usage_total(&self) -> anyhow::Result<u64> {
+        #[derive(Deserialize)]
+        struct Usage {
+            total: u64,
+        }
+        let path = format!("/api/v1/usage/{}", self.access.tenant);
+        Ok(self.get::<Usage>(&path, &[]).await?.total)
+    }
+
+    /// Messages in the tenant's stream.
+    pub(crate) async fn stream_total(&self) -> anyhow::Result<u64> {
+        let counts = self.stream.info_with_subjects(&self.subjects).await?;
+        let counts: Vec<(String, usize)> = counts.try_collect().await?;
+        Ok(counts.into_iter().map(|(_, count)| count as u64).sum())
+    }
+
+    /// Every stored event, in pages.
+    pub(crate) async fn read_events(&self, place: &mut Place<'_>) -> anyhow::Result<()> {
+        let mut cursor: Option<String> = None;
+        loop {
+            let mut request = self
+                .http
+                .get(format!("{}/api/v1/events", self.access.api_url))
+                .query(&[("order", "oldest"), ("limit", &PAGE.to_string())])
+                .header(http::header::ACCEPT, "application/cloudevents-batch+json")
+                .bearer_auth(&self.access.key);
+            if let Some(cursor) = &cursor {
+                request = request.query(&[("cursor", cursor)]);
+            }
+            let answer = succeed(request.send().await?).await?;
+            cursor = answer
+                .headers()
+                .get("eventrunner-next-cursor")
+                .map(|value| value.to_str().map(str::to_owned))
+                .transpose()?;
+            let body: Bytes = answer.bytes().await?;
+            let events: Vec<Event<'_>> = serde_json::from_slice(&body)?;
+            for event in events {
+                let data = event.data.map_or("", RawValue::get);
+                place.found(event.id, event.source, event.r#type, data.as_bytes());
+            }
+            if cursor.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Every usage record, in pages.
+    pub(crate) async fn read_usage(&self, place: &mut Place<'_>) -> anyhow::Result<()> {
+        #[derive(Deserialize)]
+        struct Page {
+            records: Vec<Record>,
+            next_cursor: Option<String>,
+        }
+        #[derive(Deserialize)]
+        struct Record {
+            origin: Origin,
+        }
+        #[derive(Deserialize)]
+        struct Origin {
+            source: String,
+            id: String,
+        }
+        let path = format!("/api/v1/usage/{}/records", self.access.tenant);
+        let limit = PAGE.to_string();
+        let mut cursor: Option<String> = None;
+        loop {
+            let mut query = vec![("limit", limit.as_str())];
+            query.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));
+            let page: Page = self.get(&path, &query).await?;
+            for record in page.records {
+                place.named(&record.origin.id, &record.origin.source);
+            }
+            cursor = page.next_cursor;
+            if cursor.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Every message of the tenant's stream.
+    pub(crate) async fn read_stream(&self, place: &mut Place<'_>) -> anyhow::Result<()> {
+        let config = pull::OrderedConfig {
+            filter_subject: self.subjects.clone(),
+            deliver_policy: DeliverPolicy::All,
+            ..Default::default()
+        };
+        let mut left = self.stream_total().await?;
+        let consumer = self.stream.create_consumer(config).await?;
+        let mut messages = consumer.messages().await?;
+        while left > 0 {
+            let next = tokio::time::timeout(ANSWER_TIMEOUT, messages.next()).await;
+            let message =
+                next.with_context(|| format!("{left} messages of the tenant stream do not come"))?;
+            let message = message.context("the tenant stream ended")??;
+            let header =
+                |name: &str| message.headers.as_ref().and_then(|h| h.get(name)).map_or("", |v| v.as_str());
+            place.found(header("ce-id"), header("ce-source"), header("ce-type"), &message.payload);
+            left -= 1;
+        }
+        Ok(())
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, &str)]) -> anyhow::Result<T> {
+        let url = format!("{}{path}", self.access.api_url);
+        let answer = self.http.get(url).query(query).bearer_auth(&self.access.key).send().await?;
+        Ok(serde_json::from_slice(&succeed(answer).await?.bytes().await?)?)
+    }
+}
+
+async fn succeed(answer: reqwest::Response) -> anyhow::Result<reqwest::Response> {
+    let status = answer.status();
+    if !status.is_success() {
+        bail!("the API answers {status}: {}", answer.text().await.unwrap_or_default());
+    }
+    Ok(answer)
+}

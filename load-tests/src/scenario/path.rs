@@ -1,0 +1,116 @@
+//! How fast events get all the way: accepted, stored, counted and in the tenant's stream.
+
+use std::{sync::atomic::Ordering::Relaxed, time::Duration};
+
+use clap::Args;
+use serde::Serialize;
+
+use super::LoadArgs;
+use crate::{
+    baseline,
+    fleet::{Access, Durability, FleetArgs, Own},
+    run::{Run, Times, Verdicts},
+};
+
+/// The scenario's options.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    fleet: FleetArgs,
+    #[command(flatten)]
+    load: LoadArgs,
+    /// What "accepted" promises; a fleet that runs already must have been started with the same
+    #[arg(long, value_enum, default_value_t = Durability::Disk)]
+    durability: Durability,
+    /// Events to send
+    #[arg(long, default_value_t = 500_000)]
+    events: u64,
+    /// How long the bare broker is measured
+    #[arg(long, default_value_t = 5)]
+    baseline_seconds: u64,
+}
+
+/// The last line.
+#[derive(Debug, Serialize)]
+struct Report {
+    scenario: &'static str,
+    durability: &'static str,
+    events_per_s: u64,
+    baseline_per_s: u64,
+    ratio: f64,
+    accepted_per_s: u64,
+    events: u64,
+    lost: u64,
+    doubled: u64,
+    altered: u64,
+}
+
+/// Runs it. Whether nothing was wrong.
+pub(crate) async fn run(options: Options) -> anyhow::Result<bool> {
+    if let Some(context) = &options.fleet.context {
+        return measure(&options, &Access::read(context)?).await;
+    }
+    let (own, access) = Own::start(&options.fleet, options.durability).await?;
+    let good = measure(&options, &access).await?;
+    own.stop().await?;
+    Ok(good)
+}
+
+async fn measure(options: &Options, access: &Access) -> anyhow::Result<bool> {
+    // The fleet's own broker, while the fleet is idle: set the same way, because it is the same.
+    eprintln!("measuring the bare broker for {} s", options.baseline_seconds);
+    let span = Duration::from_secs(options.baseline_seconds.max(1));
+    let baseline = baseline::publish_rate(&access.nats_url, options.load.data_bytes, span).await?;
+    let (load, requests) = options.load.load(options.events);
+    let run = Run::begin(access, load, requests, options.load.connections).await?;
+    let (events, answers) = (run.events(), run.answers.clone());
+    let (times, verdicts) = run.complete().await?;
+    let report = report(options.durability, events, baseline, &times, &verdicts);
+    print(options, &report, &times);
+    println!("refused and sent again  {:>10} requests", answers.refused.load(Relaxed));
+    println!("{}", serde_json::to_string(&report)?);
+    Ok(verdicts.is_good())
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "rates"
+)]
+fn report(durability: Durability, events: u64, baseline: f64, times: &Times, verdicts: &Verdicts) -> Report {
+    let rate = |span: Duration| events as f64 / span.as_secs_f64();
+    let path = rate(times.complete);
+    Report {
+        scenario: "path",
+        durability: durability.as_str(),
+        events_per_s: path as u64,
+        baseline_per_s: baseline as u64,
+        ratio: (path / baseline * 100.0).round() / 100.0,
+        accepted_per_s: rate(times.accepted) as u64,
+        events,
+        lost: verdicts.sum(|v| v.lost),
+        doubled: verdicts.sum(|v| v.doubled),
+        altered: verdicts.sum(|v| v.altered),
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "times for people")]
+fn print(options: &Options, report: &Report, times: &Times) {
+    let LoadArgs { batch, data_bytes, connections } = options.load;
+    println!("durability              {:>10}", report.durability);
+    println!(
+        "load                    {:>10} events, {batch} of {data_bytes} B a request, {connections} connections",
+        report.events
+    );
+    println!("accepted                {:>10} events/s", report.accepted_per_s);
+    println!("whole path              {:>10} events/s", report.events_per_s);
+    println!(
+        "bare broker             {:>10} messages/s of {data_bytes} B, one event each",
+        report.baseline_per_s
+    );
+    println!("ratio                   {:>10.2}", report.ratio);
+    let ms = |quantile| times.requests.value_at_quantile(quantile) as f64 / 1e3;
+    println!("request to promise      {:>10.1} ms median, {:.1} ms p99", ms(0.5), ms(0.99));
+    println!("lost, doubled, altered  {:>10}, {}, {}", report.lost, report.doubled, report.altered);
+}
