@@ -82,6 +82,33 @@ pub fn decode_batch(body: &Bytes, items_max: usize) -> Result<Vec<CloudEvent>, B
     }
 }
 
+/// Whether a body is a JSON object with the member `specversion`: what tells an event, be it a bad one, from
+/// any other JSON.
+#[must_use]
+pub fn has_specversion(body: &[u8]) -> bool {
+    struct Found;
+
+    impl<'de> serde::de::Visitor<'de> for Found {
+        type Value = bool;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<bool, A::Error> {
+            let mut found = false;
+            while let Some(name) = map.next_key::<std::borrow::Cow<'de, str>>()? {
+                found |= name == "specversion";
+                map.next_value::<serde::de::IgnoredAny>()?;
+            }
+            Ok(found)
+        }
+    }
+
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    serde::Deserializer::deserialize_map(&mut deserializer, Found).unwrap_or(false)
+}
+
 /// Writes one event.
 #[must_use]
 pub fn encode(event: &CloudEvent) -> Bytes {

@@ -200,3 +200,13 @@ fn data_is_written_as_the_format_says() {
         assert!(written.ends_with(end), "{written} should end with {end}");
     }
 }
+
+#[test]
+fn specversion_tells_events_from_other_json() {
+    for yes in [r#"{"specversion":7}"#, r#"{"a":{},"spec\u0076ersion":null}"#] {
+        assert!(json::has_specversion(yes.as_bytes()), "{yes}");
+    }
+    for no in ["{}", r#"{"a":{"specversion":"1.0"}}"#, r#"["specversion"]"#, "7", "", r#"{"specversion""#] {
+        assert!(!json::has_specversion(no.as_bytes()), "{no}");
+    }
+}
