@@ -138,7 +138,9 @@ fn protocol(options: &ServerOptions) -> auto::Builder<TokioExecutor> {
         .header_read_timeout(None)
         .max_headers(usize::try_from(options.headers_max).unwrap_or(usize::MAX))
         .max_buf_size(header_bytes)
-        .pipeline_flush(true);
+        // With it, an answer to a body of broken chunks would be lost: hyper holds answers back while unread
+        // bytes are left, which after such a body they always are.
+        .pipeline_flush(false);
     http.http2()
         .timer(TokioTimer::new())
         .keep_alive_interval(options.http2_ping_interval_ms.duration())
