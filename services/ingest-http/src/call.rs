@@ -1,0 +1,217 @@
+//! What the endpoints share: who calls, how much they may send, and the answer.
+
+use std::{sync::Arc, time::Instant};
+
+use auth::{AuthError, Principal, quota::Quotas};
+use axum::{
+    body::Body,
+    response::{IntoResponse as _, Response},
+};
+use bus::Accept;
+use bytes::Bytes;
+use catalog::{Sealer, Snapshot};
+use http::{
+    HeaderMap, HeaderValue, StatusCode,
+    header::{AUTHORIZATION, CONTENT_TYPE},
+};
+use model::{
+    Clock, SourceId, SystemId, Text,
+    resource::{Scope, Tenant},
+};
+use proto::hops;
+use runtime::{metrics::InFlight, problem::Problem, trace::TraceContext};
+
+use crate::{
+    Options, body,
+    decode::{self, Form, Limits, RawContext},
+    metrics::Metrics,
+    quota::Told,
+    refuse,
+    service::Snapshots,
+    source_cache::SourceCache,
+};
+
+/// What every request is served with.
+pub(crate) struct Door {
+    pub(crate) options: Options,
+    pub(crate) accept: Arc<dyn Accept>,
+    pub(crate) snapshots: Snapshots,
+    pub(crate) sealer: Arc<Sealer>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) new_id: fn() -> Text,
+    pub(crate) quotas: Quotas,
+    pub(crate) sources: SourceCache,
+    pub(crate) metrics: Metrics,
+}
+
+/// One request on its way through the door.
+pub(crate) struct Call<'a> {
+    pub(crate) door: &'a Door,
+    pub(crate) snapshot: Arc<Snapshot>,
+    trace: TraceContext,
+    started: Instant,
+    _in_flight: InFlight,
+    tenant: Option<Arc<Tenant>>,
+    told: Option<Told>,
+    form: Form,
+    webhook: bool,
+    events: usize,
+}
+
+impl<'a> Call<'a> {
+    pub(crate) fn begin(door: &'a Door, trace: TraceContext) -> Self {
+        Self {
+            door,
+            snapshot: (door.snapshots)(),
+            trace,
+            started: Instant::now(),
+            _in_flight: door.metrics.begin(),
+            tenant: None,
+            told: None,
+            form: Form::Raw,
+            webhook: false,
+            events: 0,
+        }
+    }
+
+    pub(crate) fn webhook(mut self) -> Self {
+        self.webhook = true;
+        self
+    }
+
+    /// The caller, by API key.
+    ///
+    /// # Errors
+    /// 401 without a good key, 403 if it may not publish or its tenant is disabled.
+    pub(crate) fn caller(&mut self, headers: &HeaderMap) -> Result<Principal, Problem> {
+        let refused = |error| refuse::unauthorized(&error);
+        let presented = auth::credentials(headers).map_err(refused)?;
+        let presented = presented.ok_or_else(|| {
+            refused(AuthError::Missing).field(format!("header:{AUTHORIZATION}"), "is missing")
+        })?;
+        let principal = auth::authenticate(&self.snapshot, presented).map_err(refused)?;
+        self.admit(&principal.tenant)?;
+        principal.require(Scope::Publish).map_err(refused)?;
+        Ok(principal)
+    }
+
+    /// From here on the request is this tenant's.
+    ///
+    /// # Errors
+    /// 403 if the tenant is disabled.
+    pub(crate) fn admit(&mut self, tenant: &Arc<Tenant>) -> Result<(), Problem> {
+        self.tenant = Some(Arc::clone(tenant));
+        if tenant.disabled {
+            return Err(refuse::unauthorized(&AuthError::TenantDisabled(tenant.id.clone())));
+        }
+        Ok(())
+    }
+
+    /// The body as it arrived.
+    ///
+    /// # Errors
+    /// 413, 408, or 400 if it breaks off.
+    pub(crate) async fn body(&self, body: Body) -> Result<Bytes, Problem> {
+        let options = &self.door.options;
+        let body = runtime::http::read_body(body, options.body_bytes_max, options.server.body_read_timeout())
+            .await?;
+        self.door.metrics.received(body.len());
+        Ok(body)
+    }
+
+    /// Undoes the content encoding, reads the events, takes them from the quota, appends them, answers.
+    ///
+    /// # Errors
+    /// The first that applies of all the door's refusals.
+    pub(crate) async fn publish(&mut self, request: Arrived<'_>) -> Result<Response, Problem> {
+        let door = self.door;
+        let received_at_us = door.clock.now();
+        let body = self.decoded(request.headers, request.body).await?;
+        self.form = decode::form(request.headers)?;
+        let tenant = self.tenant.clone().ok_or_else(|| Problem::internal("a call without a tenant"))?;
+        let limits = Limits {
+            event: door.options.event_limits(tenant.limits.event_bytes_max),
+            batch_events_max: usize::try_from(tenant.limits.batch_events_max).unwrap_or(usize::MAX),
+        };
+        let context = RawContext { mapping: request.mapping, new_id: door.new_id, query: request.query };
+        let items = decode::items(self.form, request.headers, body, limits, &context)?;
+        self.events = items.len();
+        self.charge(&tenant, items.len())?;
+        let (placed, answer) = items.finish(&self.trace.trace_id());
+        // An empty batch is a batch (HTTP binding, section 3.3): there is nothing to append.
+        if !placed.is_empty() {
+            let stamp = hops::Stamp {
+                tenant: tenant.id.as_text().as_bytes().clone(),
+                system: request.system.as_text().as_bytes().clone(),
+                source: request.source.map(|s| s.as_text().as_bytes().clone()).unwrap_or_default(),
+                received_at_us,
+                traceparent: self.trace.to_traceparent().into_bytes(),
+                protocol: Bytes::from_static(b"http"),
+            };
+            door.accept.accept(stamp, placed).await.map_err(|e| refuse::not_accepted(&e))?;
+        }
+        let json = HeaderValue::from_static("application/json");
+        Ok((StatusCode::ACCEPTED, [(CONTENT_TYPE, json)], answer).into_response())
+    }
+
+    async fn decoded(&self, headers: &HeaderMap, body: Bytes) -> Result<Bytes, Problem> {
+        let options = &self.door.options;
+        let (encoding, limit) = (body::encoding(headers)?, options.decoded_bytes_max);
+        if encoding == body::Encoding::Identity || body.len() <= options.decode_inline_bytes_max {
+            return body::decode(body, encoding, limit);
+        }
+        let decode = move || body::decode(body, encoding, limit);
+        tokio::task::spawn_blocking(decode).await.map_err(Problem::internal)?
+    }
+
+    fn charge(&mut self, tenant: &Tenant, events: usize) -> Result<(), Problem> {
+        let events = u32::try_from(events).unwrap_or(u32::MAX);
+        match self.door.quotas.check(tenant, events) {
+            Ok(state) => {
+                self.told = state.map(Told::state).or(self.told);
+                Ok(())
+            }
+            Err(error) => {
+                self.told = Some(Told::exceeded(&error, tenant.limits.events_per_second));
+                Err(refuse::exceeded(&error))
+            }
+        }
+    }
+
+    /// The answer, with what a limited tenant is told.
+    pub(crate) fn end(mut self, result: Result<Response, Problem>) -> Response {
+        let mode = self.form.label(self.webhook);
+        let metrics = &self.door.metrics;
+        let mut response = match result {
+            Ok(response) => {
+                metrics.accepted(mode, self.events);
+                response
+            }
+            Err(problem) => {
+                metrics.rejected(mode, self.events, problem.code);
+                // A request that was refused before its events were counted costs one event, so that noise
+                // is bounded as well. It may be over the quota without being answered 429.
+                if let (None, Some(tenant)) = (self.told, self.tenant.clone()) {
+                    let _ = self.charge(&tenant, 1);
+                }
+                problem.into_response()
+            }
+        };
+        if let Some(told) = self.told {
+            told.put(response.headers_mut());
+        }
+        metrics.took(self.started.elapsed().as_secs_f64());
+        response
+    }
+}
+
+/// A request whose caller is known.
+pub(crate) struct Arrived<'a> {
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) query: &'a str,
+    /// As it arrived.
+    pub(crate) body: Bytes,
+    pub(crate) system: &'a SystemId,
+    pub(crate) source: Option<&'a SourceId>,
+    pub(crate) mapping: &'a mapping::Mapping,
+}

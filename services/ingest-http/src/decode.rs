@@ -1,0 +1,288 @@
+//! Bytes to items: pure, whole request or nothing.
+
+use std::collections::HashSet;
+
+use ::http::{
+    HeaderMap,
+    header::{CONTENT_TYPE, HeaderName},
+};
+use bytes::Bytes;
+use mapping::{Headers, Mapping, Raw};
+use model::{
+    BadItem, BatchError, CloudEvent, DecodeError, ErrorCode, EventLimits, InvalidEvent, Text,
+    http::{self, Format, Mode},
+    json,
+};
+use prost::Message as _;
+use proto::{cloudevents as ce, hops};
+use runtime::problem::Problem;
+
+use crate::{items::Items, refuse};
+
+/// How a request is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// CloudEvents, by the binding.
+    CloudEvents(Mode),
+    /// One JSON value a line.
+    Lines,
+    /// One raw event.
+    Raw,
+}
+
+impl Form {
+    /// The label in metrics.
+    pub(crate) fn label(self, webhook: bool) -> &'static str {
+        match self {
+            Self::CloudEvents(Mode::Binary) => "binary",
+            Self::CloudEvents(Mode::Structured(Format::Protobuf) | Mode::Batch(Format::Protobuf)) => {
+                "protobuf"
+            }
+            Self::CloudEvents(Mode::Batch(_)) => "batch",
+            Self::CloudEvents(_) => "structured",
+            Self::Lines => "ndjson",
+            Self::Raw if webhook => "webhook",
+            Self::Raw => "raw",
+        }
+    }
+}
+
+/// Which form a request has, by its headers alone.
+///
+/// # Errors
+/// 415 for a CloudEvents format that is not read here, 400 for two content types.
+pub(crate) fn form(headers: &HeaderMap) -> Result<Form, Problem> {
+    let mode = http::mode(headers);
+    // Binary mode says so itself, with the attribute's name.
+    if mode != Mode::Binary && headers.get_all(CONTENT_TYPE).iter().nth(1).is_some() {
+        return Err(Problem::new(ErrorCode::Malformed, "the content type is given twice")
+            .field("header:content-type", "is given twice"));
+    }
+    match mode {
+        Mode::Structured(Format::Unknown) | Mode::Batch(Format::Unknown) => Err(refuse::unknown_format()),
+        Mode::None if is_lines(headers) => Ok(Form::Lines),
+        Mode::None => Ok(Form::Raw),
+        mode => Ok(Form::CloudEvents(mode)),
+    }
+}
+
+fn is_lines(headers: &HeaderMap) -> bool {
+    let essence = headers.get(CONTENT_TYPE).map(|v| v.as_bytes()).unwrap_or_default();
+    let essence = essence.split(|b| *b == b';').next().unwrap_or_default().trim_ascii();
+    ["application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"]
+        .iter()
+        .any(|name| essence.eq_ignore_ascii_case(name.as_bytes()))
+}
+
+/// What a request may hold.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    pub(crate) event: EventLimits,
+    pub(crate) batch_events_max: usize,
+}
+
+/// What is needed for events that are no CloudEvents.
+pub(crate) struct RawContext<'a> {
+    pub(crate) mapping: &'a Mapping,
+    pub(crate) new_id: fn() -> Text,
+    pub(crate) query: &'a str,
+}
+
+/// Reads a request.
+///
+/// # Errors
+/// Every fault there is, each with its place; nothing is kept of a request with a fault.
+pub(crate) fn items(
+    form: Form,
+    headers: &HeaderMap,
+    body: Bytes,
+    limits: Limits,
+    raw: &RawContext<'_>,
+) -> Result<Items, Problem> {
+    match form {
+        Form::CloudEvents(mode @ Mode::Batch(format)) => {
+            let events = match format {
+                Format::Protobuf => protobuf_batch(body, limits.batch_events_max),
+                _ => json::decode_batch(&body, limits.batch_events_max),
+            };
+            let events = events.map_err(|e| refuse::batch(mode, e))?;
+            let mut items = Items::with_capacity(events.len());
+            for (i, event) in events.iter().enumerate() {
+                limits.event.check(event).map_err(|e| refuse::over_limit(mode, &format!("/{i}"), &e))?;
+                items.event(event);
+            }
+            Ok(items)
+        }
+        Form::CloudEvents(mode) => {
+            let event = match mode {
+                Mode::Binary => http::decode_binary(headers, body).map_err(DecodeError::Invalid),
+                Mode::Structured(Format::Protobuf) => protobuf(body),
+                _ => json::decode(&body),
+            };
+            let event = event.map_err(|e| refuse::undecodable(mode, e))?;
+            limits.event.check(&event).map_err(|e| refuse::over_limit(mode, "", &e))?;
+            let mut items = Items::with_capacity(1);
+            items.event(&event);
+            Ok(items)
+        }
+        Form::Raw => one_raw(headers, body, limits, raw),
+        Form::Lines => lines(headers, &body, limits, raw),
+    }
+}
+
+fn protobuf(body: Bytes) -> Result<CloudEvent, DecodeError> {
+    let wire = ce::CloudEvent::decode(body).map_err(|e| DecodeError::Malformed(not_protobuf(&e)))?;
+    Ok(CloudEvent::try_from(wire)?)
+}
+
+fn protobuf_batch(body: Bytes, items_max: usize) -> Result<Vec<CloudEvent>, BatchError> {
+    let wire = ce::CloudEventBatch::decode(body).map_err(|e| BatchError::Malformed(not_protobuf(&e)))?;
+    if wire.events.len() > items_max {
+        return Err(BatchError::TooMany { items_max });
+    }
+    let mut bad = Vec::new();
+    let mut events = Vec::with_capacity(wire.events.len());
+    for (index, event) in wire.events.into_iter().enumerate() {
+        match CloudEvent::try_from(event) {
+            Ok(event) => events.push(event),
+            Err(error) => bad.push(BadItem { index, error }),
+        }
+    }
+    if bad.is_empty() { Ok(events) } else { Err(BatchError::Items(bad)) }
+}
+
+fn not_protobuf(error: &prost::DecodeError) -> String {
+    format!("the protobuf cannot be read: {error}")
+}
+
+fn one_raw(
+    headers: &HeaderMap,
+    body: Bytes,
+    limits: Limits,
+    context: &RawContext<'_>,
+) -> Result<Items, Problem> {
+    if body.is_empty() {
+        return Err(no_event());
+    }
+    let identity = context.mapping.identify(&Raw::new(headers, context.query, &body), context.new_id);
+    let raw = hops::RawEvent {
+        headers: kept(context.mapping, headers),
+        query: Bytes::copy_from_slice(context.query.as_bytes()),
+        body,
+        ..Default::default()
+    };
+    check_raw(&raw, limits, "")?;
+    let mut items = Items::with_capacity(1);
+    items.raw(identity, raw);
+    Ok(items)
+}
+
+/// Each line is an event: a CloudEvent when it is an object with `specversion`, else a raw one. Empty lines
+/// mean nothing.
+fn lines(
+    headers: &HeaderMap,
+    body: &Bytes,
+    limits: Limits,
+    context: &RawContext<'_>,
+) -> Result<Items, Problem> {
+    const MODE: Mode = Mode::Batch(Format::Json);
+    let mut kept = kept(context.mapping, headers);
+    // The type of the whole body is not that of a line.
+    kept.retain(|h| &*h.name != CONTENT_TYPE.as_str().as_bytes());
+    kept.push(header(&CONTENT_TYPE, b"application/json"));
+    let mut items = Items::with_capacity(16);
+    let mut raw_ids = HashSet::new();
+    let mut bad = Vec::new();
+    let all = body.split(|b| *b == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
+    for (index, line) in all.enumerate() {
+        if index == limits.batch_events_max {
+            return Err(refuse::too_many(limits.batch_events_max));
+        }
+        let line = body.slice_ref(line);
+        match line_event(&line) {
+            Ok(Some(event)) => {
+                limits.event.check(&event).map_err(|e| refuse::over_limit(MODE, &format!("/{index}"), &e))?;
+                items.event(&event);
+            }
+            Ok(None) => {
+                let line_headers = LineHeaders(headers);
+                let request = Raw::new(&line_headers, context.query, &line);
+                let mut identity = context.mapping.identify(&request, context.new_id);
+                // An id that stands for the whole request (`Idempotency-Key`, a delivery id) must not make one
+                // event of its lines. The suffix is the same on each retry of the request.
+                if !raw_ids.insert(identity.id.clone()) {
+                    identity.id = format!("{}-{index}", identity.id).into();
+                    raw_ids.insert(identity.id.clone());
+                }
+                let raw = hops::RawEvent {
+                    headers: kept.clone(),
+                    query: Bytes::copy_from_slice(context.query.as_bytes()),
+                    body: line,
+                    ..Default::default()
+                };
+                check_raw(&raw, limits, &format!("/{index}"))?;
+                items.raw(identity, raw);
+            }
+            Err(error) => bad.push(BadItem { index, error }),
+        }
+    }
+    if !bad.is_empty() {
+        return Err(refuse::batch(MODE, BatchError::Items(bad)));
+    }
+    if items.len() == 0 { Err(no_event()) } else { Ok(items) }
+}
+
+/// An empty batch is a batch; an empty body is a mistake of the sender's.
+fn no_event() -> Problem {
+    Problem::new(ErrorCode::Malformed, "the request holds no event: its body is empty")
+}
+
+/// A line as a CloudEvent; `None` if it is JSON of another kind.
+fn line_event(line: &Bytes) -> Result<Option<CloudEvent>, InvalidEvent> {
+    match json::decode(line) {
+        Ok(event) => Ok(Some(event)),
+        Err(DecodeError::Invalid(error)) if json::has_specversion(line) => Err(error),
+        Err(DecodeError::Invalid(_)) => Ok(None),
+        Err(DecodeError::Malformed(detail)) => Err(InvalidEvent::new("", detail)),
+    }
+}
+
+/// The request's headers with the content type of a line.
+struct LineHeaders<'a>(&'a HeaderMap);
+
+impl Headers for LineHeaders<'_> {
+    fn first(&self, name: &str) -> Option<&[u8]> {
+        if name == CONTENT_TYPE.as_str() { Some(b"application/json") } else { self.0.first(name) }
+    }
+}
+
+/// The headers that stay with a raw event.
+fn kept(mapping: &Mapping, headers: &HeaderMap) -> Vec<hops::Header> {
+    let mut kept = Vec::new();
+    for name in mapping.keep_headers() {
+        for value in headers.get_all(&**name) {
+            if mapping.keeps(name) {
+                kept.push(hops::Header {
+                    name: name.as_bytes().clone(),
+                    value: Bytes::copy_from_slice(value.as_bytes()),
+                });
+            }
+        }
+    }
+    kept
+}
+
+fn header(name: &HeaderName, value: &'static [u8]) -> hops::Header {
+    hops::Header { name: Bytes::copy_from_slice(name.as_str().as_bytes()), value: Bytes::from_static(value) }
+}
+
+fn check_raw(raw: &hops::RawEvent, limits: Limits, pointer: &str) -> Result<(), Problem> {
+    let headers: usize = raw.headers.iter().map(|h| h.name.len() + h.value.len()).sum();
+    let size = raw.body.len() + raw.query.len() + headers;
+    let max = limits.event.event_bytes_max;
+    if size <= max {
+        return Ok(());
+    }
+    Err(Problem::new(ErrorCode::TooLarge, format!("an event is too large; {}", refuse::NOTHING_ACCEPTED))
+        .field(pointer, format!("the event has {size} bytes; at most {max} are allowed")))
+}

@@ -1,0 +1,94 @@
+//! What a request becomes: the items to append, and beside them the answer that names them.
+
+use bus::Placed;
+use mapping::Identity;
+use model::{CloudEvent, Text};
+use proto::hops;
+
+/// Grown in one pass over the events; nothing else is allocated for an event.
+#[derive(Debug)]
+pub(crate) struct Items {
+    placed: Vec<Placed>,
+    /// `{"events":[…`, still open.
+    answer: Vec<u8>,
+}
+
+impl Items {
+    pub(crate) fn with_capacity(events: usize) -> Self {
+        let mut answer = Vec::with_capacity(96 + events * 96);
+        answer.extend_from_slice(br#"{"events":["#);
+        Self { placed: Vec::with_capacity(events), answer }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.placed.len()
+    }
+
+    /// Adds a CloudEvent; its `partitionkey` places it.
+    pub(crate) fn event(&mut self, event: &CloudEvent) {
+        self.name(event.source(), event.id());
+        let key = event.extension("partitionkey").and_then(|value| match value {
+            model::AttributeValue::String(key) if !key.is_empty() => Some(key.clone()),
+            _ => None,
+        });
+        self.placed.push(Placed { key, item: item(hops::raw_item::Item::Event(event.into())) });
+    }
+
+    /// Adds anything else, under the identity the door gave it.
+    pub(crate) fn raw(&mut self, identity: Identity, mut raw: hops::RawEvent) {
+        self.name(&identity.source, &identity.id);
+        raw.id = identity.id.into_bytes();
+        raw.event_source = identity.source.into_bytes();
+        raw.partition_key = identity.partition_key.as_ref().map(|k| k.as_bytes().clone()).unwrap_or_default();
+        self.placed.push(Placed { key: identity.partition_key, item: item(hops::raw_item::Item::Raw(raw)) });
+    }
+
+    fn name(&mut self, source: &Text, id: &Text) {
+        if !self.placed.is_empty() {
+            self.answer.push(b',');
+        }
+        self.answer.extend_from_slice(br#"{"source":"#);
+        self.string(source);
+        self.answer.extend_from_slice(br#","id":"#);
+        self.string(id);
+        self.answer.push(b'}');
+    }
+
+    fn string(&mut self, text: &str) {
+        // Writing a string to a Vec cannot fail.
+        let _ = serde_json::to_writer(&mut self.answer, text);
+    }
+
+    /// The items, and the body of the answer.
+    pub(crate) fn finish(mut self, trace_id: &str) -> (Vec<Placed>, Vec<u8>) {
+        self.answer.extend_from_slice(br#"],"trace_id":"#);
+        self.string(trace_id);
+        self.answer.push(b'}');
+        (self.placed, self.answer)
+    }
+}
+
+fn item(item: hops::raw_item::Item) -> hops::RawItem {
+    hops::RawItem { item: Some(item) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_answer_names_each_event() {
+        let mut items = Items::with_capacity(2);
+        items.event(&CloudEvent::builder("1\"", "/s", "t").build().unwrap());
+        let identity = Identity { id: "2".into(), source: "/r".into(), partition_key: Some("k".into()) };
+        items.raw(identity, hops::RawEvent::default());
+        let (placed, answer) = items.finish("abc");
+        assert_eq!(placed[0].key, None);
+        assert_eq!(placed[1].key.as_deref(), Some("k"));
+        assert_eq!(
+            String::from_utf8(answer).unwrap(),
+            r#"{"events":[{"source":"/s","id":"1\""},{"source":"/r","id":"2"}],"trace_id":"abc"}"#
+        );
+        assert_eq!(Items::with_capacity(0).finish("x").1, br#"{"events":[],"trace_id":"x"}"#);
+    }
+}

@@ -1,0 +1,146 @@
+//! The service: build, run.
+
+use std::{fmt, io, net::SocketAddr, sync::Arc};
+
+use auth::quota::{self, Quotas};
+use axum::{Router, extract::DefaultBodyLimit};
+use bus::Accept;
+use catalog::{Sealer, Snapshot};
+use model::{Clock, SystemClock, Text};
+use runtime::{http, lifecycle::Shutdown, problem};
+use tokio::net::TcpListener;
+use utoipa::{
+    Modify, OpenApi,
+    openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme},
+};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{Options, call::Door, events, handshake, metrics::Metrics, source_cache::SourceCache, sources};
+
+/// Gives the catalog as it is now; asked once a request.
+pub type Snapshots = Arc<dyn Fn() -> Arc<Snapshot> + Send + Sync>;
+
+/// What the door stands on.
+#[derive(Clone)]
+pub struct Dependencies {
+    /// Where events go.
+    pub accept: Arc<dyn Accept>,
+    /// Tenants, keys and sources.
+    pub snapshots: Snapshots,
+    /// Opens the signing secrets of sources.
+    pub sealer: Arc<Sealer>,
+    /// When events were received, and how old a signature is.
+    pub clock: Arc<dyn Clock>,
+    /// Fresh ids of raw events that bring none.
+    pub new_id: fn() -> Text,
+}
+
+impl Dependencies {
+    /// With the machine's clock and random, time-ordered ids.
+    #[must_use]
+    pub fn new(accept: Arc<dyn Accept>, snapshots: Snapshots, sealer: Arc<Sealer>) -> Self {
+        let new_id = || Text::from(uuid::Uuid::now_v7().to_string());
+        Self { accept, snapshots, sealer, clock: Arc::new(SystemClock), new_id }
+    }
+}
+
+impl fmt::Debug for Dependencies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dependencies").field("accept", &self.accept).finish_non_exhaustive()
+    }
+}
+
+/// The HTTP door, listening.
+#[derive(Debug)]
+pub struct Service {
+    listener: TcpListener,
+    local_addr: SocketAddr,
+    router: Router,
+    options: Options,
+}
+
+impl Service {
+    /// Binds the listener; connections wait until [`run`](Self::run).
+    ///
+    /// # Errors
+    /// If the address is taken.
+    pub async fn build(options: Options, dependencies: Dependencies) -> io::Result<Self> {
+        let router = router(&options, dependencies);
+        let listener = http::bind(options.server.listen).await?;
+        let local_addr = listener.local_addr()?;
+        Ok(Self { listener, local_addr, router, options })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// Serves until the shutdown drains, then answers what is in flight.
+    ///
+    /// # Errors
+    /// If the listener breaks.
+    pub async fn run(self, shutdown: Shutdown) -> io::Result<()> {
+        http::serve(self.listener, self.router, &self.options.server, shutdown).await
+    }
+}
+
+/// The door's routes, to be served by [`runtime::http::serve`], which gives each request its trace context.
+pub fn router(options: &Options, dependencies: Dependencies) -> Router {
+    let Dependencies { accept, snapshots, sealer, clock, new_id } = dependencies;
+    let quotas = quota::Options {
+        tenants_max: options.quota_tenants_max,
+        idle_seconds: u32::try_from(options.quota_idle_seconds.0).unwrap_or(u32::MAX),
+    };
+    let door = Door {
+        accept,
+        snapshots,
+        sealer,
+        clock,
+        new_id,
+        quotas: Quotas::new(quotas),
+        sources: SourceCache::new(options.compiled_sources_max),
+        metrics: Metrics::new(),
+        options: options.clone(),
+    };
+    let (router, _) = routed().with_state(Arc::new(door)).split_for_parts();
+    // Bodies are bounded where they are read.
+    router
+        .fallback(problem::not_found)
+        .method_not_allowed_fallback(problem::method_not_allowed)
+        .layer(DefaultBodyLimit::disable())
+}
+
+/// The door's part of the API description.
+#[must_use]
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    routed().split_for_parts().1
+}
+
+fn routed() -> OpenApiRouter<Arc<Door>> {
+    OpenApiRouter::with_openapi(Description::openapi())
+        .routes(routes!(events::publish))
+        .routes(routes!(sources::receive, handshake::validate))
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "EventRunner ingest", description = "Where events come in."),
+    tags((name = "ingest", description = "Publish events and receive webhooks")),
+    modifiers(&Security)
+)]
+struct Description;
+
+struct Security;
+
+impl Modify for Security {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let components = openapi.components.get_or_insert_default();
+        components.add_security_scheme(
+            "api_key",
+            SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("X-API-Key"))),
+        );
+        components.add_security_scheme("bearer", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
+    }
+}
