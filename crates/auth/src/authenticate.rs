@@ -43,7 +43,8 @@ impl Principal {
 /// Whose key that is.
 ///
 /// # Errors
-/// [`AuthError::Unknown`] if nobody has it, [`AuthError::TenantDisabled`] if its tenant is disabled: only the right key learns that.
+/// [`AuthError::Unknown`] if nobody has it, [`AuthError::TenantDisabled`] if its tenant is disabled: only the
+/// right key learns that.
 pub fn authenticate(snapshot: &Snapshot, presented: &str) -> Result<Principal, AuthError> {
     let id = key::id_of(presented).ok_or(AuthError::Unknown)?;
     // Hashed before the lookup, so that the time says nothing about which ids exist.

@@ -6,8 +6,8 @@ use crate::AuthError;
 
 const API_KEY: &str = "x-api-key";
 
-/// The API key a request carries: `Authorization: Bearer <key>` (RFC 6750, section 2.1) or `X-API-Key: <key>`. Nothing when it
-/// carries neither.
+/// The API key a request carries: `Authorization: Bearer <key>` (RFC 6750, section 2.1) or `X-API-Key:
+/// <key>`. Nothing when it carries neither.
 ///
 /// # Errors
 /// If a header is there and holds no key, or if two different keys are given.

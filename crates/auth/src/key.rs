@@ -1,5 +1,5 @@
-//! API keys: `er_<key id>_<secret>`, 63 characters. The id is public and 16 characters of `a-z0-9`; the secret is 32 random bytes in
-//! base64url.
+//! API keys: `er_<key id>_<secret>`, 63 characters. The id is public and 16 characters of `a-z0-9`; the
+//! secret is 32 random bytes in base64url.
 
 use std::collections::BTreeMap;
 

@@ -1,11 +1,11 @@
 //! Who is calling, and what and how much they may do.
 //!
-//! [`credentials`] finds an API key in a request, [`authenticate`] names its owner, [`signature::verify`] checks that a webhook
-//! comes from its provider, [`quota`] counts what a tenant sends. No I/O: the catalog's snapshot, the time and
-//! the source of randomness are parameters.
+//! [`credentials`] finds an API key in a request, [`authenticate`] names its owner, [`signature::verify`]
+//! checks that a webhook comes from its provider, [`quota`] counts what a tenant sends. No I/O: the catalog's
+//! snapshot, the time and the source of randomness are parameters.
 //!
-//! Invariant: secrets are compared in constant time, stored only hashed or sealed, and stand in no error, log or `Debug`. What a
-//! caller learns from a refusal does not tell a wrong secret from an unknown key.
+//! Invariant: secrets are compared in constant time, stored only hashed or sealed, and stand in no error, log
+//! or `Debug`. What a caller learns from a refusal does not tell a wrong secret from an unknown key.
 //!
 //! ```
 //! use auth::{NewKey, authenticate, credentials};
@@ -15,7 +15,8 @@
 //!
 //! let tenant: Tenant = serde_json::from_str(r#"{"id": "acme"}"#)?;
 //! let (system, created_at) = ("shop".parse()?, "2026-11-21T10:00:00Z".to_owned());
-//! let new = NewKey { tenant: tenant.id.clone(), system, name: String::new(), scopes: vec![Scope::Publish], created_at };
+//! let (name, scopes) = ("till 3".to_owned(), vec![Scope::Publish]);
+//! let new = NewKey { tenant: tenant.id.clone(), system, name, scopes, created_at };
 //! let (key, shown_once) = auth::generate(&mut rand::rng(), new);
 //! let snapshot = Snapshot::default().with(tenant).with(key);
 //!

@@ -31,8 +31,8 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Why a request is not taken to be its provider's. The text is safe to show to the caller: it holds no secret and nothing computed
-/// from one.
+/// Why a request is not taken to be its provider's. The text is safe to show to the caller: it holds no
+/// secret and nothing computed from one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureError {
     /// The source has no secret that can be used: nothing can be verified.
@@ -207,8 +207,9 @@ fn slack(headers: &HeaderMap, clock: &Clock) -> Result<Signed, SignatureError> {
     Ok(Signed { before_body: format!("v0:{time}:"), ..signed })
 }
 
-/// `v1,<base64> v1,<base64>`: signed is `<id>.<timestamp>.<body>` (Standard Webhooks 1.0, "Signature scheme"). Svix sends the same
-/// under names of its own. `v1a` (ed25519) needs a public key, which is no secret of ours.
+/// `v1,<base64> v1,<base64>`: signed is `<id>.<timestamp>.<body>` (Standard Webhooks 1.0, "Signature
+/// scheme"). Svix sends the same under names of its own. `v1a` (ed25519) needs a public key, which is no
+/// secret of ours.
 fn standard_webhooks(headers: &HeaderMap, clock: &Clock) -> Result<Signed, SignatureError> {
     let names = if headers.contains_key("svix-id") && !headers.contains_key("webhook-id") {
         ["svix-id", "svix-timestamp", "svix-signature"]

@@ -129,9 +129,9 @@ pub(crate) enum Body<'a> {
 }
 
 impl<'a> Body<'a> {
-    /// A form when the content type says so and the body does not look like JSON (`curl -d` calls everything a
-    /// form), JSON otherwise. A form with a field `payload` that holds a JSON object is that object: GitHub and Slack wrap
-    /// JSON so.
+    /// A form when the content type says so and the body does not look like JSON (`curl -d` calls everything
+    /// a form), JSON otherwise. A form with a field `payload` that holds a JSON object is that object: GitHub
+    /// and Slack wrap JSON so.
     pub(crate) fn of(raw: &Raw<'a>) -> Self {
         let Ok(text) = std::str::from_utf8(raw.body) else { return Self::Opaque };
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use model::{AttributeValue, CloudEvent, SystemId, Text, resource::Source};
+use model::{
+    AttributeValue, CloudEvent, SystemId, Text,
+    resource::{SignatureScheme, Source},
+};
 
 use crate::{
     InvalidMapping, Mapping, MappingSpec, Problem,
@@ -42,6 +45,14 @@ impl Mapping {
         } else {
             Err(InvalidMapping { problems: compiler.problems })
         }
+    }
+}
+
+/// The header of a scheme whose header the tenant names: a token there is the secret itself.
+fn proof_header(source: &Source) -> Option<&str> {
+    match &source.verification.as_ref()?.scheme {
+        SignatureScheme::Hmac { header, .. } | SignatureScheme::Token { header } => Some(header),
+        _ => None,
     }
 }
 
@@ -176,24 +187,29 @@ impl Compiler {
             let detail = format!("has {} names; {KEEP_HEADERS_MAX} is the most", source.keep_headers.len());
             self.problem("/keep_headers", detail);
         }
+        let secret = |name: &str| is_secret_header(name) || proof_header(source) == Some(name);
         for (i, name) in source.keep_headers.iter().enumerate().take(KEEP_HEADERS_MAX) {
             let pointer = format!("/keep_headers/{i}");
             if !is_header_name(name) {
                 self.problem(&pointer, format!("{name:?} is no header name"));
-            } else if is_secret_header(name) {
+            } else if secret(&name.to_ascii_lowercase()) {
                 self.problem(&pointer, format!("the header {name:?} may carry a secret and is never kept"));
             }
         }
         let usual = KEPT.into_iter();
         let presets = preset.iter().flat_map(|p| &p.keep_headers).map(|name| &**name);
-        let read = mapping.identity.reads.headers.iter().chain(&mapping.attributes.reads.headers);
+        let read = || mapping.identity.reads.headers.iter().chain(&mapping.attributes.reads.headers);
+        if let Some(name) = read().find(|name| secret(name)) {
+            let detail = format!("reads the header {name:?}, which proves the provider and is never kept");
+            self.problem("/mapping", detail);
+        }
         let own = source.keep_headers.iter().map(|name| &**name);
         let names: BTreeSet<String> = usual
             .chain(presets)
-            .chain(read.map(|name| &**name))
+            .chain(read().map(|name| &**name))
             .chain(own)
             .map(str::to_ascii_lowercase)
-            .filter(|name| !is_secret_header(name))
+            .filter(|name| !secret(name))
             .collect();
         names.into_iter().map(Text::from).collect()
     }

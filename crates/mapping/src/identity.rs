@@ -16,7 +16,8 @@ pub(crate) enum IdRule {
     Template(Expression),
 }
 
-/// The header `Idempotency-Key`: a structured-field String (RFC 8941, section 3.3.3), or the bare text that many clients send.
+/// The header `Idempotency-Key`: a structured-field String (RFC 8941, section 3.3.3), or the bare text that
+/// many clients send.
 pub(crate) fn idempotency_key(raw: &Raw<'_>) -> Option<Text> {
     let value = raw.header("idempotency-key").filter(|v| v.len() <= VALUE_BYTES_MAX)?;
     let key = unquote(value).unwrap_or(Cow::Borrowed(value));

@@ -57,14 +57,15 @@ pub struct Identity {
 }
 
 impl Mapping {
-    /// The mapping of raw events that come with an API key and name no source: type `<system>.event`, source `/<system>`.
+    /// The mapping of raw events that come with an API key and name no source: type `<system>.event`, source
+    /// `/<system>`.
     #[must_use]
     pub fn plain(system: &SystemId) -> Self {
         plain(system)
     }
 
-    /// The headers to keep with a raw event, lower case, sorted: the usual ones, the preset's, those the mapping reads, and
-    /// the source's own `keep_headers`; never one that may carry a secret.
+    /// The headers to keep with a raw event, lower case, sorted: the usual ones, the preset's, those the
+    /// mapping reads, and the source's own `keep_headers`; never one that may carry a secret.
     #[must_use]
     pub fn keep_headers(&self) -> &[Text] {
         &self.keep
@@ -76,8 +77,9 @@ impl Mapping {
         self.keep.binary_search_by(|kept| (**kept).cmp(name)).is_ok() && !is_secret_header(name)
     }
 
-    /// The identity a request will have. Never fails: a rule that gives nothing, or what CloudEvents forbids, makes way
-    /// for the next and at last for the default. `new_id` must give a fresh, valid id; it is called at most once.
+    /// The identity a request will have. Never fails: a rule that gives nothing, or what CloudEvents forbids,
+    /// makes way for the next and at last for the default. `new_id` must give a fresh, valid id; it is called
+    /// at most once.
     #[must_use]
     pub fn identify(&self, raw: &Raw<'_>, new_id: impl FnOnce() -> Text) -> Identity {
         let rules = &self.identity;
@@ -152,8 +154,9 @@ pub(crate) const PARTITION_KEY: Text = Text::from_static("partitionkey");
 const JSON: Text = Text::from_static("application/json");
 const OCTETS: Text = Text::from_static("application/octet-stream");
 
-/// The body with its media type; nothing when the body is empty. A body whose `Content-Type` is absent or unreadable is JSON
-/// if it is a JSON object or array, otherwise octets: a CloudEvent without `datacontenttype` would claim to be JSON.
+/// The body with its media type; nothing when the body is empty. A body whose `Content-Type` is absent or
+/// unreadable is JSON if it is a JSON object or array, otherwise octets: a CloudEvent without
+/// `datacontenttype` would claim to be JSON.
 fn data_of(raw: &Raw<'_>) -> Option<(Text, Data)> {
     if raw.body.is_empty() {
         return None;

@@ -254,6 +254,13 @@ fn a_source_overrides_its_preset_field_by_field() {
 }
 
 #[test]
+fn what_proves_the_provider_is_not_kept() {
+    let scheme = json!({"type": "token", "header": "user-agent"});
+    let mapping = compile(&json!({"verification": {"scheme": scheme, "sealed_secrets": []}})).unwrap();
+    assert!(!mapping.keeps("user-agent") && mapping.keeps("content-type"));
+}
+
+#[test]
 fn an_invalid_source_names_every_problem() {
     let cases = [
         (json!({"preset": "gitlab"}), vec!["/preset"]),
@@ -280,6 +287,11 @@ fn an_invalid_source_names_every_problem() {
             vec!["/mapping/extensions/Bad", "/mapping/extensions/partitionkey", "/mapping/extensions/time"],
         ),
         (json!({"mapping": {"subject": "${header.cookie}"}}), vec!["/mapping/subject"]),
+        (
+            json!({"mapping": {"subject": "${header.x-proof}"}, "keep_headers": ["X-Proof"],
+                "verification": {"scheme": {"type": "token", "header": "x-proof"}, "sealed_secrets": []}}),
+            vec!["/keep_headers/0", "/mapping"],
+        ),
         (json!({"keep_headers": ["ok", "a b", "Authorization"]}), vec!["/keep_headers/1", "/keep_headers/2"]),
     ];
     for (source, pointers) in cases {
