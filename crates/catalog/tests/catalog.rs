@@ -2,8 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-mod support;
-
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -16,7 +14,7 @@ use model::{
     resource::{ApiKey, EventType, Source, System, Tenant},
 };
 use serde_json::json;
-use support::Nats;
+use testkit::NatsServer as Nats;
 
 fn tenant(id: &str) -> Tenant {
     serde_json::from_value(json!({ "id": id })).unwrap()
@@ -45,7 +43,7 @@ async fn until(catalog: &Catalog, what: &str, holds: impl Fn(&Snapshot) -> bool)
 }
 
 async fn opened(nats: &Nats) -> (jetstream::Context, Catalog) {
-    let js = nats.connect().await;
+    let js = nats.jetstream().await;
     catalog::ensure_bucket(&js, &Options::default(), 1).await.unwrap();
     catalog::ensure_bucket(&js, &Options::default(), 1).await.unwrap();
     let catalog = Catalog::open(js.clone(), Options::default()).await;
@@ -155,7 +153,7 @@ async fn a_revoked_key_is_gone_everywhere_within_a_second() {
     let nats = Nats::start();
     let (_, here) = furnished(&nats).await;
     here.create(&key("acme", "k1")).await.unwrap();
-    let there = Catalog::open(nats.connect().await, Options::default()).await;
+    let there = Catalog::open(nats.jetstream().await, Options::default()).await;
     assert!(there.snapshot().key("k1").is_some());
     let began = Instant::now();
     here.delete::<ApiKey>(&id("acme"), "k1", None).await.unwrap();
@@ -178,9 +176,9 @@ async fn an_outage_is_survived_and_nothing_missed() {
     }
     assert!(catalog.snapshot().key("k1").is_some(), "the last snapshot stays while the broker is away");
 
-    nats.resume();
+    nats.restart();
     // Another process is quicker, and changes things before we are back.
-    let js = nats.connect().await;
+    let js = nats.jetstream().await;
     let store = js.get_key_value("catalog").await.unwrap();
     store.delete("key.acme.k1").await.unwrap();
     put_raw(&js, "tenant.late.late", r#"{"id": "late"}"#).await;
@@ -199,6 +197,24 @@ async fn an_outage_is_survived_and_nothing_missed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_silent_broker_is_noticed_and_caught_up_with() {
+    let nats = Nats::start();
+    let (_, catalog) = furnished(&nats).await;
+    nats.pause();
+    let mut wait = tokio::time::interval(Duration::from_millis(20));
+    while catalog.status().fault.is_none() {
+        wait.tick().await;
+    }
+    let stale = catalog.fresh(Duration::from_secs(1)).unwrap_err();
+    assert!(stale.contains("no heartbeat"), "{stale}");
+    nats.resume();
+    let other = Catalog::open(nats.jetstream().await, Options::default()).await;
+    other.create(&key("acme", "k1")).await.unwrap();
+    until(&catalog, "the key", |s| s.key("k1").is_some()).await;
+    assert!(catalog.fresh(Duration::from_secs(1)).is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bucket_made_anew_is_read_anew() {
     let nats = Nats::start();
     let (js, catalog) = furnished(&nats).await;
@@ -214,7 +230,7 @@ async fn a_bucket_made_anew_is_read_anew() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn opening_waits_for_the_bucket() {
     let nats = Nats::start();
-    let js = nats.connect().await;
+    let js = nats.jetstream().await;
     let opening = tokio::spawn(Catalog::open(js.clone(), Options::default()));
     catalog::ensure_bucket(&js, &Options::default(), 1).await.unwrap();
     let catalog = tokio::time::timeout(Duration::from_secs(20), opening).await.unwrap().unwrap();

@@ -1,0 +1,166 @@
+//! What the methods share: who calls, how much they may send, and the way to the broker.
+
+use std::{fmt, sync::Arc};
+
+use auth::{AuthError, Principal, quota::Quotas};
+use bus::{Accept, Placed};
+use bytes::Bytes;
+use http::HeaderMap;
+use model::{Clock, resource::Scope};
+use proto::{cloudevents as ce, hops, v1};
+use runtime::{problem::Problem, trace::TraceContext};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::{
+    Options, Snapshots,
+    decode::{self, Outcome, Sorted},
+    metrics::Metrics,
+    refuse,
+};
+
+/// What every call is served with.
+pub(crate) struct Door {
+    pub(crate) options: Options,
+    pub(crate) accept: Arc<dyn Accept>,
+    pub(crate) snapshots: Snapshots,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) quotas: Quotas,
+    pub(crate) metrics: Metrics,
+}
+
+impl fmt::Debug for Door {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Door").field("accept", &self.accept).finish_non_exhaustive()
+    }
+}
+
+/// Who calls, as of a revision of the catalog.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    pub(crate) principal: Principal,
+    presented: Arc<SecretString>,
+    revision: u64,
+}
+
+impl Door {
+    /// The caller, by API key.
+    ///
+    /// # Errors
+    /// `UNAUTHENTICATED` without a good key, `PERMISSION_DENIED` if it may not publish or its tenant is disabled.
+    pub(crate) fn caller(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
+        let presented = auth::credentials(headers).and_then(|key| key.ok_or(AuthError::Missing));
+        let presented = presented.map_err(|e| refuse::unauthorized(&e))?;
+        self.authenticate(Arc::new(SecretString::from(presented)))
+    }
+
+    /// The same caller as of now: a stream may last longer than its key.
+    ///
+    /// # Errors
+    /// As [`Door::caller`].
+    pub(crate) fn renew(&self, caller: &mut Caller) -> Result<(), Problem> {
+        if (self.snapshots)().revision() != caller.revision {
+            *caller = self.authenticate(Arc::clone(&caller.presented))?;
+        }
+        Ok(())
+    }
+
+    fn authenticate(&self, presented: Arc<SecretString>) -> Result<Caller, Problem> {
+        let snapshot = (self.snapshots)();
+        let principal = auth::authenticate(&snapshot, presented.expose_secret())
+            .and_then(|principal| principal.require(Scope::Publish).map(|()| principal))
+            .map_err(|e| refuse::unauthorized(&e))?;
+        Ok(Caller { principal, presented, revision: snapshot.revision() })
+    }
+
+    /// Checks several events and takes the good ones from the quota.
+    ///
+    /// # Errors
+    /// If there are too many, or the quota is used up: nothing of the message is accepted then.
+    pub(crate) fn sort(&self, caller: &Caller, wire: Vec<ce::CloudEvent>) -> Result<Sorted, Problem> {
+        let tenant = &caller.principal.tenant;
+        let batch_max = tenant.limits.batch_events_max;
+        if wire.len() > usize::try_from(batch_max).unwrap_or(usize::MAX) {
+            return Err(refuse::too_many(wire.len(), batch_max));
+        }
+        let limits = self.options.event_limits(tenant.limits.event_bytes_max);
+        let sorted = decode::events(wire, &limits);
+        self.charge(caller, sorted.placed.len())?;
+        Ok(sorted)
+    }
+
+    /// Takes events from the tenant's quota.
+    ///
+    /// # Errors
+    /// If it is used up.
+    pub(crate) fn charge(&self, caller: &Caller, events: usize) -> Result<(), Problem> {
+        let tenant = &caller.principal.tenant;
+        if events == 0 {
+            // Refused events cost one together, so that noise is bounded as well; they are not refused for it.
+            let _ = self.quotas.check(tenant, 1);
+            return Ok(());
+        }
+        let events = u32::try_from(events).unwrap_or(u32::MAX);
+        self.quotas.check(tenant, events).map(drop).map_err(|e| refuse::exceeded(&e))
+    }
+
+    /// What the door knows of the events of one message.
+    pub(crate) fn stamp(&self, caller: &Caller, trace: &TraceContext) -> hops::Stamp {
+        hops::Stamp {
+            tenant: caller.principal.tenant.id.as_text().as_bytes().clone(),
+            system: caller.principal.system.as_text().as_bytes().clone(),
+            source: Bytes::new(),
+            received_at_us: self.clock.now(),
+            traceparent: trace.to_traceparent().into_bytes(),
+            protocol: Bytes::from_static(b"grpc"),
+        }
+    }
+
+    /// Appends events; returns when the broker has acknowledged all of them.
+    ///
+    /// # Errors
+    /// If any of them is not known to be kept.
+    pub(crate) async fn append(&self, stamp: hops::Stamp, placed: Vec<Placed>) -> Result<(), Problem> {
+        if placed.is_empty() {
+            return Ok(());
+        }
+        self.accept.accept(stamp, placed).await.map_err(|e| refuse::not_accepted(&e))
+    }
+
+    /// The results of a message whose good events are kept.
+    pub(crate) fn kept(&self, outcomes: Vec<Outcome>) -> Vec<v1::PublishResult> {
+        let mut accepted = 0;
+        let results: Vec<_> = (0..)
+            .zip(outcomes)
+            .map(|(index, outcome): (usize, _)| match outcome {
+                Outcome::Good(named) => {
+                    accepted += 1;
+                    result(v1::publish_result::Outcome::Accepted(named))
+                }
+                Outcome::Bad(bad) => error(&refuse::event(&format!("events[{index}]"), &bad)),
+            })
+            .collect();
+        self.metrics.events(accepted, results.len() - accepted);
+        results
+    }
+
+    /// The results of a message whose good events are not known to be kept.
+    pub(crate) fn not_kept(&self, outcomes: Vec<Outcome>, problem: &Problem) -> Vec<v1::PublishResult> {
+        self.metrics.events(0, outcomes.len());
+        (0..)
+            .zip(outcomes)
+            .map(|(index, outcome): (usize, _)| match outcome {
+                Outcome::Good(_) => error(problem),
+                Outcome::Bad(bad) => error(&refuse::event(&format!("events[{index}]"), &bad)),
+            })
+            .collect()
+    }
+}
+
+fn result(outcome: v1::publish_result::Outcome) -> v1::PublishResult {
+    v1::PublishResult { outcome: Some(outcome) }
+}
+
+/// An event's result that is an error.
+pub(crate) fn error(problem: &Problem) -> v1::PublishResult {
+    result(v1::publish_result::Outcome::Error(refuse::publish_error(problem)))
+}
