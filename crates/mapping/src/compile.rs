@@ -187,12 +187,14 @@ impl Compiler {
             let detail = format!("has {} names; {KEEP_HEADERS_MAX} is the most", source.keep_headers.len());
             self.problem("/keep_headers", detail);
         }
-        let secret = |name: &str| is_secret_header(name) || proof_header(source) == Some(name);
+        let proof = proof_header(source);
+        let secret =
+            |name: &str| is_secret_header(name) || proof.is_some_and(|p| p.eq_ignore_ascii_case(name));
         for (i, name) in source.keep_headers.iter().enumerate().take(KEEP_HEADERS_MAX) {
             let pointer = format!("/keep_headers/{i}");
             if !is_header_name(name) {
                 self.problem(&pointer, format!("{name:?} is no header name"));
-            } else if secret(&name.to_ascii_lowercase()) {
+            } else if secret(name) {
                 self.problem(&pointer, format!("the header {name:?} may carry a secret and is never kept"));
             }
         }

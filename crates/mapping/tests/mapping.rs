@@ -255,7 +255,7 @@ fn a_source_overrides_its_preset_field_by_field() {
 
 #[test]
 fn what_proves_the_provider_is_not_kept() {
-    let scheme = json!({"type": "token", "header": "user-agent"});
+    let scheme = json!({"type": "token", "header": "User-Agent"});
     let mapping = compile(&json!({"verification": {"scheme": scheme, "sealed_secrets": []}})).unwrap();
     assert!(!mapping.keeps("user-agent") && mapping.keeps("content-type"));
 }
