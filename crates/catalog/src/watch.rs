@@ -118,8 +118,9 @@ impl Feed {
         let snapshot = self.load(&mut stream, pending).await?;
         self.shared.loads.fetch_add(1, Ordering::Relaxed);
         let entries = snapshot.len();
-        self.shared.publish(snapshot.clone());
+        // In this order: who waits for the snapshot finds all well.
         self.shared.set_fault(None);
+        self.shared.publish(snapshot.clone());
         tracing::info!(
             bucket = self.options.bucket,
             entries,

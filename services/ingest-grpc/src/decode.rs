@@ -40,7 +40,7 @@ pub(crate) fn event(wire: ce::CloudEvent, limits: &EventLimits) -> Result<Good, 
 #[derive(Debug, Default)]
 pub(crate) struct Sorted {
     pub(crate) placed: Vec<Placed>,
-    pub(crate) results: Vec<Outcome>,
+    pub(crate) outcomes: Vec<Outcome>,
     pub(crate) bytes: usize,
 }
 
@@ -56,9 +56,9 @@ pub(crate) enum Outcome {
 /// Checks each event.
 pub(crate) fn events(wire: Vec<ce::CloudEvent>, limits: &EventLimits) -> Sorted {
     let mut sorted =
-        Sorted { placed: Vec::with_capacity(wire.len()), results: Vec::with_capacity(wire.len()), bytes: 0 };
+        Sorted { placed: Vec::with_capacity(wire.len()), outcomes: Vec::with_capacity(wire.len()), bytes: 0 };
     for wire in wire {
-        sorted.results.push(match event(wire, limits) {
+        sorted.outcomes.push(match event(wire, limits) {
             Ok(good) => {
                 sorted.placed.push(good.placed);
                 sorted.bytes += good.bytes;
@@ -96,7 +96,7 @@ mod tests {
         let sorted =
             events(vec![wire("1", Some("k")), bad, wire("3", None), wire(&"4".repeat(101), None)], &LIMITS);
         assert_eq!(sorted.placed.iter().map(|p| p.key.as_deref()).collect::<Vec<_>>(), [Some("k"), None]);
-        assert!(matches!(&*sorted.results, [
+        assert!(matches!(&*sorted.outcomes, [
             Outcome::Good(a),
             Outcome::Bad(Bad::Invalid(invalid)),
             Outcome::Good(c),

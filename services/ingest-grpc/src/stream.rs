@@ -5,6 +5,7 @@
 
 use std::{pin::Pin, sync::Arc};
 
+use bus::{AcceptError, Appended};
 use futures::{
     StreamExt as _,
     future::BoxFuture,
@@ -12,7 +13,7 @@ use futures::{
 };
 use prost::Message as _;
 use proto::v1;
-use runtime::{grpc, problem::Problem, trace::TraceContext};
+use runtime::{grpc, metrics::InFlight, problem::Problem, trace::TraceContext};
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
@@ -23,11 +24,23 @@ use crate::{
     refuse,
 };
 
+/// One message on its way, with all that its answer needs.
+struct Message {
+    sequence: u64,
+    outcomes: Vec<Outcome>,
+    bytes: usize,
+    trace: TraceContext,
+    _in_flight: InFlight,
+}
+
 /// A message whose events the broker has or refused.
 struct Done {
     response: v1::StreamEventsResponse,
     bytes: usize,
 }
+
+/// A message the door has taken, or not.
+type Handed = (Message, Result<Appended, AcceptError>);
 
 /// One `StreamEvents` call.
 pub(crate) struct Publishing {
@@ -35,8 +48,11 @@ pub(crate) struct Publishing {
     caller: Caller,
     trace: TraceContext,
     requests: Streaming<v1::StreamEventsRequest>,
+    /// The message that is being handed on: one at a time, so that they stay in order.
+    handing: Option<BoxFuture<'static, Handed>>,
     /// What awaits its acknowledgement.
     pending: FuturesUnordered<BoxFuture<'static, Done>>,
+    /// Bytes of events handed on or being so.
     pending_bytes: usize,
     /// Set when nothing more is read: how the call ends once nothing is pending.
     end: Option<Result<(), Status>>,
@@ -48,6 +64,7 @@ pub(crate) struct Publishing {
 /// What happened next.
 enum Next {
     Acknowledged(Done),
+    Handed(Handed),
     Message(Result<Option<v1::StreamEventsRequest>, Status>),
     Draining,
     Idle,
@@ -69,6 +86,7 @@ impl Publishing {
             caller,
             trace,
             requests,
+            handing: None,
             pending: FuturesUnordered::new(),
             pending_bytes: 0,
             end: None,
@@ -94,17 +112,23 @@ impl Publishing {
     async fn answer(&mut self) -> Option<Result<v1::StreamEventsResponse, Status>> {
         loop {
             if self.pending.is_empty()
+                && self.handing.is_none()
                 && let Some(end) = self.end.take()
             {
                 return end.err().map(Err);
             }
             match self.next().await {
-                Next::Acknowledged(done) => {
-                    self.pending_bytes -= done.bytes;
-                    return Some(Ok(done.response));
+                Next::Acknowledged(done) => return Some(Ok(self.done(done))),
+                Next::Handed((message, Ok(appended))) => self.pending.push(Box::pin({
+                    let door = Arc::clone(&self.door);
+                    async move { settle(&door, message, appended.await) }
+                })),
+                Next::Handed((message, Err(error))) => {
+                    let done = settle(&self.door, message, Err(error));
+                    return Some(Ok(self.done(done)));
                 }
                 Next::Message(Ok(Some(message))) => {
-                    if let Some(response) = self.take(message).await {
+                    if let Some(response) = self.take(message) {
                         return Some(Ok(response));
                     }
                 }
@@ -128,24 +152,36 @@ impl Publishing {
         let room = self.pending.len() < options.stream_window_messages.max(1)
             && self.pending_bytes < options.stream_window_bytes.max(1);
         let waiting = !self.pending.is_empty();
+        let handing = self.handing.is_some();
+        let handed = async {
+            match &mut self.handing {
+                Some(handing) => handing.await,
+                None => std::future::pending().await,
+            }
+        };
         let too_late = async {
             match &mut self.deadline {
                 Some(deadline) => deadline.as_mut().await,
                 None => std::future::pending().await,
             }
         };
-        tokio::select! {
+        let next = tokio::select! {
             biased;
             () = too_late => Next::TooLate,
             Some(done) = self.pending.next(), if waiting => Next::Acknowledged(done),
+            handed = handed => Next::Handed(handed),
             () = self.draining.cancelled(), if reading => Next::Draining,
-            message = self.requests.message(), if reading && room => Next::Message(message),
-            () = self.idle.as_mut(), if reading && !waiting => Next::Idle,
+            message = self.requests.message(), if reading && room && !handing => Next::Message(message),
+            () = self.idle.as_mut(), if reading && !waiting && !handing => Next::Idle,
+        };
+        if matches!(next, Next::Handed(_)) {
+            self.handing = None;
         }
+        next
     }
 
-    /// Hands one message on. Gives its answer if that is known at once.
-    async fn take(&mut self, message: v1::StreamEventsRequest) -> Option<v1::StreamEventsResponse> {
+    /// Begins to hand one message on. Gives its answer if that is known at once.
+    fn take(&mut self, message: v1::StreamEventsRequest) -> Option<v1::StreamEventsResponse> {
         self.idle.as_mut().reset(Instant::now() + self.door.options.stream_idle_timeout());
         if let Err(problem) = self.door.renew(&mut self.caller) {
             self.door.metrics.refused(problem.code);
@@ -155,7 +191,7 @@ impl Publishing {
         let in_flight = self.door.metrics.begin();
         self.door.metrics.received(message.encoded_len());
         let (sequence, events) = (message.sequence, message.events.len());
-        let Sorted { placed, results, bytes } = match self.door.sort(&self.caller, message.events) {
+        let Sorted { placed, outcomes, bytes } = match self.door.sort(&self.caller, message.events) {
             Ok(sorted) => sorted,
             Err(problem) => {
                 self.door.metrics.refused(problem.code);
@@ -164,40 +200,38 @@ impl Publishing {
                 return Some(v1::StreamEventsResponse { sequence, results });
             }
         };
-        let door = Arc::clone(&self.door);
-        let trace = self.trace.child();
-        let stamp = door.stamp(&self.caller, &trace);
-        let mut work: BoxFuture<'static, Done> = Box::pin(async move {
-            let appended = door.append(stamp, placed).await;
-            let results = settle(&door, results, appended, &trace);
-            drop(in_flight);
-            Done { response: v1::StreamEventsResponse { sequence, results }, bytes }
-        });
-        // Polled here and now, and not held back by the scheduler's budget: that is what puts the events of this message
-        // before those of the next.
-        let first = futures::poll!(tokio::task::unconstrained(&mut work));
-        if let std::task::Poll::Ready(done) = first {
-            return Some(done.response);
+        if placed.is_empty() {
+            return Some(v1::StreamEventsResponse { sequence, results: self.door.kept(outcomes) });
         }
+        let trace = self.trace.child();
+        let stamp = self.door.stamp(&self.caller, &trace);
+        let message = Message { sequence, outcomes, bytes, trace, _in_flight: in_flight };
+        let accept = Arc::clone(&self.door.accept);
         self.pending_bytes += bytes;
-        self.pending.push(work);
+        self.handing = Some(Box::pin(async move {
+            let appended = accept.append(stamp, placed).await;
+            (message, appended)
+        }));
         None
+    }
+
+    fn done(&mut self, done: Done) -> v1::StreamEventsResponse {
+        self.pending_bytes -= done.bytes;
+        done.response
     }
 }
 
-fn settle(
-    door: &Door,
-    outcomes: Vec<Outcome>,
-    appended: Result<(), Problem>,
-    trace: &TraceContext,
-) -> Vec<v1::PublishResult> {
-    match appended {
+fn settle(door: &Door, message: Message, appended: Result<(), AcceptError>) -> Done {
+    let Message { sequence, outcomes, bytes, trace, .. } = message;
+    let results = match appended {
         Ok(()) => door.kept(outcomes),
-        Err(problem) => {
+        Err(error) => {
+            let problem = refuse::not_accepted(&error);
             // Only for its log line: the caller gets a result for each event.
-            let _ = grpc::status(&problem, trace);
+            let _ = grpc::status(&problem, &trace);
             door.metrics.refused(problem.code);
             door.not_kept(outcomes, &problem)
         }
-    }
+    };
+    Done { response: v1::StreamEventsResponse { sequence, results }, bytes }
 }

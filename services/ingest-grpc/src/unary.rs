@@ -77,7 +77,7 @@ impl Ingest {
         let door = &self.door;
         let sorted = door.sort(caller, request.events)?;
         door.append(door.stamp(caller, trace), sorted.placed).await?;
-        Ok(v1::PublishEventsResponse { results: door.kept(sorted.results), trace_id: trace.trace_id() })
+        Ok(v1::PublishEventsResponse { results: door.kept(sorted.outcomes), trace_id: trace.trace_id() })
     }
 
     fn refused(&self, problem: &Problem, events: usize, trace: &TraceContext) -> Status {

@@ -87,26 +87,26 @@ async fn an_event_is_handed_on_whole_and_named_in_the_answer() {
     assert_eq!(items[0].key.as_deref(), Some("till-3"));
 }
 
-/// Each fault with its code and the field that is named.
-fn faults() -> Vec<(&'static str, Wire, ErrorCode, &'static str)> {
-    use ErrorCode::{InvalidEvent, TooLarge};
-    let with = |name: &str, attr: Attr| {
-        let mut event = event("1");
-        attribute(&mut event, name, attr);
-        event
-    };
-    let text = |s: &str| Attr::CeString(s.to_owned());
-    let at = |seconds, nanos| Attr::CeTimestamp(prost_types::Timestamp { seconds, nanos });
-    let many = (0..65).fold(event("1"), |mut event, n| {
-        attribute(&mut event, &format!("x{n}"), Attr::CeInteger(n));
-        event
-    });
-    let mut unset = event("1");
-    unset.attributes.insert("unset".to_owned(), CloudEventAttributeValue { attr: None });
-    let data = |bytes: usize| Wire {
-        data: Some(cloud_event::Data::BinaryData(vec![0; bytes].into())),
-        ..event("1")
-    };
+/// A fault with its code and the field that is named.
+type Fault = (&'static str, Wire, ErrorCode, &'static str);
+
+fn with(name: &str, attr: Attr) -> Wire {
+    let mut event = event("1");
+    attribute(&mut event, name, attr);
+    event
+}
+
+fn text(s: &str) -> Attr {
+    Attr::CeString(s.to_owned())
+}
+
+fn at(seconds: i64, nanos: i32) -> Attr {
+    Attr::CeTimestamp(prost_types::Timestamp { seconds, nanos })
+}
+
+/// Required attributes.
+fn required() -> Vec<Fault> {
+    use ErrorCode::InvalidEvent;
     vec![
         ("id absent", event(""), InvalidEvent, "event.id"),
         ("source absent", Wire { source: String::new(), ..event("1") }, InvalidEvent, "event.source"),
@@ -140,6 +140,15 @@ fn faults() -> Vec<(&'static str, Wire, ErrorCode, &'static str)> {
             "event.source",
         ),
         ("type with a line break", Wire { r#type: "a\nb".into(), ..event("1") }, InvalidEvent, "event.type"),
+    ]
+}
+
+/// Optional attributes and their types.
+fn optional() -> Vec<Fault> {
+    use ErrorCode::InvalidEvent;
+    let mut unset = event("1");
+    unset.attributes.insert("unset".to_owned(), CloudEventAttributeValue { attr: None });
+    vec![
         ("attribute without a value", unset, InvalidEvent, "event.unset"),
         ("subject empty", with("subject", text("")), InvalidEvent, "event.subject"),
         ("subject an integer", with("subject", Attr::CeInteger(1)), InvalidEvent, "event.subject"),
@@ -165,6 +174,13 @@ fn faults() -> Vec<(&'static str, Wire, ErrorCode, &'static str)> {
         ),
         ("schema relative", with("dataschema", text("/schema")), InvalidEvent, "event.dataschema"),
         ("schema an integer", with("dataschema", Attr::CeInteger(1)), InvalidEvent, "event.dataschema"),
+    ]
+}
+
+/// Extension attributes.
+fn extensions() -> Vec<Fault> {
+    use ErrorCode::InvalidEvent;
+    vec![
         ("extension in upper case", with("Upper", Attr::CeInteger(1)), InvalidEvent, "event.Upper"),
         ("extension with a dash", with("a-b", Attr::CeInteger(1)), InvalidEvent, "event.a-b"),
         ("extension without a name", with("", Attr::CeInteger(1)), InvalidEvent, "event"),
@@ -175,6 +191,21 @@ fn faults() -> Vec<(&'static str, Wire, ErrorCode, &'static str)> {
         ("URI reference with a quote", with("link", Attr::CeUriRef("\"".into())), InvalidEvent, "event.link"),
         ("timestamp out of range", with("at", at(i64::MAX, 0)), InvalidEvent, "event.at"),
         ("string with a control character", with("note", text("\u{0}")), InvalidEvent, "event.note"),
+    ]
+}
+
+/// Sizes.
+fn sizes() -> Vec<Fault> {
+    use ErrorCode::TooLarge;
+    let many = (0..65).fold(event("1"), |mut event, n| {
+        attribute(&mut event, &format!("x{n}"), Attr::CeInteger(n));
+        event
+    });
+    let data = |bytes: usize| Wire {
+        data: Some(cloud_event::Data::BinaryData(vec![0; bytes].into())),
+        ..event("1")
+    };
+    vec![
         ("event over the tenant's limit", data(1_001), TooLarge, "event"),
         ("attribute over the limit", with("note", text(&"x".repeat(513))), TooLarge, "event"),
         ("type over its limit", Wire { r#type: "t".repeat(600), ..event("1") }, TooLarge, "event"),
@@ -187,7 +218,7 @@ async fn each_fault_has_its_code_and_names_its_field() {
     let options = Options { attribute_bytes_max: 512, attributes_bytes_max: 4_096, ..Options::default() };
     let fleet = Fleet::with(options, &json!({"event_bytes_max": 1_000})).await;
     let mut client = fleet.client().await;
-    for (name, wire, code, field) in faults() {
+    for (name, wire, code, field) in [required(), optional(), extensions(), sizes()].concat() {
         let status = client.publish_event(one(wire.clone())).await.unwrap_err();
         assert_eq!(
             (grpc::code(&status), status.code() as i32),
@@ -226,7 +257,8 @@ async fn who_may_publish() {
     let mut cut = fleet.key.clone();
     cut.pop();
     let right = fleet.key.clone();
-    let cases: Vec<(&str, Vec<(&str, String)>, Result<(), ErrorCode>)> = vec![
+    type Case<'a> = (&'a str, Vec<(&'a str, String)>, Result<(), ErrorCode>);
+    let cases: Vec<Case<'_>> = vec![
         ("bearer", vec![("authorization", format!("Bearer {right}"))], Ok(())),
         ("api key", vec![("x-api-key", right.clone())], Ok(())),
         ("none", vec![], Err(ErrorCode::Unauthenticated)),

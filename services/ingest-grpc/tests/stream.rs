@@ -1,6 +1,6 @@
 //! `StreamEvents`, by a real client.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod support;
 
@@ -108,6 +108,24 @@ async fn messages_are_handed_on_in_order_while_their_acks_are_awaited() {
     }
     answered.sort_unstable();
     assert_eq!(answered, (0..500).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn acknowledgements_go_on_while_the_door_has_no_room() {
+    let fleet = Fleet::start().await;
+    fleet.broker.hold();
+    fleet.broker.room.forget_permits(usize::MAX);
+    fleet.broker.room.add_permits(2);
+    let mut stream = Conversation::open(&fleet).await;
+    for n in 0..4 {
+        stream.send.send(single(n)).await.unwrap();
+    }
+    fleet.broker.has(2).await;
+    fleet.broker.acks.add_permits(2);
+    assert_eq!((stream.answer().await.sequence, stream.answer().await.sequence), (0, 1));
+    fleet.broker.room.add_permits(2);
+    fleet.broker.acks.add_permits(2);
+    assert_eq!((stream.answer().await.sequence, stream.answer().await.sequence), (2, 3));
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! What the protocol below gRPC's messages can get wrong, byte by byte.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod support;
 

@@ -1,6 +1,6 @@
 //! A gRPC door with a broker and a catalog of the test's own.
 
-#![allow(dead_code, clippy::allow_attributes, reason = "each test uses a part of it")]
+#![allow(dead_code, clippy::allow_attributes, clippy::expect_used, reason = "each test uses a part of it")]
 
 use std::{
     net::SocketAddr,
@@ -10,7 +10,7 @@ use std::{
 
 use async_trait::async_trait;
 use auth::NewKey;
-use bus::{Accept, AcceptError, Placed};
+use bus::{Accept, AcceptError, Appended, Placed};
 use catalog::{Catalog, Snapshot};
 use ingest_grpc::{Dependencies, Options, Service};
 use model::{
@@ -41,20 +41,23 @@ pub(crate) struct Broker {
     pub(crate) received: Mutex<Vec<(hops::Stamp, Vec<Placed>)>>,
     count: watch::Sender<usize>,
     /// One permit for each acknowledgement.
-    pub(crate) acks: Semaphore,
+    pub(crate) acks: Arc<Semaphore>,
+    /// One permit for each request it has room for.
+    pub(crate) room: Semaphore,
     pub(crate) failure: Mutex<Option<AcceptError>>,
 }
 
 #[async_trait]
 impl Accept for Broker {
-    async fn accept(&self, stamp: hops::Stamp, items: Vec<Placed>) -> Result<(), AcceptError> {
+    async fn append(&self, stamp: hops::Stamp, items: Vec<Placed>) -> Result<Appended, AcceptError> {
+        self.room.acquire().await.unwrap().forget();
         self.received.lock().unwrap().push((stamp, items));
         self.count.send_modify(|n| *n += 1);
-        self.acks.acquire().await.unwrap().forget();
-        match self.failure.lock().unwrap().clone() {
-            Some(failure) => Err(failure),
-            None => Ok(()),
-        }
+        let (acks, failure) = (self.acks.clone(), self.failure.lock().unwrap().clone());
+        Ok(Box::pin(async move {
+            acks.acquire().await.unwrap().forget();
+            failure.map_or(Ok(()), Err)
+        }))
     }
 }
 
@@ -126,7 +129,8 @@ impl Fleet {
         let broker = Arc::new(Broker {
             received: Mutex::default(),
             count: watch::Sender::new(0),
-            acks: Semaphore::new(Semaphore::MAX_PERMITS),
+            acks: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
+            room: Semaphore::new(Semaphore::MAX_PERMITS),
             failure: Mutex::default(),
         });
         let (stored, key) = new_key(&[Scope::Publish]);
