@@ -114,7 +114,10 @@ impl Feed {
 
     async fn session(&mut self) -> Result<std::convert::Infallible, Ended> {
         let began = Instant::now();
-        let (mut stream, pending) = self.subscribe().await?;
+        // A request that was lost with a connection is not waited for longer than a silent broker is.
+        let patience = self.options.heartbeat() * 3;
+        let subscribed = tokio::time::timeout(patience, self.subscribe()).await;
+        let (mut stream, pending) = subscribed.map_err(|_| Ended::Silent(patience))??;
         let snapshot = self.load(&mut stream, pending).await?;
         self.shared.loads.fetch_add(1, Ordering::Relaxed);
         let entries = snapshot.len();

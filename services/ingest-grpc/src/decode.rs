@@ -1,7 +1,7 @@
 //! Protobuf CloudEvents → items to append. Pure.
 
 use bus::Placed;
-use model::{CloudEvent, EventLimits, InvalidEvent, OverLimit};
+use model::{AttributeValue, CloudEvent, EventLimits, InvalidEvent, OverLimit};
 use proto::{cloudevents as ce, hops, v1};
 
 /// One good event.
@@ -26,7 +26,11 @@ pub(crate) enum Bad {
 pub(crate) fn event(wire: ce::CloudEvent, limits: &EventLimits) -> Result<Good, Bad> {
     let event = CloudEvent::try_from(wire).map_err(Bad::Invalid)?;
     limits.check(&event).map_err(Bad::Large)?;
-    let key = event.partition_key().map(model::Text::from);
+    // As `CloudEvent::partition_key`, without a copy.
+    let key = match event.extension("partitionkey") {
+        Some(AttributeValue::String(key)) if !key.is_empty() => Some(key.clone()),
+        _ => None,
+    };
     let item = hops::raw_item::Item::Event(hops::Event::from(&event));
     Ok(Good {
         bytes: event.size(),
@@ -84,7 +88,7 @@ mod tests {
     fn wire(id: &str, key: Option<&str>) -> ce::CloudEvent {
         let event = CloudEvent::builder(id.to_owned(), "/s", "t");
         let event = match key {
-            Some(key) => event.extension("partitionkey", model::AttributeValue::String(key.into())),
+            Some(key) => event.extension("partitionkey", AttributeValue::String(key.into())),
             None => event,
         };
         ce::CloudEvent::from(&event.build().unwrap())
