@@ -1,6 +1,6 @@
 //! Who is calling, and what and how much they may do.
 //!
-//! [`credentials`] finds an API key in a request, [`authenticate`] names its owner, [`signature::verify`]
+//! [`credentials()`] finds an API key in a request, [`authenticate()`] names its owner, [`signature::verify`]
 //! checks that a webhook comes from its provider, [`quota`] counts what a tenant sends. No I/O: the catalog's
 //! snapshot, the time and the source of randomness are parameters.
 //!
