@@ -4,7 +4,7 @@
 use libfuzzer_sys::fuzz_target;
 use model::CloudEvent;
 use prost::Message as _;
-use proto::ce;
+use proto::cloudevents as ce;
 
 fuzz_target!(|input: &[u8]| {
     if let Ok(batch) = ce::CloudEventBatch::decode(input) {
