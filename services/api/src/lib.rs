@@ -1,1 +1,39 @@
+//! Reading back: stored events and their receipts, events as they come (server-sent events and gRPC), dead letters,
+//! usage, and the health of what these depend on. HTTP and gRPC on one listener.
+//!
+//! Invariant: a caller reads and changes what belongs to the tenant of its key and nothing else, and what belongs to
+//! another tenant looks to it as if it did not exist. Following a stream, it gets each event once and none is
+//! missing, across any interruption, as long as it says where it left off and the stream still holds what followed.
+//!
+//! ```no_run
+//! # async fn example(deps: api::Deps, shutdown: runtime::lifecycle::Shutdown) -> Result<(), api::Error> {
+//! let service = api::Service::build(api::Options::default(), deps).await?;
+//! println!("http://{}/.well-known/health", service.local_addr()?);
+//! service.run(shutdown).await?;
+//! # Ok(()) }
+//! ```
 
+mod app;
+mod endpoints;
+mod error;
+mod follow;
+mod grpc;
+mod letter_view;
+mod letters;
+mod metrics;
+mod openapi;
+mod options;
+mod params;
+mod probe;
+mod receipt;
+mod service;
+mod sse;
+mod subscription;
+mod views;
+
+pub use self::{
+    error::Error,
+    openapi::openapi,
+    options::{Options, PORT},
+    service::{Deps, Service},
+};

@@ -139,7 +139,8 @@ fn protocol(options: &ServerOptions) -> auto::Builder<TokioExecutor> {
         .max_headers(usize::try_from(options.headers_max).unwrap_or(usize::MAX))
         .max_buf_size(header_bytes)
         // With it, an answer to a body of broken chunks would be lost: hyper holds answers back while unread
-        // bytes are left, which after such a body they always are.
+        // bytes are left, which after such a body they always are. Nor would it tell a body to wait for a slow
+        // reader: a streamed answer would be taken into memory whole.
         .pipeline_flush(false);
     http.http2()
         .timer(TokioTimer::new())

@@ -1,0 +1,67 @@
+//! `GET /api/v1/streams/events`.
+
+use axum::{
+    body::Body,
+    extract::State,
+    response::{IntoResponse as _, Response},
+};
+use http::{HeaderMap, header};
+use model::ErrorCode;
+use runtime::problem::Problem;
+
+use crate::{
+    app::{App, CanRead},
+    params::Params,
+    sse,
+    subscription::{Narrow, Start, Subscription},
+};
+
+/// Follow the tenant's events
+///
+/// Server-sent events: `id` is the position in the tenant's stream, `data` the event in the CloudEvents JSON format
+/// on one line (white space between JSON tokens of its data may differ from what was sent). Events are messages
+/// without a name, so that `onmessage` sees them all. A client that comes back with `last-event-id` gets what
+/// followed, each event once.
+///
+/// A message named `gap` tells that the stream no longer holds, or never held, what follows the position asked for:
+/// `{"requested": …, "first": …, "last": …}`; reading begins at `first`. Comments keep the connection alive.
+#[utoipa::path(
+    get, path = "/api/v1/streams/events", tag = "events", operation_id = "stream_events",
+    params(
+        ("type" = Option<Vec<String>>, Query, description = "Only these event types. Repeatable."),
+        ("source" = Option<Vec<String>>, Query, description = "Only these sources. Repeatable."),
+        ("start" = Option<String>, Query, description = "`new` (default), an RFC 3339 time, or a position after which to start (`0`: at the beginning)."),
+        ("last-event-id" = Option<String>, Header, description = "The last `id` received; takes precedence over `start`."),
+    ),
+    responses((status = 200, description = "Events as they come, without end.", body = String, content_type = "text/event-stream"))
+)]
+pub(super) async fn handle(
+    State(app): State<App>,
+    CanRead(caller): CanRead,
+    mut params: Params,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let narrow = Narrow { types: params.many("type"), sources: params.many("source") };
+    let asked = params.read("start", Start::parse).unwrap_or(Start::New);
+    params.finish()?;
+    let start = last_event_id(&headers)?.unwrap_or(asked);
+    let slot = app.stream_slot(&caller.tenant.id, "sse")?;
+    let subscription = Subscription::open(&app, &caller, narrow, start).await?;
+    let headers = [
+        (header::CONTENT_TYPE, "text/event-stream"),
+        (header::CACHE_CONTROL, "no-store"),
+        // Proxies of the nginx kind would hold events back.
+        (header::HeaderName::from_static("x-accel-buffering"), "no"),
+    ];
+    let body = Body::from_stream(sse::body(app, caller, slot, subscription));
+    Ok((headers, body).into_response())
+}
+
+fn last_event_id(headers: &HeaderMap) -> Result<Option<Start>, Problem> {
+    let Some(value) = headers.get("last-event-id").filter(|v| !v.is_empty()) else { return Ok(None) };
+    let sequence = value.to_str().ok().and_then(|v| v.parse().ok());
+    sequence.map(|s| Some(Start::After(s))).ok_or_else(|| {
+        Problem::new(ErrorCode::InvalidArgument, "last-event-id is none of this stream's")
+            .field("header:last-event-id", "must be the id of an event received here")
+    })
+}

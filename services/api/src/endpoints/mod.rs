@@ -1,0 +1,37 @@
+//! One file an endpoint: what it says in the documentation, what it does.
+
+mod alive;
+mod event_get;
+mod event_list;
+mod event_receipt;
+mod event_stream;
+mod health;
+mod letter_delete;
+mod letter_get;
+mod letter_list;
+mod letter_purge;
+mod letter_redrive;
+mod letter_redrive_all;
+mod usage_records;
+mod usage_sum;
+
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::app::App;
+
+/// Every endpoint, with its documentation.
+pub(crate) fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::default()
+        .routes(routes!(event_list::handle))
+        .routes(routes!(event_get::handle))
+        .routes(routes!(event_receipt::handle))
+        .routes(routes!(event_stream::handle))
+        .routes(routes!(letter_list::handle, letter_purge::handle))
+        .routes(routes!(letter_get::handle, letter_delete::handle))
+        .routes(routes!(letter_redrive_all::handle))
+        .routes(routes!(letter_redrive::handle))
+        .routes(routes!(usage_sum::handle))
+        .routes(routes!(usage_records::handle))
+        .routes(routes!(health::handle))
+        .routes(routes!(alive::handle))
+}

@@ -1,0 +1,41 @@
+//! What can go wrong, each with its code.
+
+use model::ErrorCode;
+use runtime::problem::Problem;
+
+/// Why the service could not start or had to stop.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// An option has an impossible value.
+    #[error("{0}")]
+    Options(String),
+    /// The listener cannot be had, or broke.
+    #[error(transparent)]
+    Listen(#[from] std::io::Error),
+    /// The gRPC descriptors that were built in cannot be read.
+    #[error("gRPC reflection cannot be set up: {0}")]
+    Reflection(#[from] tonic_reflection::server::Error),
+}
+
+/// A store's failure, as the caller sees it.
+pub(crate) fn of_store(error: store::Error) -> Problem {
+    match error {
+        store::Error::BadCursor(reason) => {
+            Problem::new(ErrorCode::InvalidArgument, "the cursor is not valid").field("query:cursor", reason)
+        }
+        store::Error::Invalid(reason) => Problem::new(ErrorCode::InvalidArgument, reason),
+        store::Error::Unavailable(_) | store::Error::Full(_) | store::Error::Open(_) => {
+            Problem::unavailable("the store does not answer", error)
+        }
+        store::Error::Corrupt(_) => Problem::internal(error),
+    }
+}
+
+/// A failure of the broker, as the caller sees it.
+pub(crate) fn of_broker(error: impl std::fmt::Display) -> Problem {
+    Problem::unavailable("the broker does not answer", error)
+}
+
+pub(crate) fn not_found(what: impl Into<String>) -> Problem {
+    Problem::new(ErrorCode::NotFound, what)
+}

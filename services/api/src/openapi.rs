@@ -1,0 +1,121 @@
+//! What the documentation says of every endpoint alike.
+
+use serde::Serialize;
+use utoipa::{
+    OpenApi, ToSchema,
+    openapi::{
+        ContentBuilder, Ref, RefOr, ResponseBuilder, SecurityRequirement,
+        path::{HttpMethod, Operation},
+        security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
+    },
+};
+
+use crate::endpoints;
+
+/// The OpenAPI 3.1 document of this service.
+#[must_use]
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    complete(endpoints::router().into_openapi())
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "EventRunner API",
+        description = "Reading events back, following them, dead letters and usage.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0"),
+    ),
+    components(schemas(ProblemDoc, FieldErrorDoc)),
+    tags(
+        (name = "events", description = "A tenant's events: stored ones, and as they come."),
+        (name = "dead letters", description = "Events that could not go on."),
+        (name = "usage", description = "What a tenant has used."),
+        (name = "health", description = "Whether the service works."),
+    ),
+)]
+struct Base;
+
+/// An error (RFC 9457), as `application/problem+json`.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Problem)]
+struct ProblemDoc {
+    /// The page about the code.
+    r#type: String,
+    /// The same for each occurrence of the code.
+    title: String,
+    /// The HTTP status.
+    status: u16,
+    /// This occurrence.
+    detail: String,
+    /// The path of the request.
+    instance: Option<String>,
+    /// The error code.
+    #[schema(example = "not_found")]
+    code: String,
+    /// The trace of the request, for support.
+    trace_id: Option<String>,
+    /// The values at fault.
+    errors: Option<Vec<FieldErrorDoc>>,
+}
+
+/// One value at fault.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = FieldError)]
+struct FieldErrorDoc {
+    /// Where it is: a JSON pointer, `query:<name>` or `header:<name>`.
+    pointer: String,
+    /// What is wrong with it.
+    detail: String,
+}
+
+/// Adds to each operation what holds for all: the errors, and the keys.
+fn complete(endpoints: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi {
+    let mut whole = Base::openapi();
+    whole.merge(endpoints);
+    let components = whole.components.get_or_insert_default();
+    let bearer =
+        HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("er_<key id>_<secret>").build();
+    components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+    let header = ApiKey::Header(ApiKeyValue::new("x-api-key"));
+    components.add_security_scheme("api_key", SecurityScheme::ApiKey(header));
+    for item in whole.paths.paths.values_mut() {
+        let methods = [
+            (HttpMethod::Get, &mut item.get),
+            (HttpMethod::Post, &mut item.post),
+            (HttpMethod::Delete, &mut item.delete),
+        ];
+        for (method, operation) in methods {
+            if let Some(operation) = operation {
+                complete_operation(&method, operation);
+            }
+        }
+    }
+    whole
+}
+
+fn complete_operation(method: &HttpMethod, operation: &mut Operation) {
+    // An operation without a key says so itself.
+    if operation.security.is_some() {
+        return;
+    }
+    let none: [&str; 0] = [];
+    operation.security =
+        Some(vec![SecurityRequirement::new("bearer", none), SecurityRequirement::new("api_key", none)]);
+    let scope = if *method == HttpMethod::Get { "read" } else { "write" };
+    let errors = [
+        ("400", "A parameter has an impossible value.".to_owned()),
+        ("401", "The key is missing or nobody's.".to_owned()),
+        ("403", format!("The key has not the scope `{scope}`, or is another tenant's.")),
+        ("404", "There is no such thing, or not for this tenant.".to_owned()),
+        ("503", "The broker or a store does not answer; try again.".to_owned()),
+    ];
+    for (status, description) in errors {
+        let schema = Ref::from_schema_name("Problem");
+        let content = ContentBuilder::new().schema(Some(RefOr::Ref(schema))).build();
+        let response = ResponseBuilder::new()
+            .description(description)
+            .content("application/problem+json", content)
+            .build();
+        operation.responses.responses.insert(status.to_owned(), response.into());
+    }
+}

@@ -1,0 +1,248 @@
+//! An event's receipt: the hops its stored form tells of, and the two that must be looked for.
+
+use std::time::Instant;
+
+use auth::Principal;
+use bus::topology::{EVENTS, RAW, tenant_stream};
+use model::{Micros, format_rfc3339};
+use runtime::trace::TraceContext;
+use serde::Serialize;
+use store::{Origin, StoredEvent, UsageQuery, UsageRecord};
+use utoipa::ToSchema;
+
+use crate::{
+    app::App,
+    follow::{Follow, Item, Position, Selection},
+    subscription,
+    views::UsageItem,
+};
+
+/// The broker's own clocks may differ by this much between its nodes.
+const CLOCK_SKEW_US: Micros = 20_000;
+/// Usage records of one request share a time; a batch has so many at most.
+const RECORD_PAGES_MAX: usize = 12;
+
+/// What happened to an event.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Receipt {
+    /// The event's `id`.
+    id: String,
+    /// The event's `source`.
+    source: String,
+    /// The event's `type`.
+    r#type: String,
+    /// Whose it is.
+    tenant: String,
+    /// The system whose key sent it.
+    system: String,
+    /// The source (door of a system) it came through; absent for the plain events door.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source_id: Option<String>,
+    /// `http` or `grpc`.
+    protocol: String,
+    /// Trace of the request that brought it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace_id: Option<String>,
+    /// In order: `accepted`, `normalized`, `stored`, `metered`, `streamed`.
+    hops: Vec<Hop>,
+}
+
+/// One hop of an event's way.
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub(crate) struct Hop {
+    /// Its name.
+    hop: &'static str,
+    /// When it was done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    at: Option<String>,
+    /// The stream it was written to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stream: Option<String>,
+    /// Which partition of the stream.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    partition: Option<u32>,
+    /// Sequence of its message in the stream.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sequence: Option<u64>,
+    /// Its place within a packed message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    index: Option<u32>,
+    /// When the broker stored the message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    broker_at: Option<String>,
+    /// What was metered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<UsageItem>,
+    /// Why this hop cannot be shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    missing: Option<Missing>,
+}
+
+/// Why a hop cannot be shown.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Missing {
+    /// `not_found` (it has not happened yet, or what it left is gone by age), `not_found_within` (the search
+    /// was given up at its limits), `unavailable` (what would know does not answer).
+    reason: &'static str,
+    /// For a person.
+    detail: String,
+    /// Messages or records looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    searched: Option<usize>,
+}
+
+/// Puts the receipt of an event together.
+pub(crate) async fn of(app: &App, caller: &Principal, stored: &StoredEvent) -> Receipt {
+    let (metered, streamed) = tokio::join!(metered(app, stored), streamed(app, caller, stored));
+    let (stamp, place) = (&stored.stamp, &stored.place);
+    let known = [
+        Hop {
+            hop: "accepted",
+            at: Some(format_rfc3339(stamp.received_at_us)),
+            stream: Some(RAW.to_owned()),
+            partition: Some(place.partition),
+            sequence: Some(place.raw_sequence),
+            broker_at: Some(format_rfc3339(place.raw_stored_at_us)),
+            ..Hop::default()
+        },
+        Hop {
+            hop: "normalized",
+            at: Some(format_rfc3339(place.normalized_at_us)),
+            stream: Some(EVENTS.to_owned()),
+            partition: Some(place.partition),
+            sequence: Some(place.events_sequence),
+            index: Some(place.index),
+            broker_at: Some(format_rfc3339(place.events_stored_at_us)),
+            ..Hop::default()
+        },
+        Hop { hop: "stored", at: Some(format_rfc3339(place.stored_at_us)), ..Hop::default() },
+    ];
+    Receipt {
+        id: stored.event.id().to_string(),
+        source: stored.event.source().to_string(),
+        r#type: stored.event.ty().to_string(),
+        tenant: stamp.tenant.to_string(),
+        system: stamp.system.to_string(),
+        source_id: stamp.source.as_ref().map(ToString::to_string),
+        protocol: stamp.protocol.to_string(),
+        trace_id: TraceContext::parse(&stamp.traceparent).map(|trace| trace.trace_id()),
+        hops: known.into_iter().chain([metered, streamed]).collect(),
+    }
+}
+
+fn missing(hop: &'static str, reason: &'static str, detail: String, searched: Option<usize>) -> Hop {
+    Hop { hop, missing: Some(Missing { reason, detail, searched }), ..Hop::default() }
+}
+
+/// Usage is counted at the time of receipt under the event's identity.
+async fn metered(app: &App, stored: &StoredEvent) -> Hop {
+    let at_us = stored.stamp.received_at_us;
+    let mut query = UsageQuery {
+        since_us: Some(at_us),
+        until_us: Some(at_us.saturating_add(1)),
+        limit: 1_000,
+        ..Default::default()
+    };
+    let mut searched = 0;
+    for _ in 0..RECORD_PAGES_MAX {
+        let page = match app.ask(app.stores.usage.list(&stored.stamp.tenant, &query)).await {
+            Ok(page) => page,
+            Err(problem) => return missing("metered", "unavailable", problem.detail, None),
+        };
+        searched += page.records.len();
+        if let Some(record) = page.records.iter().find(|record| counts(record, stored)) {
+            let at = Some(format_rfc3339(record.at_us));
+            return Hop { hop: "metered", at, usage: Some(record.into()), ..Hop::default() };
+        }
+        match page.next {
+            Some(cursor) => query.cursor = Some(cursor),
+            None => {
+                let detail = "the usage store has no record of it yet".to_owned();
+                return missing("metered", "not_found", detail, Some(searched));
+            }
+        }
+    }
+    let detail = "too many usage records of the same moment".to_owned();
+    missing("metered", "not_found_within", detail, Some(searched))
+}
+
+fn counts(record: &UsageRecord, stored: &StoredEvent) -> bool {
+    match &record.origin {
+        Origin::Event { source, id } => source == stored.event.source() && id == stored.event.id(),
+        Origin::Other { .. } => false,
+    }
+}
+
+/// The tenant stream has no index by identity: it is read from the moment the event was in `EVENTS`, which is
+/// before it can have been published, along its type's subject and without payloads.
+async fn streamed(app: &App, caller: &Principal, stored: &StoredEvent) -> Hop {
+    let placement = &caller.tenant.placement;
+    let stream = tenant_stream(placement);
+    let selection = Selection {
+        stream: stream.clone(),
+        subjects: subscription::subjects(
+            placement,
+            &caller.tenant.id,
+            std::slice::from_ref(stored.event.ty()),
+        ),
+        headers_only: true,
+        messages_max: 1_000,
+        bytes_max: app.options.stream_buffer_bytes.max(app.bus.message_bytes_max() * 2),
+    };
+    let limit = app.options.receipt_scan_ms.duration();
+    let began = Instant::now();
+    let mut searched = 0;
+    let search = async {
+        let since = Position::Since(stored.place.events_stored_at_us.saturating_sub(CLOCK_SKEW_US));
+        let mut follow = Follow::open(&app.bus, selection, since).await?;
+        let mut left = follow.pending_at_open();
+        while left > 0 && searched < app.options.receipt_scan_events_max {
+            let item = follow.next().await;
+            left = item.pending;
+            searched += 1;
+            if is_of(&item, stored) {
+                return Ok(Some(item));
+            }
+        }
+        Ok::<_, bus::Error>(None)
+    };
+    let outcome = tokio::time::timeout(limit, search).await;
+    let given_up = searched >= app.options.receipt_scan_events_max;
+    match outcome {
+        Ok(Ok(Some(item))) => {
+            let at = Some(format_rfc3339(item.stored_at_us));
+            let sequence = Some(item.sequence);
+            Hop {
+                hop: "streamed",
+                broker_at: at.clone(),
+                at,
+                stream: Some(stream),
+                sequence,
+                ..Hop::default()
+            }
+        }
+        Ok(Ok(None)) if !given_up => {
+            let detail = "the tenant stream does not hold it: not published yet, or gone by age".to_owned();
+            missing("streamed", "not_found", detail, Some(searched))
+        }
+        Ok(Ok(None)) | Err(_) => {
+            let detail = format!(
+                "not among the first {searched} events of its type after it, within {} ms",
+                began.elapsed().as_millis()
+            );
+            missing("streamed", "not_found_within", detail, Some(searched))
+        }
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "receipt without its place in the tenant stream");
+            missing("streamed", "unavailable", "the broker does not answer".to_owned(), None)
+        }
+    }
+}
+
+/// Without its payload a message is still an event.
+fn is_of(item: &Item, stored: &StoredEvent) -> bool {
+    subscription::decode(item)
+        .is_ok_and(|event| event.id() == stored.event.id() && event.source() == stored.event.source())
+}

@@ -1,0 +1,139 @@
+//! Build (check, bind) → run(shutdown): serve until drained.
+
+use std::{net::SocketAddr, time::Duration};
+
+use axum::{Router, routing::any_service};
+use bus::{Bus, topology::Topology};
+use catalog::Catalog;
+use proto::v1::subscribe_service_server::SubscribeServiceServer;
+use runtime::{
+    health::{Component, Health},
+    http::{self, ServerOptions},
+    lifecycle::Shutdown,
+};
+use store::Stores;
+use tokio::net::TcpListener;
+use tonic::codec::CompressionEncoding::{Gzip, Zstd};
+use tonic_health::server::HealthReporter;
+
+use crate::{Error, Options, app::App, endpoints, grpc::Subscriptions, metrics};
+
+/// How often readiness looks at the broker.
+const LOOK: Duration = Duration::from_secs(1);
+/// A subscriber's messages are an opening and acknowledgements.
+const GRPC_MESSAGE_BYTES_MAX: usize = 256 << 10;
+
+/// What the service works with.
+#[derive(Debug)]
+pub struct Deps {
+    /// The broker.
+    pub bus: Bus,
+    /// The layout of its streams.
+    pub topology: Topology,
+    /// Tenants and keys.
+    pub catalog: Catalog,
+    /// Where events and usage are read.
+    pub stores: Stores,
+    /// The health of the process, to which the component `api` is added.
+    pub health: Health,
+}
+
+/// The service, bound and not yet serving.
+pub struct Service {
+    listener: TcpListener,
+    options: ServerOptions,
+    app: App,
+    component: Component,
+}
+
+impl std::fmt::Debug for Service {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Service").field("listener", &self.listener).finish_non_exhaustive()
+    }
+}
+
+impl Service {
+    /// Checks the options and takes the port.
+    ///
+    /// # Errors
+    /// If an option is impossible or the port cannot be had.
+    pub async fn build(options: Options, deps: Deps) -> Result<Self, Error> {
+        options.check().map_err(Error::Options)?;
+        let component = deps.health.component("api");
+        let listener = http::bind(options.http.listen).await?;
+        Ok(Self { listener, options: options.http.clone(), app: App::new(options, deps), component })
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// If the operating system does not know.
+    pub fn local_addr(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves until drained: open streams are ended, other requests answered.
+    ///
+    /// # Errors
+    /// If the listener breaks.
+    pub async fn run(self, shutdown: Shutdown) -> Result<(), Error> {
+        let Self { listener, options, app, component } = self;
+        let (reporter, health) = tonic_health::server::health_reporter();
+        reporter.set_serving::<SubscribeServiceServer<Subscriptions>>().await;
+        let router = http_router(&app)
+            .merge(grpc_router(&app)?.route("/grpc.health.v1.Health/{method}", any_service(health)));
+        component.started();
+        let watching = tokio::spawn(watch(app, component, reporter, shutdown.draining.clone()));
+        let served = http::serve(listener, router, &options, shutdown).await;
+        watching.abort();
+        Ok(served?)
+    }
+}
+
+fn http_router(app: &App) -> Router {
+    let (router, _) = endpoints::router().split_for_parts();
+    metrics::measured(router.with_state(app.clone()))
+}
+
+/// Routes of their own, without tonic's fallback: what is at no path is answered like any other request.
+fn grpc_router(app: &App) -> Result<Router, Error> {
+    let subscribe = SubscribeServiceServer::new(Subscriptions(app.clone()))
+        .max_decoding_message_size(GRPC_MESSAGE_BYTES_MAX)
+        .accept_compressed(Gzip)
+        .accept_compressed(Zstd)
+        .send_compressed(Gzip)
+        .send_compressed(Zstd);
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .with_service_name("eventrunner.v1.SubscribeService")
+            .with_service_name("grpc.health.v1.Health")
+    };
+    Ok(Router::new()
+        .route("/eventrunner.v1.SubscribeService/{method}", any_service(subscribe))
+        .route("/grpc.reflection.v1.ServerReflection/{method}", any_service(reflection().build_v1()?))
+        // What older clients (grpcurl before 1.9) ask.
+        .route(
+            "/grpc.reflection.v1alpha.ServerReflection/{method}",
+            any_service(reflection().build_v1alpha()?),
+        ))
+}
+
+/// Readiness follows the broker; when draining begins, streams are told to end.
+async fn watch(
+    app: App,
+    component: Component,
+    reporter: HealthReporter,
+    draining: tokio_util::sync::CancellationToken,
+) {
+    let mut ticks = tokio::time::interval(LOOK);
+    loop {
+        tokio::select! {
+            () = draining.cancelled() => break,
+            _ = ticks.tick() => component.ready(app.bus.is_connected(), "the broker is away"),
+        }
+    }
+    reporter.set_not_serving::<SubscribeServiceServer<Subscriptions>>().await;
+    app.draining.cancel();
+}

@@ -1,0 +1,170 @@
+//! Server-sent events (WHATWG HTML, section 9.2): a subscription as the body of an answer.
+
+use std::convert::Infallible;
+
+use auth::Principal;
+use bytes::Bytes;
+use futures::{FutureExt as _, Stream, StreamExt as _, stream::BoxStream};
+use model::{CloudEvent, json};
+use runtime::metrics::{self, IntCounter, Metric};
+
+use crate::{
+    app::{App, StreamSlot},
+    subscription::{Gap, Step, Subscription},
+};
+
+/// Events that are there already are sent together up to this size.
+const CHUNK_BYTES: usize = 64 << 10;
+
+/// A stream of events under way.
+struct Sse {
+    app: App,
+    caller: Principal,
+    steps: BoxStream<'static, Step>,
+    /// The last position reached, and the last one the client has been told.
+    position: Option<u64>,
+    told: Option<u64>,
+    sent: IntCounter,
+    /// What the client gets first.
+    opening: Option<Vec<u8>>,
+    _slot: StreamSlot,
+}
+
+/// The body: chunks of whole messages. It makes the next chunk when the last one has been taken, so that a slow
+/// reader slows down reading at the broker and nothing gathers here.
+pub(crate) fn body(
+    app: App,
+    caller: Principal,
+    slot: StreamSlot,
+    subscription: Subscription,
+) -> impl Stream<Item = Result<Bytes, Infallible>> {
+    let opening = opening(app.options.stream_retry_ms.0, &subscription);
+    let sse = Sse {
+        app,
+        caller,
+        steps: subscription.steps,
+        position: subscription.position,
+        told: subscription.position,
+        sent: metrics::counter(Metric::ApiStreamedEvents, &["sse"]),
+        opening: Some(opening),
+        _slot: slot,
+    };
+    futures::stream::unfold(sse, |mut sse| async {
+        let chunk = sse.chunk().await?;
+        Some((Ok(chunk.into()), sse))
+    })
+}
+
+impl Sse {
+    /// The next chunk; none when the stream is to end.
+    async fn chunk(&mut self) -> Option<Vec<u8>> {
+        if let Some(opening) = self.opening.take() {
+            return Some(opening);
+        }
+        let heartbeat = tokio::time::sleep(self.app.options.stream_heartbeat_ms.duration());
+        tokio::pin!(heartbeat);
+        let draining = self.app.draining.clone();
+        let mut chunk = Vec::new();
+        loop {
+            let step = tokio::select! {
+                biased;
+                () = draining.cancelled() => return None,
+                step = self.steps.next() => step?,
+                () = &mut heartbeat => return self.heartbeat(),
+            };
+            self.take(&step, &mut chunk)?;
+            while chunk.len() < CHUNK_BYTES
+                && let Some(step) = self.steps.next().now_or_never()
+            {
+                self.take(&step?, &mut chunk)?;
+            }
+            if !chunk.is_empty() {
+                return Some(chunk);
+            }
+        }
+    }
+
+    /// None when the caller may no longer read.
+    fn take(&mut self, Step { sequence, event }: &Step, chunk: &mut Vec<u8>) -> Option<()> {
+        self.position = Some(*sequence);
+        let Some(event) = event else { return Some(()) };
+        if !self.app.still_admitted(&self.caller) {
+            return None;
+        }
+        message(chunk, *sequence, event);
+        self.told = self.position;
+        self.sent.inc();
+        Some(())
+    }
+
+    /// Keeps the connection alive, and tells how far reading has come where other sources' events went by: a
+    /// message without data only sets the last event id.
+    fn heartbeat(&mut self) -> Option<Vec<u8>> {
+        if !self.app.still_admitted(&self.caller) {
+            return None;
+        }
+        let moved = self.position.filter(|_| self.position != self.told);
+        self.told = self.position;
+        Some(moved.map_or_else(|| b":\n\n".to_vec(), |position| format!(":\nid: {position}\n\n").into()))
+    }
+}
+
+/// When to come back, from where (so that a client that has not received anything yet misses nothing), and what
+/// is missing.
+fn opening(retry_ms: u64, subscription: &Subscription) -> Vec<u8> {
+    let mut text = format!("retry: {retry_ms}\n");
+    if let Some(position) = subscription.position {
+        text.push_str(&format!("id: {position}\n"));
+    }
+    text.push('\n');
+    if let Some(Gap { requested, first, last }) = subscription.gap {
+        text.push_str(&format!(
+            "event: gap\ndata: {{\"requested\":{requested},\"first\":{first},\"last\":{last}}}\n\n"
+        ));
+    }
+    text.into()
+}
+
+fn message(out: &mut Vec<u8>, sequence: u64, event: &CloudEvent) {
+    out.extend_from_slice(format!("id: {sequence}\ndata: ").as_bytes());
+    let from = out.len();
+    json::encode_into(event, out);
+    // A line break in JSON text stands between tokens: inside a string it must be escaped.
+    for byte in &mut out[from..] {
+        if matches!(byte, b'\n' | b'\r') {
+            *byte = b' ';
+        }
+    }
+    out.extend_from_slice(b"\n\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_one_line() {
+        let event = CloudEvent::builder("1", "/s", "t")
+            .text("application/json", "{\r\n  \"a\": \"x\\ny\"\n}")
+            .build()
+            .unwrap();
+        let mut out = Vec::new();
+        message(&mut out, 7, &event);
+        let text = String::from_utf8(out).unwrap();
+        let data = text.strip_prefix("id: 7\ndata: ").unwrap().strip_suffix("\n\n").unwrap();
+        assert!(!data.contains(['\n', '\r']));
+        let json: serde_json::Value = serde_json::from_str(data).unwrap();
+        assert_eq!(json["data"]["a"], "x\ny");
+    }
+
+    #[test]
+    fn the_opening_tells_where_to_resume_and_what_is_missing() {
+        let steps = || futures::stream::pending().boxed();
+        let plain = Subscription { position: Some(5), gap: None, steps: steps() };
+        assert_eq!(opening(2_000, &plain), b"retry: 2000\nid: 5\n\n");
+        let gap = Gap { requested: 3, first: 10, last: 20 };
+        let gap = Subscription { position: None, gap: Some(gap), steps: steps() };
+        let expected = "retry: 1\n\nevent: gap\ndata: {\"requested\":3,\"first\":10,\"last\":20}\n\n";
+        assert_eq!(opening(1, &gap), expected.as_bytes());
+    }
+}
