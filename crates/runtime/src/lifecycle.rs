@@ -4,18 +4,16 @@
 //! second signal, or the deadline, aborts. A critical task that fails, panics or just ends stops the process
 //! with a failure code, because a process that has quietly lost a task is worse than none.
 
-use std::{fmt, future::Future, panic::AssertUnwindSafe, process::ExitCode, sync::Arc};
+use std::{fmt, future::Future, panic::AssertUnwindSafe, process::ExitCode, sync::Arc, time::Duration};
 
 use futures::FutureExt;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::mpsc,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{config::Millis, health::Health};
+use crate::health::Health;
 
 /// The two stages of a stop.
 #[derive(Debug, Clone, Default)]
@@ -169,48 +167,39 @@ impl Context {
 
     /// Drains, and aborts at the deadline. True if everything had ended before it.
     pub async fn stop(&self, options: &StopOptions) -> bool {
-        self.begin_drain(options).await;
-        let drained =
-            tokio::time::timeout(options.drain_timeout_ms.duration(), self.tasks.wait()).await.is_ok();
+        self.begin_drain();
+        let drained = tokio::time::timeout(options.drain_timeout, self.tasks.wait()).await.is_ok();
         if !drained {
             self.abort(options).await;
         }
         drained
     }
 
-    async fn begin_drain(&self, options: &StopOptions) {
+    fn begin_drain(&self) {
+        // Readiness goes off first; time for a load balancer to notice is the pre-stop hook's to give.
         self.health.set_draining();
-        if options.notice_ms > Millis(0) {
-            tokio::time::sleep(options.notice_ms.duration()).await;
-        }
         self.shutdown.drain();
         self.tasks.close();
     }
 
     async fn abort(&self, options: &StopOptions) {
         self.shutdown.abort();
-        // A second signal during the notice comes before the drain has closed it.
-        self.tasks.close();
-        let _ = tokio::time::timeout(options.abort_timeout_ms.duration(), self.tasks.wait()).await;
+        let _ = tokio::time::timeout(options.abort_timeout, self.tasks.wait()).await;
     }
 }
 
-/// How long the stages of a stop may take.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+/// How long the two stages may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StopOptions {
-    /// From the signal, when readiness goes off, until nothing new is accepted: the time a load balancer needs to
-    /// notice. 0 without one.
-    pub notice_ms: Millis,
-    /// From then to the abort. Below Kubernetes' default grace period of 30 s.
-    pub drain_timeout_ms: Millis,
+    /// From the first signal to the abort. Below Kubernetes' default grace period of 30 s.
+    pub drain_timeout: Duration,
     /// From the abort to the exit.
-    pub abort_timeout_ms: Millis,
+    pub abort_timeout: Duration,
 }
 
 impl Default for StopOptions {
     fn default() -> Self {
-        Self { notice_ms: Millis(0), drain_timeout_ms: Millis(25_000), abort_timeout_ms: Millis(3_000) }
+        Self { drain_timeout: Duration::from_secs(25), abort_timeout: Duration::from_secs(3) }
     }
 }
 
@@ -247,13 +236,7 @@ where
     };
     if let Err(error) = started {
         tracing::error!(%error, "cannot start");
-        context
-            .stop(&StopOptions {
-                notice_ms: Millis(0),
-                drain_timeout_ms: options.abort_timeout_ms,
-                ..options
-            })
-            .await;
+        context.stop(&StopOptions { drain_timeout: options.abort_timeout, ..options }).await;
         return Exit::Start;
     }
     let cause = tokio::select! {
@@ -269,8 +252,8 @@ async fn drain(context: &Context, options: &StopOptions, signals: &mut Signals, 
         Cause::Failure(failure) => tracing::info!(task = failure.task, "draining after a failure"),
     }
     let orderly = async {
-        context.begin_drain(options).await;
-        tokio::time::timeout(options.drain_timeout_ms.duration(), context.tasks.wait()).await
+        context.begin_drain();
+        tokio::time::timeout(options.drain_timeout, context.tasks.wait()).await
     };
     let drained = tokio::select! {
         ended = orderly => ended.is_ok(),

@@ -229,3 +229,74 @@ pub async fn not_found(uri: Uri) -> Problem {
 pub async fn method_not_allowed(method: Method) -> Problem {
     Problem::new(ErrorCode::MethodNotAllowed, format!("{method} is not allowed here"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn json(problem: &Problem) -> serde_json::Value {
+        serde_json::from_slice(&problem.body(Some("t"), Some("/v1/events"))).unwrap()
+    }
+
+    #[test]
+    fn the_body_has_the_members_of_rfc_9457_and_ours() {
+        let problem =
+            Problem::new(ErrorCode::InvalidEvent, "the event has no id").field("/id", "is required");
+        assert_eq!(
+            json(&problem),
+            serde_json::json!({
+                "type": "https://eventrunner.dev/errors/invalid_event",
+                "title": "The event is not a valid CloudEvent",
+                "status": 400,
+                "detail": "the event has no id",
+                "instance": "/v1/events",
+                "code": "invalid_event",
+                "trace_id": "t",
+                "errors": [{"pointer": "/id", "detail": "is required"}],
+            })
+        );
+        let bare: serde_json::Value = serde_json::from_slice(&problem.body(None, None)).unwrap();
+        assert!(bare.get("trace_id").is_none() && bare.get("instance").is_none());
+    }
+
+    #[test]
+    fn more_wrong_fields_than_fit_are_counted() {
+        let problem = (0..FIELD_ERRORS_MAX + 7).fold(Problem::new(ErrorCode::InvalidEvent, "no"), |p, n| {
+            p.field(format!("/{n}"), "is required")
+        });
+        let body = json(&problem);
+        assert_eq!(
+            (body["errors"].as_array().unwrap().len(), &body["errors_omitted"]),
+            (FIELD_ERRORS_MAX, &7.into())
+        );
+    }
+
+    #[test]
+    fn each_code_has_its_status_and_the_headers_it_owes() {
+        for &code in ErrorCode::ALL {
+            let response = Problem::from(code).into_response();
+            assert_eq!(response.status().as_u16(), code.http_status());
+            assert_eq!(response.headers()[header::CONTENT_TYPE], CONTENT_TYPE);
+            let status = code.http_status();
+            assert_eq!(
+                response.headers().contains_key(header::RETRY_AFTER),
+                matches!(status, 429 | 503),
+                "{code}"
+            );
+            let challenge = response.headers().contains_key(header::WWW_AUTHENTICATE);
+            assert_eq!(challenge, code == ErrorCode::Unauthenticated, "{code}");
+        }
+    }
+
+    #[test]
+    fn a_fault_of_ours_tells_nothing_however_it_was_made() {
+        for problem in [Problem::internal("hunter2"), Problem::new(ErrorCode::Internal, "hunter2")] {
+            assert!(!json(&problem).to_string().contains("hunter2"));
+        }
+    }
+
+    #[test]
+    fn a_result_with_a_problem_stays_small() {
+        assert!(size_of::<Problem>() <= 128, "{}", size_of::<Problem>());
+    }
+}

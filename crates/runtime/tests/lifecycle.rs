@@ -11,7 +11,6 @@ use std::{
 };
 
 use runtime::{
-    config::Millis,
     health::Health,
     lifecycle::{Context, Exit, StopOptions, run},
 };
@@ -20,7 +19,7 @@ use tokio::time::timeout;
 const LONG: Duration = Duration::from_secs(20);
 
 fn stop() -> StopOptions {
-    StopOptions { notice_ms: Millis(0), drain_timeout_ms: Millis(200), abort_timeout_ms: Millis(200) }
+    StopOptions { drain_timeout: Duration::from_millis(200), abort_timeout: Duration::from_millis(200) }
 }
 
 #[tokio::test]
@@ -95,20 +94,4 @@ async fn a_task_that_ignores_draining_is_told_to_abort_at_the_deadline() {
     context.spawn(pending());
     assert!(!timeout(LONG, context.stop(&stop())).await.unwrap(), "not drained");
     assert!(context.shutdown().aborting.is_cancelled());
-}
-
-#[tokio::test]
-async fn readiness_goes_off_before_anything_is_refused() {
-    let context = Context::new(Health::default());
-    let options = StopOptions { notice_ms: Millis(100), ..stop() };
-    let watching = context.clone();
-    let watch = tokio::spawn(async move {
-        while watching.health().ready().ok {
-            tokio::task::yield_now().await;
-        }
-        watching.shutdown().is_draining()
-    });
-    context.stop(&options).await;
-    assert!(!watch.await.unwrap(), "draining began with no notice");
-    assert!(context.shutdown().is_draining());
 }

@@ -7,6 +7,7 @@ use std::{
     future::pending,
     io::{BufRead as _, BufReader, Read as _},
     process::{Child, ChildStdout, Command, Stdio},
+    time::Duration,
 };
 
 use axum::{Router, body::Body, routing::get};
@@ -16,7 +17,6 @@ use nix::{
     unistd::Pid,
 };
 use runtime::{
-    config::Millis,
     health::Health,
     lifecycle::{Context, StopOptions, run},
     problem::Problem,
@@ -43,10 +43,9 @@ async fn play(case: &str) -> i32 {
     if case == "logs" {
         return logs().await;
     }
-    let long = Millis(60_000);
-    let deadline = if case == "deadline" { Millis(50) } else { long };
-    let options =
-        StopOptions { notice_ms: Millis(0), drain_timeout_ms: deadline, abort_timeout_ms: Millis(50) };
+    let long = Duration::from_secs(60);
+    let deadline = if case == "deadline" { Duration::from_millis(50) } else { long };
+    let options = StopOptions { drain_timeout: deadline, abort_timeout: Duration::from_millis(50) };
     let orderly = case == "orderly";
     let start = async |context: Context| {
         if case == "starting" {

@@ -30,6 +30,9 @@ const LINGER: Duration = Duration::from_secs(1);
 /// So much of it is read.
 const LINGER_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// What an HTTP/2 client sends first (RFC 9113, section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
 /// What happens on one connection, as far as timeouts need to know.
 #[derive(Debug)]
 pub(super) struct Activity {
@@ -135,6 +138,11 @@ impl Activity {
         }
     }
 
+    /// The preface is complete: from here on bytes are frames, and no head can be slow.
+    fn is_http2(&self) {
+        self.state().http2 = true;
+    }
+
     fn wrote(&self, blocked: bool) {
         let mut state = self.state();
         if !blocked {
@@ -189,12 +197,26 @@ pub(super) struct Watched {
     activity: Arc<Activity>,
     /// Set while lingering: when it ends, and how much was thrown away.
     lingering: Option<(Pin<Box<Sleep>>, usize)>,
+    /// Bytes of [`PREFACE`] seen; `None` when it is something else, or complete.
+    preface: Option<usize>,
     peer_closed: bool,
 }
 
 impl Watched {
     pub(super) fn new(socket: TcpStream, activity: Arc<Activity>) -> Self {
-        Self { socket, activity, lingering: None, peer_closed: false }
+        Self { socket, activity, lingering: None, preface: Some(0), peer_closed: false }
+    }
+
+    /// A gRPC client may connect long before its first call: it must not be taken for one with a slow head.
+    fn look_for_preface(&mut self, bytes: &[u8]) {
+        let Some(seen) = self.preface else { return };
+        let expected = &PREFACE[seen..];
+        let length = expected.len().min(bytes.len());
+        self.preface = (expected[..length] == bytes[..length]).then_some(seen + length);
+        if self.preface == Some(PREFACE.len()) {
+            self.preface = None;
+            self.activity.is_http2();
+        }
     }
 
     /// Reads and drops what the client still sends, until it closes, or time or patience is over.
@@ -227,6 +249,7 @@ impl AsyncRead for Watched {
         ready!(Pin::new(&mut self.socket).poll_read(cx, into))?;
         if into.filled().len() > before {
             self.activity.read();
+            self.look_for_preface(&into.filled()[before..]);
         } else if into.remaining() > 0 {
             self.peer_closed = true;
         }

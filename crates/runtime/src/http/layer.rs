@@ -4,7 +4,7 @@ use std::{
     convert::Infallible,
     future::Future,
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::Pin,
+    pin::{Pin, pin},
     task::{Context, Poll},
 };
 
@@ -79,7 +79,7 @@ where
         let handler = catch_unwind(AssertUnwindSafe(|| trace.enter(|| self.inner.call(request))));
         Box::pin(async move {
             let outcome = match handler {
-                Ok(handler) => Guarded { trace: &trace, handler: Box::pin(handler) }.await,
+                Ok(handler) => Guarded { trace: &trace, handler: pin!(handler) }.await,
                 Err(_) => Err(Panicked),
             };
             Ok(match outcome {
@@ -113,7 +113,7 @@ struct Panicked;
 /// Polls a handler with its trace as the current one, and catches its panics.
 struct Guarded<'a, F> {
     trace: &'a TraceContext,
-    handler: Pin<Box<F>>,
+    handler: Pin<&'a mut F>,
 }
 
 impl<F: Future> Future for Guarded<'_, F> {

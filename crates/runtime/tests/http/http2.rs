@@ -4,7 +4,7 @@ use axum::body::Body;
 use http::Request;
 use http_body_util::BodyExt as _;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::server::{LONG, Server, options};
 
@@ -31,4 +31,18 @@ async fn http2_is_served_on_the_same_port_and_drains() {
     assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "released");
     timeout(LONG, server.task).await.unwrap().unwrap().unwrap();
     timeout(LONG, connection).await.unwrap().unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_connection_without_a_request_lives_for_the_idle_timeout() {
+    let server = Server::start(options()).await;
+    let mut client = server.client().await;
+    let start = Instant::now();
+    // In two pieces; the empty SETTINGS frame completes the client's part.
+    client.send("PRI * HTTP/2.0\r\n").await;
+    client.send("\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await;
+    let mut all = Vec::new();
+    timeout(LONG, tokio::io::AsyncReadExt::read_to_end(&mut client.0, &mut all)).await.unwrap().unwrap();
+    assert!(start.elapsed() >= options().idle_timeout(), "closed after {:?}", start.elapsed());
+    assert_eq!(all[3], 4, "it got the server's SETTINGS");
 }
