@@ -1,12 +1,14 @@
 //! HTTP/2 without TLS, on the same listener.
 
+use std::time::{Duration, Instant};
+
 use axum::body::Body;
 use http::Request;
 use http_body_util::BodyExt as _;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::time::{Instant, timeout};
+use tokio::{io::AsyncReadExt as _, time::timeout};
 
-use super::server::{LONG, Server, options};
+use super::server::{LONG, Server, options, options_idle};
 
 #[tokio::test]
 async fn http2_is_served_on_the_same_port_and_drains() {
@@ -33,16 +35,24 @@ async fn http2_is_served_on_the_same_port_and_drains() {
     timeout(LONG, connection).await.unwrap().unwrap().unwrap();
 }
 
+/// The empty SETTINGS frame completes the client's part.
+const SETTINGS: &str = "\0\0\0\x04\0\0\0\0\0";
+
 #[tokio::test]
-async fn a_connection_without_a_request_lives_for_the_idle_timeout() {
+async fn a_connection_without_a_request_lives_beyond_the_head_timeout_and_ends_when_idle() {
     let server = Server::start(options()).await;
     let mut client = server.client().await;
-    let start = Instant::now();
-    // In two pieces; the empty SETTINGS frame completes the client's part.
     client.send("PRI * HTTP/2.0\r\n").await;
-    client.send("\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await;
+    client.send(&format!("\r\nSM\r\n\r\n{SETTINGS}")).await;
     let mut all = Vec::new();
-    timeout(LONG, tokio::io::AsyncReadExt::read_to_end(&mut client.0, &mut all)).await.unwrap().unwrap();
-    assert!(start.elapsed() >= options().idle_timeout(), "closed after {:?}", start.elapsed());
+    let closed = timeout(Duration::from_millis(900), client.0.read_to_end(&mut all)).await;
+    assert!(closed.is_err(), "taken for a slow head: {closed:?}");
     assert_eq!(all[3], 4, "it got the server's SETTINGS");
+
+    let server = Server::start(options_idle()).await;
+    let mut client = server.client().await;
+    client.send(&format!("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n{SETTINGS}")).await;
+    let start = Instant::now();
+    timeout(LONG, client.0.read_to_end(&mut all)).await.unwrap().unwrap();
+    assert!(start.elapsed() >= Duration::from_millis(340), "closed after {:?}", start.elapsed());
 }

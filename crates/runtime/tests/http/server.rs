@@ -42,17 +42,30 @@ pub(crate) struct Hold {
     pub(crate) release: Notify,
 }
 
-/// Short timeouts, so that they can be waited for; far apart, so that the right one is seen.
+/// Timeouts short enough to be waited for, but the idle one far beyond what a test takes: what is cut off early is
+/// cut off by one of the others.
 pub(crate) fn options() -> ServerOptions {
     ServerOptions {
         header_read_timeout_ms: Millis(300),
         body_read_timeout_ms: Millis(600),
-        idle_timeout_ms: Millis(1_200),
+        idle_timeout_ms: Millis(60_000),
         write_stall_timeout_ms: Millis(500),
         header_bytes_max: 8 * 1024,
         headers_max: 32,
         drain_timeout_ms: Millis(10_000),
         ..ServerOptions::default()
+    }
+}
+
+/// The same with an idle timeout to be waited for, and all others far beyond it.
+pub(crate) fn options_idle() -> ServerOptions {
+    let far = Millis(60_000);
+    ServerOptions {
+        idle_timeout_ms: Millis(400),
+        header_read_timeout_ms: far,
+        write_stall_timeout_ms: far,
+        body_read_timeout_ms: far,
+        ..options()
     }
 }
 
