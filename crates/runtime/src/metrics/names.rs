@@ -73,8 +73,8 @@ use Kind::{Counter, Gauge};
 
 macro_rules! metrics {
     ($($(#[doc = $help:literal])+ $name:ident = $kind:expr, $text:literal, [$($label:expr),*];)*) => {
-        /// Each metric there is. Add a line here and run `make docs-metrics` (or the ignored test
-        /// `write_docs` of this crate) to have it in `docs/metrics.md`.
+        /// Each metric there is. After a change here remake `docs/metrics.md`:
+        /// `cargo test -p eventrunner-runtime --test docs -- --ignored`.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Metric {
             $($(#[doc = $help])+ $name,)*
