@@ -37,6 +37,7 @@ pub(crate) struct Summary {
     event_source: String,
     /// Its `type`, if it was a CloudEvent already.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     event_type: Option<String>,
     /// `event` (a CloudEvent) or `raw` (anything else).
     kind: &'static str,
@@ -44,6 +45,7 @@ pub(crate) struct Summary {
     system: String,
     /// The source (door of a system) it came through.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     source_id: Option<String>,
     /// `http` or `grpc`.
     protocol: String,
@@ -52,6 +54,7 @@ pub(crate) struct Summary {
     received_at: String,
     /// Trace of the request that brought it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     trace_id: Option<String>,
     /// The partition it travelled in.
     partition: u32,
@@ -69,10 +72,11 @@ pub(crate) struct Detail {
     summary: Summary,
     /// The event, if it was a CloudEvent already.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<CloudEventDoc>)]
+    #[schema(value_type = Option<CloudEventDoc>, nullable = false)]
     event: Option<Box<RawValue>>,
     /// The request it came as, if it was anything else.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     request: Option<Request>,
 }
 
@@ -87,9 +91,11 @@ pub(crate) struct Request {
     query: String,
     /// The body, if it is text.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     body: Option<String>,
     /// The body, if it is not.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     body_base64: Option<String>,
 }
 

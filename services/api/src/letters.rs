@@ -257,7 +257,8 @@ pub(crate) async fn redrive_all(app: &App, tenant: &TenantId, filter: &Filter) -
         let room = app.options.letters_change_max - usize::try_from(done.letters).unwrap_or(usize::MAX);
         let mut found = page(app, tenant, filter, after, room.min(PULL_LETTERS)).await?;
         let scanned_all = found.next.is_none_or(|next| next > last);
-        found.letters.retain(|letter| letter.id <= last);
+        // One that holds no event would stop the others for ever.
+        found.letters.retain(|found| found.id <= last && found.letter.item.is_some());
         let (redriven, stopped) = redrive(app, &found.letters).await;
         done.letters += redriven;
         if stopped.is_some() {

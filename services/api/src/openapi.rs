@@ -48,13 +48,16 @@ struct ProblemDoc {
     /// This occurrence.
     detail: String,
     /// The path of the request.
+    #[schema(nullable = false)]
     instance: Option<String>,
     /// The error code.
     #[schema(example = "not_found")]
     code: String,
     /// The trace of the request, for support.
+    #[schema(nullable = false)]
     trace_id: Option<String>,
     /// The values at fault.
+    #[schema(nullable = false)]
     errors: Option<Vec<FieldErrorDoc>>,
 }
 
@@ -109,13 +112,17 @@ fn complete_operation(method: &HttpMethod, operation: &mut Operation) {
         ("404", "There is no such thing, or not for this tenant.".to_owned()),
         ("503", "The broker or a store does not answer; try again.".to_owned()),
     ];
+    let responses = &mut operation.responses.responses;
     for (status, description) in errors {
-        let schema = Ref::from_schema_name("Problem");
-        let content = ContentBuilder::new().schema(Some(RefOr::Ref(schema))).build();
-        let response = ResponseBuilder::new()
-            .description(description)
-            .content("application/problem+json", content)
-            .build();
-        operation.responses.responses.insert(status.to_owned(), response.into());
+        let response = ResponseBuilder::new().description(description).build();
+        responses.entry(status.to_owned()).or_insert_with(|| response.into());
+    }
+    // Whatever error an operation has of its own is a problem too.
+    for (_, response) in responses.iter_mut().filter(|(status, _)| status.starts_with(['4', '5'])) {
+        if let RefOr::T(response) = response {
+            let schema = Ref::from_schema_name("Problem");
+            let content = ContentBuilder::new().schema(Some(RefOr::Ref(schema))).build();
+            response.content.insert("application/problem+json".to_owned(), content.into());
+        }
     }
 }

@@ -35,6 +35,7 @@ pub(crate) struct Dependency {
     pub(crate) status: &'static str,
     /// Why it is down.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub(crate) reason: Option<String>,
     /// How long it took to answer.
     pub(crate) latency_ms: u64,
@@ -64,7 +65,7 @@ async fn ask(app: &App) -> Vec<Dependency> {
         if !app.bus.is_connected() {
             return Err("not connected");
         }
-        app.bus.client().flush().await.map_err(|_| "does not answer")
+        app.bus.jetstream().query_account().await.map(drop).map_err(|_| "does not answer")
     });
     let Ok(nobody) = NOBODY.parse::<TenantId>() else { return vec![broker.await] };
     let events = probe("event_store", async {

@@ -37,11 +37,13 @@ pub(crate) struct Receipt {
     system: String,
     /// The source (door of a system) it came through; absent for the plain events door.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     source_id: Option<String>,
     /// `http` or `grpc`.
     protocol: String,
     /// Trace of the request that brought it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     trace_id: Option<String>,
     /// In order: `accepted`, `normalized`, `stored`, `metered`, `streamed`.
     hops: Vec<Hop>,
@@ -54,29 +56,35 @@ pub(crate) struct Hop {
     hop: &'static str,
     /// When it was done.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(format = DateTime)]
+    #[schema(format = DateTime, nullable = false)]
     at: Option<String>,
     /// The stream it was written to.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     stream: Option<String>,
     /// Which partition of the stream.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     partition: Option<u32>,
     /// Sequence of its message in the stream.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     sequence: Option<u64>,
     /// Its place within a packed message.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     index: Option<u32>,
     /// When the broker stored the message.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(format = DateTime)]
+    #[schema(format = DateTime, nullable = false)]
     broker_at: Option<String>,
     /// What was metered.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     usage: Option<UsageItem>,
     /// Why this hop cannot be shown.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     missing: Option<Missing>,
 }
 
@@ -90,6 +98,7 @@ pub(crate) struct Missing {
     detail: String,
     /// Messages or records looked at.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     searched: Option<usize>,
 }
 

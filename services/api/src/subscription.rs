@@ -3,7 +3,7 @@
 use auth::Principal;
 use bus::topology;
 use futures::{StreamExt as _, stream::BoxStream};
-use model::{CloudEvent, Micros, Text, nats, tenant_subject, tenant_wildcard};
+use model::{CloudEvent, Data, Micros, Text, nats, tenant_subject, tenant_wildcard};
 use runtime::problem::Problem;
 
 use crate::{
@@ -128,7 +128,23 @@ pub(crate) fn decode(item: &Item) -> Result<CloudEvent, model::DecodeError> {
     let headers = item.message.headers.iter().flat_map(|headers| {
         headers.iter().filter_map(|(name, values)| Some((name.as_ref(), values.last()?.as_str())))
     });
-    nats::decode(headers, &item.message.payload)
+    Ok(as_text(nats::decode(headers, &item.message.payload)?))
+}
+
+/// The binding has one kind of payload. What its type calls text is given on as text, so that it can be read in
+/// JSON; the bytes are the same.
+fn as_text(event: CloudEvent) -> CloudEvent {
+    let media_type = event.datacontenttype().map(|t| t.to_ascii_lowercase()).unwrap_or_default();
+    let says_utf8 = !media_type.contains("charset") || media_type.contains("utf-8");
+    match event.data() {
+        Some(Data::Binary(bytes)) if media_type.starts_with("text/") && says_utf8 => {
+            match Text::try_from(bytes.clone()) {
+                Ok(text) => event.with_data(Some(Data::Text(text))),
+                Err(_) => event,
+            }
+        }
+        _ => event,
+    }
 }
 
 pub(crate) fn subjects(placement: &str, tenant: &model::TenantId, types: &[Text]) -> Vec<String> {
@@ -190,6 +206,25 @@ mod tests {
             assert_eq!(resolve(start, 10, 20), (position, gap), "{start:?}");
         }
         assert_eq!(resolve(Start::After(0), 1, 0), (Position::After(0), None), "an empty stream");
+    }
+
+    #[test]
+    fn text_is_text_again() {
+        let data = |media_type: &str, bytes: &'static [u8]| {
+            let event = CloudEvent::builder("1", "/s", "t")
+                .datacontenttype(media_type)
+                .data(Data::Binary(bytes.into()))
+                .build()
+                .unwrap();
+            as_text(event).data().cloned().unwrap()
+        };
+        for media_type in ["text/plain", "TEXT/csv", "text/plain; charset=UTF-8"] {
+            assert_eq!(data(media_type, b"a"), Data::Text("a".into()), "{media_type}");
+        }
+        let kept = [("text/plain", &b"\xff"[..]), ("text/plain;charset=latin1", b"a"), ("image/png", b"a")];
+        for (media_type, bytes) in kept {
+            assert_eq!(data(media_type, bytes), Data::Binary(bytes.into()), "{media_type}");
+        }
     }
 
     #[test]

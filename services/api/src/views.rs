@@ -24,6 +24,7 @@ pub(crate) struct EventItem {
     pub(crate) system: String,
     /// The source (door of a system) it came through; absent for the plain events door.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub(crate) source_id: Option<String>,
     /// `http` or `grpc`.
     pub(crate) protocol: String,
@@ -65,17 +66,22 @@ pub(crate) struct CloudEventDoc {
     /// What happened.
     pub(crate) r#type: String,
     /// What of the source it is about.
+    #[schema(nullable = false)]
     pub(crate) subject: Option<String>,
     /// When it happened, RFC 3339, as the producer wrote it.
-    #[schema(format = DateTime)]
+    #[schema(format = DateTime, nullable = false)]
     pub(crate) time: Option<String>,
     /// Media type of the data; JSON when absent.
+    #[schema(nullable = false)]
     pub(crate) datacontenttype: Option<String>,
     /// The schema the data follows.
+    #[schema(nullable = false)]
     pub(crate) dataschema: Option<String>,
     /// JSON data as it came, or other text as a string.
+    #[schema(nullable = false)]
     pub(crate) data: Option<serde_json::Value>,
     /// Data that is neither.
+    #[schema(nullable = false)]
     pub(crate) data_base64: Option<String>,
 }
 

@@ -29,6 +29,7 @@ pub(super) struct EventList {
     events: Vec<EventItem>,
     /// For the next page; absent at the end. A page may be short, even empty, and still have one.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     next_cursor: Option<String>,
 }
 

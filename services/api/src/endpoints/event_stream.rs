@@ -33,7 +33,10 @@ use crate::{
         ("start" = Option<String>, Query, description = "`new` (default), an RFC 3339 time, or a position after which to start (`0`: at the beginning)."),
         ("last-event-id" = Option<String>, Header, description = "The last `id` received; takes precedence over `start`."),
     ),
-    responses((status = 200, description = "Events as they come, without end.", body = String, content_type = "text/event-stream"))
+    responses(
+        (status = 200, description = "Events as they come, without end.", body = String, content_type = "text/event-stream"),
+        (status = 429, description = "The tenant has as many streams open as it may."),
+    )
 )]
 pub(super) async fn handle(
     State(app): State<App>,

@@ -24,6 +24,7 @@ pub(super) struct Redrive {
     pub(super) more: bool,
     /// What ended it early, if something did.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub(super) stopped: Option<Stopped>,
 }
 
@@ -44,7 +45,10 @@ pub(super) struct Stopped {
 #[utoipa::path(
     post, path = "/api/v1/dead-letters/{id}/redrive", tag = "dead letters", operation_id = "redrive_dead_letter",
     params(("id" = u64, Path, description = "Its id.")),
-    responses((status = 200, description = "It is on its way.", body = Redrive))
+    responses(
+        (status = 200, description = "It is on its way.", body = Redrive),
+        (status = 422, description = "A letter holds no event."),
+    )
 )]
 pub(super) async fn handle(
     State(app): State<App>,

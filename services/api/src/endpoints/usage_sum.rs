@@ -31,11 +31,11 @@ pub(super) struct Usage {
     bucket: &'static str,
     /// Used at or after; absent: since the beginning.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(format = DateTime)]
+    #[schema(format = DateTime, nullable = false)]
     since: Option<String>,
     /// Used before; absent: until now.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(format = DateTime)]
+    #[schema(format = DateTime, nullable = false)]
     until: Option<String>,
     /// Over all buckets.
     total: u64,

@@ -38,6 +38,20 @@ async fn health_names_what_is_down() {
     world.close().await;
 }
 
+/// Connected, and not answering: the connection says nothing of it yet.
+#[tokio::test]
+async fn a_broker_that_hangs_is_down() {
+    let world = World::start().await;
+    world.nats.pause();
+    let response = world.http.get(world.url("/.well-known/health")).send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let health: Value = response.json().await.unwrap();
+    let broker = &health["dependencies"][0];
+    assert_eq!((&broker["status"], &broker["reason"]), (&json!("DOWN"), &json!("does not answer in time")));
+    world.nats.resume();
+    world.close().await;
+}
+
 #[tokio::test]
 async fn requests_are_counted_and_timed_by_route() {
     let world = World::start().await;

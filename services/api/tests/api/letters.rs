@@ -217,9 +217,11 @@ async fn a_letter_that_cannot_be_appended_stays() {
 #[tokio::test]
 async fn an_empty_letter_cannot_be_redriven() {
     let world = World::start().await;
-    world.dead(&[hops::DeadLetter { item: None, ..letter("acme", "1", 1) }]).await;
+    world.dead(&[hops::DeadLetter { item: None, ..letter("acme", "1", 1) }, letter("acme", "2", 2)]).await;
     let response = world.ask(Method::POST, "/api/v1/dead-letters/1/redrive").await;
     assert_eq!(response.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    let told = world.json(Method::POST, "/api/v1/dead-letters/redrive").await;
+    assert_eq!(told, json!({"redriven": 1, "more": false}), "it does not stop the others");
     assert_eq!(world.letters("").await.len(), 1);
     world.close().await;
 }

@@ -27,6 +27,7 @@ async fn events_come_in_order_whole_and_on_one_line() {
     world.publish("acme", &[event("1", "/s", "t"), pretty.unwrap(), plain]).await;
     let messages = stream.take_messages(3).await;
     assert_eq!(messages.iter().map(|m| &*m.id).collect::<Vec<_>>(), ["1", "2", "3"]);
+    assert_eq!(messages[2].json()["data"], "a\nb", "text can be read");
     assert!(messages.iter().all(|m| m.event.is_empty() && !m.data.contains('\n')));
     assert_eq!(
         messages[1].json(),
