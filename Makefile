@@ -9,7 +9,7 @@ ARGS ?=
 # How long each fuzz target runs.
 SECONDS ?= 300
 
-.PHONY: help up test lint tools numbers fuzz bench
+.PHONY: help up test docs lint tools numbers fuzz bench
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -20,6 +20,9 @@ up: ## the whole fleet in one process, on this machine
 
 test: tools ## every test
 	@python3 scripts/check.py test
+
+docs: ## the pages made from the code: command line, configuration, OpenAPI
+	cargo run --quiet --locked --package eventrunner -- docs
 
 lint: ## format, clippy, documentation, licences, protobuf, shell, chart
 	@scripts/tools.sh cargo-deny buf python

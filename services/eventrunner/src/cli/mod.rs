@@ -1,0 +1,123 @@
+//! The command line as a tree.
+
+pub(crate) mod reference;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::{
+    commands::{
+        catalog::{self, EventTypes, Keys, Sources, Systems, Tenants},
+        config::{self, ConfigCommand},
+        dead_letters::{self, DeadLetters},
+        doctor::{self, Doctor},
+        events::{self, Events},
+        publish,
+        service::{self, Migrate, Service, ServiceArgs},
+        tail,
+        tools::{self, Completions, Docs, Healthcheck},
+        usage::{self, Usage},
+    },
+    exit::{Code, Result},
+    output::{Color, Format, Output},
+    up::{self, Up},
+};
+
+/// Multi-tenant event platform: events in over HTTP and gRPC, normalized to CloudEvents, stored, metered, and out
+/// to each tenant's consumers
+#[derive(Debug, Parser)]
+#[command(
+    name = "eventrunner",
+    version,
+    max_term_width = 110,
+    disable_help_subcommand = true,
+    after_help = "Start with: eventrunner up
+Exit codes: 0 done, 1 failed, 64 usage, 65 refused input, 66 not found, 69 unavailable, 73 in use or full,
+75 stopped unfinished, 77 not allowed, 78 configuration (docs/cli.md)"
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+struct Global {
+    /// Form of the data on stdout
+    #[arg(long, short, global = true, value_enum, default_value = "table", env = "EVENTRUNNER_OUTPUT")]
+    output: Format,
+    /// When to use colors; NO_COLOR is respected
+    #[arg(long, global = true, value_enum, default_value = "auto")]
+    color: Color,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Up(Up),
+
+    #[command(name = "publish")]
+    Publish(publish::Args),
+    Tail(tail::Args),
+    Events(Events),
+    DeadLetters(DeadLetters),
+    Usage(Usage),
+
+    Tenants(Tenants),
+    Systems(Systems),
+    Sources(Sources),
+    EventTypes(EventTypes),
+    Keys(Keys),
+
+    /// Run the HTTP door
+    IngestHttp(ServiceArgs),
+    /// Run the gRPC door
+    IngestGrpc(ServiceArgs),
+    /// Run the normalizer: raw events to CloudEvents
+    Normalizer(ServiceArgs),
+    /// Run the engine: store, meter, publish to tenant streams
+    Engine(ServiceArgs),
+    /// Run the API: events, streams, dead letters, usage
+    Api(ServiceArgs),
+    Migrate(Migrate),
+
+    Doctor(Doctor),
+    Config(ConfigCommand),
+    Healthcheck(Healthcheck),
+    Completions(Completions),
+    /// Print the OpenAPI 3.1 document of the HTTP doors
+    Openapi,
+    #[command(hide = true)]
+    Docs(Docs),
+}
+
+/// Does what was asked.
+pub(crate) async fn run(cli: Cli) -> Result<Code> {
+    let output = Output { format: cli.global.output, color: cli.global.color };
+    match cli.command {
+        Command::Up(args) => return up::run(args, output).await,
+        Command::IngestHttp(args) => return service::run(Service::IngestHttp, args).await,
+        Command::IngestGrpc(args) => return service::run(Service::IngestGrpc, args).await,
+        Command::Normalizer(args) => return service::run(Service::Normalizer, args).await,
+        Command::Engine(args) => return service::run(Service::Engine, args).await,
+        Command::Api(args) => return service::run(Service::Api, args).await,
+        Command::Doctor(args) => return doctor::run(args, output).await,
+        Command::Migrate(args) => service::migrate(args).await,
+        Command::Publish(args) => publish::run(args, output).await,
+        Command::Tail(args) => tail::run(args, output).await,
+        Command::Events(args) => events::run(args, output).await,
+        Command::DeadLetters(args) => dead_letters::run(args, output).await,
+        Command::Usage(args) => usage::run(args, output).await,
+        Command::Tenants(args) => catalog::tenants(args, output).await,
+        Command::Systems(args) => catalog::systems(args, output).await,
+        Command::Sources(args) => catalog::sources(args, output).await,
+        Command::EventTypes(args) => catalog::event_types(args, output).await,
+        Command::Keys(args) => catalog::keys(args, output).await,
+        Command::Config(args) => config::run(args),
+        Command::Healthcheck(args) => tools::healthcheck(args).await,
+        Command::Completions(args) => tools::completions(&args),
+        Command::Openapi => tools::openapi(),
+        Command::Docs(args) => tools::docs(&args),
+    }?;
+    Ok(Code::Done)
+}

@@ -1,0 +1,147 @@
+//! `eventrunner tenants|systems|sources|event-types|keys`: the resources of the catalog, written through the broker.
+
+mod event_types;
+mod keys;
+mod resource;
+mod sources;
+mod systems;
+mod tenants;
+
+use std::time::Duration;
+
+use bus::Bus;
+use catalog::Catalog;
+use clap::{Args, Subcommand};
+
+use self::resource::Shown;
+pub(crate) use self::{
+    event_types::{EventTypes, run as event_types},
+    keys::{Keys, run as keys},
+    resource::Rules,
+    sources::{Sources, run as sources},
+    systems::{Systems, run as systems},
+    tenants::{Tenants, run as tenants},
+};
+use crate::{
+    context::{ConnectArgs, Context},
+    exit::{Code, Failure, Result, code_of},
+    output::{Output, note},
+};
+
+/// How long the broker may take to tell what the catalog holds.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What can be done with a kind of resource; `Create` is its own.
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum Verb<Create: Args> {
+    /// Create one, or with --replace change it
+    #[command(visible_alias = "add")]
+    Create(#[command(flatten)] Create),
+    /// List them
+    #[command(visible_alias = "ls")]
+    List(ListArgs),
+    /// Show one
+    Get(OneArgs),
+    /// Delete one
+    #[command(visible_alias = "rm")]
+    Delete(OneArgs),
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ListArgs {
+    /// Of all tenants
+    #[arg(long, short = 'A')]
+    all_tenants: bool,
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct OneArgs {
+    /// Its id
+    id: String,
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
+/// An open catalog and where it was opened.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) context: Context,
+    pub(crate) catalog: Catalog,
+    bus: Bus,
+}
+
+impl Opened {
+    pub(crate) async fn open(connect: &ConnectArgs) -> Result<Self> {
+        let context = Context::load(connect)?;
+        let options = bus::Options { url: context.nats_url.clone(), ..bus::Options::default() };
+        let bus = Bus::connect(&options).await.map_err(|e| Failure::from(e).hint(context.start_hint()))?;
+        let rules = Some(std::sync::Arc::new(Rules) as std::sync::Arc<dyn catalog::Check>);
+        let open = Catalog::open_checked(bus.jetstream().clone(), catalog::Options::default(), rules);
+        let catalog = tokio::time::timeout(OPEN_TIMEOUT, open).await.map_err(|_| {
+            Failure::unavailable(format!("the broker at {} holds no catalog", context.nats_url))
+                .hint("make it, and the streams, with: eventrunner migrate")
+        })?;
+        Ok(Self { context, catalog, bus })
+    }
+
+    pub(crate) async fn close(self) {
+        self.bus.close().await;
+    }
+}
+
+impl From<catalog::Error> for Failure {
+    fn from(error: catalog::Error) -> Self {
+        let failure = Self::new(code_of(error.code()), error.to_string());
+        match &error {
+            catalog::Error::Exists { .. } => failure.hint("change it with --replace"),
+            _ => failure,
+        }
+    }
+}
+
+/// Writes a resource and shows it.
+async fn write<R: Shown>(opened: &Opened, resource: &R, replace: bool, output: Output) -> Result<()> {
+    if replace {
+        opened.catalog.put(resource, None).await?;
+    } else {
+        opened.catalog.create(resource).await?;
+    }
+    output.one(&resource.shown()?)
+}
+
+/// The verbs that are the same for every kind.
+async fn list<R: Shown>(args: ListArgs, output: Output) -> Result<()> {
+    let opened = Opened::open(&args.connect).await?;
+    let everyone = args.all_tenants || R::KIND == catalog::Kind::Tenant;
+    let tenant = if everyone { None } else { Some(opened.context.tenant()?) };
+    let entries = opened.catalog.list::<R>(tenant.as_ref());
+    let items = entries.iter().map(|entry| entry.value.shown()).collect::<Result<Vec<_>>>()?;
+    output.list(R::COLUMNS, &items)?;
+    opened.close().await;
+    Ok(())
+}
+
+async fn get<R: Shown>(args: OneArgs, output: Output) -> Result<()> {
+    let opened = Opened::open(&args.connect).await?;
+    let tenant = R::tenant_of(&args.id, &opened.context)?;
+    let found = opened.catalog.get::<R>(&tenant, &args.id).await?;
+    output.one(&found.value.shown()?)?;
+    opened.close().await;
+    Ok(())
+}
+
+async fn delete<R: Shown>(args: OneArgs) -> Result<()> {
+    let opened = Opened::open(&args.connect).await?;
+    let tenant = R::tenant_of(&args.id, &opened.context)?;
+    opened.catalog.delete::<R>(&tenant, &args.id, None).await?;
+    note(&format!("{} {} deleted", R::KIND, args.id));
+    opened.close().await;
+    Ok(())
+}
+
+/// A value of the command line as one of our ids.
+fn id<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T> {
+    text.parse().map_err(|e: T::Err| Failure::new(Code::Usage, e.to_string()))
+}

@@ -1,0 +1,111 @@
+//! `eventrunner events`: stored events and their receipts.
+
+use clap::{Args, Subcommand};
+
+use crate::{
+    client::{Api, segment},
+    context::{ConnectArgs, Context},
+    exit::Result,
+    output::{Column, Item, Output, note},
+    when,
+};
+
+/// Stored events
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:
+  eventrunner events list --since 1h --type com.acme.sale
+  eventrunner events get /demo hello-1
+  eventrunner events receipt /demo hello-1")]
+pub(crate) struct Events {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+enum Verb {
+    /// List events, the latest first
+    #[command(visible_alias = "ls")]
+    List(ListArgs),
+    /// Show one event in the CloudEvents JSON format
+    Get(OneArgs),
+    /// Show what happened to one event, hop by hop
+    Receipt(OneArgs),
+}
+
+#[derive(Debug, Clone, Args)]
+struct ListArgs {
+    /// Only of this type; repeatable
+    #[arg(long = "type", value_name = "TYPE")]
+    types: Vec<String>,
+    /// Only of this source; repeatable
+    #[arg(long = "source", short, value_name = "SOURCE")]
+    sources: Vec<String>,
+    /// Only of this subject; repeatable
+    #[arg(long = "subject", value_name = "SUBJECT")]
+    subjects: Vec<String>,
+    /// Received at or after: RFC 3339, or how long ago as 90s, 15m, 2h, 7d
+    #[arg(long, value_name = "TIME", value_parser = when::moment)]
+    since: Option<String>,
+    /// Received before
+    #[arg(long, value_name = "TIME", value_parser = when::moment)]
+    until: Option<String>,
+    /// The earliest first
+    #[arg(long)]
+    oldest: bool,
+    /// Most events to show
+    #[arg(long, short = 'n', default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    limit: u32,
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
+#[derive(Debug, Clone, Args)]
+struct OneArgs {
+    /// Its source attribute
+    source: String,
+    /// Its id attribute
+    id: String,
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
+const COLUMNS: &[Column] = &[
+    Column("received", "/received_at"),
+    Column("type", "/event/type"),
+    Column("source", "/event/source"),
+    Column("id", "/event/id"),
+    Column("subject", "/event/subject"),
+];
+
+pub(crate) async fn run(Events { verb }: Events, output: Output) -> Result<()> {
+    match verb {
+        Verb::List(args) => list(args, output).await,
+        Verb::Get(args) => output.one(&one(&args, "").await?),
+        Verb::Receipt(args) => output.one(&one(&args, "/receipt").await?),
+    }
+}
+
+async fn list(args: ListArgs, output: Output) -> Result<()> {
+    let api = Api::new(Context::load(&args.connect)?)?;
+    let mut query: Vec<(&str, String)> = Vec::new();
+    query.extend(args.types.into_iter().map(|v| ("type", v)));
+    query.extend(args.sources.into_iter().map(|v| ("source", v)));
+    query.extend(args.subjects.into_iter().map(|v| ("subject", v)));
+    query.extend(args.since.map(|v| ("since", v)));
+    query.extend(args.until.map(|v| ("until", v)));
+    if args.oldest {
+        query.push(("order", "oldest".to_owned()));
+    }
+    let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
+    let (items, more) = api.list("/api/v1/events", &query, limit).await?;
+    output.list(COLUMNS, &items)?;
+    if more {
+        note(&format!("there are more than {limit}: raise --limit or narrow the list"));
+    }
+    Ok(())
+}
+
+async fn one(args: &OneArgs, what: &str) -> Result<Item> {
+    let api = Api::new(Context::load(&args.connect)?)?;
+    api.get(&format!("/api/v1/events/{}/{}{what}", segment(&args.source), segment(&args.id)), &[]).await
+}

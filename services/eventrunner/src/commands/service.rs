@@ -1,0 +1,130 @@
+//! `eventrunner <service>`: one service in a process of its own, as the Helm chart runs them.
+
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use clap::Args;
+use runtime::{
+    admin,
+    health::Health,
+    lifecycle::{self, Context, StopOptions},
+    telemetry,
+};
+use store::embedded::Embedded;
+
+use crate::{
+    config::{Config, ConfigArgs},
+    durability,
+    exit::{Code, Failure, Result},
+    output::{item, note, print},
+    services::{self, Ground},
+};
+
+/// Which one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Service {
+    IngestHttp,
+    IngestGrpc,
+    Normalizer,
+    Engine,
+    Api,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ServiceArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+pub(crate) async fn run(service: Service, args: ServiceArgs) -> Result<Code> {
+    let config = args.config.load([])?;
+    telemetry::init(&config.log).map_err(|e| Failure::config(e.to_string()))?;
+    // Before anything else: it is what an operator can set right at once.
+    let store = match service {
+        Service::Engine | Service::Api => Some(services::open_store(&config).await?),
+        _ => None,
+    };
+    let health = Health::new(Duration::from_secs(config.admin.work_age_seconds_max));
+    let failed: Arc<OnceLock<Failure>> = Arc::default();
+    let exit = lifecycle::run(StopOptions::default(), health, |context| {
+        let (failed, store) = (Arc::clone(&failed), store.clone());
+        async move {
+            Box::pin(start(service, config, store.as_ref(), &context)).await.map_err(|failure| {
+                let message = failure.message.clone();
+                let _ = failed.set(failure);
+                message
+            })
+        }
+    })
+    .await;
+    if let Some(store) = store {
+        store.close().await;
+    }
+    // The lifecycle has logged what went wrong; the exit code says of which kind it was.
+    Ok(failed.get().map_or_else(|| exit.into(), |failure| failure.code))
+}
+
+async fn start(service: Service, config: Config, store: Option<&Embedded>, context: &Context) -> Result<()> {
+    let address = admin::spawn(&config.admin.http, context.health())
+        .await
+        .map_err(|e| Failure::new(Code::CannotTake, e.to_string()))?;
+    tracing::info!(address = %address, "metrics and health are served");
+    let ground = Ground::wait_for(config).await?;
+    match (service, store) {
+        (Service::IngestHttp, _) => {
+            let sealer = Arc::new(ground.config.sealer()?);
+            let door = services::start_door(&ground);
+            let address = services::start_ingest_http(&ground, &door, sealer, context).await?;
+            tracing::info!(address = %address, "ingest-http listens");
+        }
+        (Service::IngestGrpc, _) => {
+            let door = services::start_door(&ground);
+            let address = services::start_ingest_grpc(&ground, &door, context).await?;
+            tracing::info!(address = %address, "ingest-grpc listens");
+        }
+        (Service::Normalizer, _) => services::start_normalizer(&ground, context).await?,
+        (Service::Engine, Some(store)) => services::start_engine(&ground, &store.stores(), context).await?,
+        (Service::Api, Some(store)) => {
+            let address = services::start_api(&ground, &store.stores(), context).await?;
+            tracing::info!(address = %address, "api listens");
+        }
+        (Service::Engine | Service::Api, None) => return Err(Failure::failed("there is no store")),
+    }
+    Ok(())
+}
+
+/// Make or change the streams, their consumers and the catalog's bucket, as the configuration has them
+///
+/// Safe to run again, and by several at once. Services wait until it has been run.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Migrate {
+    /// How long to wait for the broker, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    timeout: u64,
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+pub(crate) async fn migrate(args: Migrate) -> Result<()> {
+    let config = args.config.load([])?;
+    telemetry::init(&config.log).map_err(|e| Failure::config(e.to_string()))?;
+    let made = async {
+        let bus = services::connect(&config.nats).await;
+        durability::check(&config).await?;
+        let topology = services::make_streams(&bus, &config).await?;
+        Ok::<_, Failure>((bus, topology))
+    };
+    let seconds = args.timeout;
+    let (bus, topology) =
+        tokio::time::timeout(Duration::from_secs(seconds), made).await.map_err(|_| {
+            Failure::unavailable(format!(
+                "the broker at {} did not do it within {seconds} s",
+                config.nats.url
+            ))
+        })??;
+    bus.close().await;
+    note("streams, consumers and the catalog are as configured");
+    print(item(&serde_json::json!({"partitions": topology.partitions}))?.get())
+}

@@ -1,0 +1,223 @@
+//! The services, put together: what each is given, and what it runs in.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use bus::{Accept, Backoff, Bus, Door, topology::Topology};
+use catalog::{Catalog, Sealer};
+use runtime::{health::Component, lifecycle::Context};
+use store::{Stores, embedded::Embedded};
+use tokio::sync::watch;
+
+use crate::{
+    config::Config,
+    durability,
+    exit::{Code, Failure, Result},
+};
+
+/// How often readiness looks at the broker.
+const LOOK: Duration = Duration::from_secs(1);
+/// How old the news of the catalog may be: a revoked key is believed as long.
+const CATALOG_AGE: Duration = Duration::from_secs(30);
+
+/// What services stand on.
+#[derive(Debug, Clone)]
+pub(crate) struct Ground {
+    pub(crate) config: Config,
+    pub(crate) bus: Bus,
+    pub(crate) topology: Topology,
+    pub(crate) catalog: Catalog,
+}
+
+impl Ground {
+    /// Connects to a fleet's broker and waits, for as long as it takes, until the streams and the catalog are there.
+    pub(crate) async fn wait_for(config: Config) -> Result<Self> {
+        let bus = connect(&config.nats).await;
+        durability::check(&config).await?;
+        let topology = wait_for_streams(&bus).await?;
+        let catalog = Catalog::open(bus.jetstream().clone(), config.catalog.clone()).await;
+        Ok(Self { config, bus, topology, catalog })
+    }
+}
+
+/// Looks for the broker until it is there: it may start after us, and may be away for any length of time.
+pub(crate) async fn connect(options: &bus::Options) -> Bus {
+    let mut backoff = Backoff::default();
+    let mut told = false;
+    loop {
+        match Bus::connect(options).await {
+            Ok(bus) => return bus,
+            Err(error) if !told => tracing::warn!(%error, "broker not reached yet, trying again"),
+            Err(_) => {}
+        }
+        told = true;
+        backoff.wait().await;
+    }
+}
+
+/// Makes the streams and the catalog's bucket; waits while the broker recovers or chooses a leader.
+///
+/// # Errors
+/// If it holds a layout that the configuration contradicts.
+pub(crate) async fn make_streams(bus: &Bus, config: &Config) -> Result<Topology> {
+    let mut backoff = Backoff::default();
+    let mut told = false;
+    loop {
+        let made = async {
+            let topology = bus::topology::ensure(bus, &config.topology).await?;
+            catalog::ensure_bucket(bus.jetstream(), &config.catalog, config.topology.replicas).await?;
+            Ok::<_, Failure>(topology)
+        };
+        match made.await {
+            Ok(topology) => return Ok(topology),
+            Err(failure) if failure.code != Code::Unavailable => return Err(failure),
+            Err(failure) if !told => {
+                tracing::warn!(reason = failure.message, "streams not made yet, trying again");
+            }
+            Err(_) => {}
+        }
+        told = true;
+        backoff.wait().await;
+    }
+}
+
+async fn wait_for_streams(bus: &Bus) -> Result<Topology> {
+    let mut backoff = Backoff::default();
+    let mut told = false;
+    loop {
+        match bus::topology::existing(bus).await {
+            Ok(Some(topology)) => return Ok(topology),
+            Ok(None) if !told => {
+                tracing::warn!("the streams are not made yet, waiting for `eventrunner migrate`");
+            }
+            Err(error @ bus::Error::Mismatch(_)) => return Err(error.into()),
+            Err(error) if !told => tracing::warn!(%error, "streams not seen yet, trying again"),
+            _ => {}
+        }
+        told = true;
+        backoff.wait().await;
+    }
+}
+
+/// Opens the store of this machine.
+pub(crate) async fn open_store(config: &Config) -> Result<Embedded> {
+    let folder = config.store_folder()?;
+    let options = config.store.embedded.clone();
+    Embedded::open(folder.clone(), config.topology.durability, options).await.map_err(|error| {
+        let message = error.to_string();
+        let code = if message.contains("in use") { Code::CannotTake } else { Code::Failed };
+        let failure = Failure::new(code, message);
+        match code {
+            Code::CannotTake => failure.hint(
+                "the embedded store belongs to one process: engine and api share it in `eventrunner up`;\n\
+                 as processes of their own they need stores that can be shared",
+            ),
+            _ => failure,
+        }
+    })
+}
+
+/// The HTTP door.
+pub(crate) async fn start_ingest_http(
+    ground: &Ground,
+    door: &Door,
+    sealer: Arc<Sealer>,
+    context: &Context,
+) -> Result<SocketAddr> {
+    let component = context.health().component("ingest-http");
+    let catalog = ground.catalog.clone();
+    let snapshots: ingest_http::Snapshots = Arc::new(move || catalog.snapshot());
+    let dependencies = ingest_http::Dependencies::new(Arc::new(door.clone()), snapshots, sealer);
+    let service = ingest_http::Service::build(ground.config.ingest_http.clone(), dependencies)
+        .await
+        .map_err(|e| cannot_listen(&e))?;
+    let address = service.local_addr();
+    follow(ground, component, None, context);
+    let shutdown = context.shutdown().clone();
+    context.spawn_critical("ingest-http", service.run(shutdown));
+    Ok(address)
+}
+
+/// The gRPC door.
+pub(crate) async fn start_ingest_grpc(ground: &Ground, door: &Door, context: &Context) -> Result<SocketAddr> {
+    let component = context.health().component("ingest-grpc");
+    let catalog = ground.catalog.clone();
+    let snapshots: ingest_grpc::Snapshots = Arc::new(move || catalog.snapshot());
+    let (ready, readiness) = watch::channel(false);
+    let dependencies = ingest_grpc::Dependencies {
+        ready: readiness,
+        ..ingest_grpc::Dependencies::new(Arc::new(door.clone()), snapshots)
+    };
+    let service = ingest_grpc::Service::build(ground.config.ingest_grpc.clone(), dependencies)
+        .await
+        .map_err(|e| cannot_listen(&e))?;
+    let address = service.local_addr();
+    follow(ground, component, Some(ready), context);
+    let shutdown = context.shutdown().clone();
+    context.spawn_critical("ingest-grpc", service.run(shutdown));
+    Ok(address)
+}
+
+/// Raw events to CloudEvents.
+pub(crate) async fn start_normalizer(ground: &Ground, context: &Context) -> Result<()> {
+    let Ground { config, bus, topology, catalog } = ground.clone();
+    let service = normalizer::Service::new(config.normalizer, bus, catalog, topology.partitions);
+    Ok(service.start(context).await?)
+}
+
+/// Storing, metering, tenant streams.
+pub(crate) async fn start_engine(ground: &Ground, stores: &Stores, context: &Context) -> Result<()> {
+    let Ground { config, bus, topology, catalog } = ground.clone();
+    let sink = Arc::clone(&stores.sink);
+    let service = engine::Service::new(config.engine, bus, catalog, sink, topology.partitions);
+    Ok(service.start(context).await?)
+}
+
+/// Reading back.
+pub(crate) async fn start_api(ground: &Ground, stores: &Stores, context: &Context) -> Result<SocketAddr> {
+    let Ground { config, bus, topology, catalog } = ground.clone();
+    let deps = api::Deps { bus, topology, catalog, stores: stores.clone(), health: context.health().clone() };
+    let service = api::Service::build(config.api, deps).await.map_err(|e| cannot_listen(&e))?;
+    let address = service.local_addr().map_err(|e| cannot_listen(&e))?;
+    let shutdown = context.shutdown().clone();
+    context.spawn_critical("api", service.run(shutdown));
+    Ok(address)
+}
+
+/// The packing publisher that the doors of a process share.
+pub(crate) fn start_door(ground: &Ground) -> Door {
+    let door = Door::start(&ground.bus, ground.topology.partitions, &ground.config.door);
+    // Doors are given what accepts events, whatever it is.
+    let _: &dyn Accept = &door;
+    door
+}
+
+fn cannot_listen(error: &dyn std::fmt::Display) -> Failure {
+    Failure::new(Code::CannotTake, error.to_string())
+}
+
+/// A door is ready while the broker is there and what it knows of tenants and keys is fresh.
+fn follow(ground: &Ground, component: Component, tell: Option<watch::Sender<bool>>, context: &Context) {
+    component.started();
+    let (bus, catalog) = (ground.bus.clone(), ground.catalog.clone());
+    let draining = context.shutdown().draining.clone();
+    context.spawn(async move {
+        let mut ticks = tokio::time::interval(LOOK);
+        loop {
+            tokio::select! {
+                () = draining.cancelled() => return,
+                _ = ticks.tick() => {}
+            }
+            let hindrance = match catalog.fresh(CATALOG_AGE) {
+                _ if !bus.is_connected() => Some("the broker is away".to_owned()),
+                Ok(()) => None,
+                Err(stale) => Some(stale),
+            };
+            if let Some(tell) = &tell {
+                tell.send_if_modified(|ready| {
+                    std::mem::replace(ready, hindrance.is_none()) != hindrance.is_none()
+                });
+            }
+            component.ready(hindrance.is_none(), hindrance.unwrap_or_default());
+        }
+    });
+}

@@ -1,0 +1,114 @@
+//! What a newcomer needs: a tenant, a system, a key, and the context in which the client commands find them.
+
+use std::path::{Path, PathBuf};
+
+use auth::NewKey;
+use catalog::Catalog;
+use model::{
+    Clock as _, SystemClock, SystemId, TenantId, format_rfc3339,
+    resource::{Scope, System, Tenant, TenantLimits},
+};
+use secrecy::ExposeSecret as _;
+
+use crate::{
+    context,
+    exit::{Failure, Result},
+};
+
+/// Id of the tenant and of its system.
+const DEMO: &str = "demo";
+
+/// Where the fleet listens.
+#[derive(Debug, Clone)]
+pub(crate) struct Addresses {
+    pub(crate) url: String,
+    pub(crate) api_url: String,
+    pub(crate) nats_url: String,
+    pub(crate) admin_url: String,
+    /// None: not known, of a broker that somebody else runs.
+    pub(crate) nats_monitor_url: Option<String>,
+}
+
+/// The credentials of the context, if there are any.
+#[derive(Debug)]
+pub(crate) struct Credentials {
+    pub(crate) tenant: TenantId,
+    pub(crate) key: String,
+}
+
+/// Keeps the key of an earlier run if it is still good; makes a tenant, system and key otherwise, unless
+/// there are tenants already that somebody else made. Writes the context.
+pub(crate) async fn prepare(
+    catalog: &Catalog,
+    data_dir: &Path,
+    addresses: &Addresses,
+    sealing_key_file: Option<PathBuf>,
+) -> Result<Option<Credentials>> {
+    let path = data_dir.join(context::FILE);
+    let old = context::File::read(&path)?.unwrap_or_default();
+    let credentials = match good(catalog, &old) {
+        Some(credentials) => Some(credentials),
+        None => make(catalog, &old).await?,
+    };
+    let file = context::File {
+        url: Some(addresses.url.clone()),
+        api_url: Some(addresses.api_url.clone()),
+        nats_url: Some(addresses.nats_url.clone()),
+        tenant: credentials.as_ref().map(|c| c.tenant.to_string()),
+        key: credentials.as_ref().map(|c| c.key.clone()),
+        sealing_key_file,
+        admin_url: Some(addresses.admin_url.clone()),
+        nats_monitor_url: addresses.nats_monitor_url.clone(),
+    };
+    file.write(&path)?;
+    Ok(credentials)
+}
+
+/// The credentials of the last run, if they still open the doors.
+fn good(catalog: &Catalog, old: &context::File) -> Option<Credentials> {
+    let key = old.key.clone()?;
+    let principal = auth::authenticate(&catalog.snapshot(), &key).ok()?;
+    Some(Credentials { tenant: principal.tenant.id.clone(), key })
+}
+
+async fn make(catalog: &Catalog, old: &context::File) -> Result<Option<Credentials>> {
+    let id = |text: &str| text.parse::<TenantId>().map_err(|e| Failure::config(e.to_string()));
+    let tenant = id(old.tenant.as_deref().unwrap_or(DEMO))?;
+    let snapshot = catalog.snapshot();
+    let is_known = snapshot.tenant(&tenant).is_some();
+    if !is_known && snapshot.tenants().next().is_some() {
+        return Ok(None);
+    }
+    let created_at = format_rfc3339(SystemClock.now());
+    if !is_known {
+        let tenant = Tenant {
+            id: tenant.clone(),
+            name: "Demo".to_owned(),
+            disabled: false,
+            placement: model::resource::DEFAULT_PLACEMENT.to_owned(),
+            limits: TenantLimits::default(),
+            created_at: created_at.clone(),
+        };
+        catalog.create(&tenant).await?;
+    }
+    let system: SystemId = DEMO.parse().map_err(|e: model::InvalidId| Failure::config(e.to_string()))?;
+    if snapshot.system(&tenant, &system).is_none() {
+        let system = System {
+            tenant: tenant.clone(),
+            id: system.clone(),
+            name: "Demo".to_owned(),
+            created_at: created_at.clone(),
+        };
+        catalog.create(&system).await?;
+    }
+    let new = NewKey {
+        tenant: tenant.clone(),
+        system,
+        name: "made by eventrunner up".to_owned(),
+        scopes: vec![Scope::Publish, Scope::Read, Scope::Write],
+        created_at,
+    };
+    let (key, shown_once) = auth::generate(&mut rand::rng(), new);
+    catalog.create(&key).await?;
+    Ok(Some(Credentials { tenant, key: shown_once.expose_secret().to_owned() }))
+}
