@@ -1,0 +1,9 @@
+//! The binary as people run it: what the command line refuses, how `up` starts and stops, and the way of an event
+//! from the first `curl` to everywhere it must be.
+
+#![expect(clippy::unwrap_used, reason = "helpers stand outside the test functions")]
+
+mod command_line;
+mod newcomer;
+mod support;
+mod up;
