@@ -47,6 +47,8 @@ pub struct Batch {
     pub normalized_at_us: Micros,
     /// In order.
     pub groups: Vec<Group>,
+    /// The sequence each event has in its tenant's stream, by index; empty as long as they are in none.
+    pub streamed: Vec<u64>,
 }
 
 impl Batch {

@@ -300,6 +300,7 @@ pub fn batch_from_wire(
         raw_stored_at_us: wire.raw_stored_at_us,
         normalized_at_us: wire.normalized_at_us,
         groups: groups.collect::<Result<_, ConvertError>>()?,
+        streamed: Vec::new(),
     })
 }
 

@@ -37,6 +37,7 @@ mod read_events;
 mod read_usage;
 mod shelf;
 mod slot;
+mod tail;
 mod usage_block;
 mod writer;
 
@@ -67,8 +68,8 @@ use self::{
     writer::{Job, Message, Shared, Writer},
 };
 use crate::{
-    Error, EventPage, EventQuery, EventStore, METER_NAME_MAX, Sink, StoredEvent, Stores, UsageBucket,
-    UsagePage, UsageQuery, UsageRecord, UsageStore,
+    Error, EventPage, EventQuery, EventStore, METER_NAME_MAX, Sink, StoredEvent, Stores, TailBatch,
+    UsageBucket, UsagePage, UsageQuery, UsageRecord, UsageStore,
 };
 
 /// An open store. Clones share it; it closes with [`Embedded::close`], or when the last clone is dropped.
@@ -265,6 +266,10 @@ impl EventStore for Embedded {
     async fn page(&self, tenant: &TenantId, query: &EventQuery) -> Result<EventPage, Error> {
         let (tenant, query) = (tenant.clone(), query.clone());
         self.read(move |disk, options| read_events::page(disk, options, &tenant, &query)).await
+    }
+
+    async fn tail(&self, partition: u32, skip: u64, limit: u32) -> Result<Vec<TailBatch>, Error> {
+        self.read(move |disk, _| tail::read(disk, partition, skip, limit)).await
     }
 
     async fn count(&self, tenant: &TenantId, query: &EventQuery) -> Result<u64, Error> {

@@ -29,6 +29,14 @@ pub trait EventStore: Send + Sync + fmt::Debug + 'static {
     /// If the store cannot answer, or the cursor is not one it gave.
     async fn page(&self, tenant: &TenantId, query: &EventQuery) -> Result<EventPage, Error>;
 
+    /// What was written last of a partition, newest batch first, without the `skip` newest: what the lost tail of a tenant
+    /// stream is made again from. Of batches written with their stream sequences; at least the last
+    /// 60,000 of each partition. Writing a batch again puts it at the front.
+    ///
+    /// # Errors
+    /// If the store cannot answer.
+    async fn tail(&self, partition: u32, skip: u64, limit: u32) -> Result<Vec<TailBatch>, Error>;
+
     /// How many of a tenant's events the query's filters leave (its limit, order and cursor are ignored).
     ///
     /// # Errors
@@ -66,6 +74,15 @@ pub struct Place {
     pub index: u32,
     /// When the store took it.
     pub stored_at_us: Micros,
+}
+
+/// A batch as it was written, of any tenants.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct TailBatch {
+    /// In order.
+    pub events: Vec<StoredEvent>,
+    /// The sequence each has in its tenant's stream.
+    pub streamed: Vec<u64>,
 }
 
 /// Which of a tenant's events. Lists narrow by any of their values; empty ones do not narrow.

@@ -17,7 +17,7 @@ pub mod embedded;
 
 pub use self::{
     error::Error,
-    event::{Cursor, EventPage, EventQuery, EventStore, Order, Place, StoredEvent},
+    event::{Cursor, EventPage, EventQuery, EventStore, Order, Place, StoredEvent, TailBatch},
     sink::{Separate, Sink, Stores},
     usage::{
         METER_BYTES, METER_EVENTS, METER_NAME_MAX, Meters, Origin, UsageBucket, UsagePage, UsageQuery,

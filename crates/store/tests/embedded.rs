@@ -39,6 +39,7 @@ fn batch_of(range: std::ops::Range<u32>, size: usize) -> Arc<Batch> {
         raw_stored_at_us: 4,
         normalized_at_us: 5,
         groups: vec![Group { stamp, events: range.map(event).collect() }],
+        streamed: Vec::new(),
     })
 }
 

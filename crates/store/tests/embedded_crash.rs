@@ -77,6 +77,7 @@ fn batch(round: u32, writer: u32, n: u32) -> Arc<Batch> {
         raw_stored_at_us: 4,
         normalized_at_us: 5,
         groups: vec![Group { stamp, events }],
+        streamed: Vec::new(),
     })
 }
 

@@ -6,13 +6,14 @@
 mod ports {
     pub(crate) mod cursors;
     pub(crate) mod events;
+    pub(crate) mod tail;
     pub(crate) mod usage;
     pub(crate) mod world;
     pub(crate) mod writes;
 }
 
 use model::Durability;
-use ports::{cursors, events, usage, world::World, writes};
+use ports::{cursors, events, tail, usage, world::World, writes};
 use store::{
     Stores,
     embedded::{Embedded, Options},
@@ -46,6 +47,7 @@ macro_rules! every_case {
                 times_before_1970_and_after_2100, filters, time_ranges;
             cursors: both_orders_walk_all_in_order, a_walk_under_writes_neither_skips_nor_repeats, walks_with_filters,
                 a_page_holds_at_most_its_limit, foreign_cursors_are_refused;
+            tail: the_last_batches_come_back_newest_first, what_is_in_no_stream_has_no_tail;
             usage: sums_equal_the_events, records_are_kept_once, buckets, ranges_are_exact_to_the_microsecond,
                 lists_walk_all, tenants_are_billed_apart, origins_come_back, bad_widths_and_names_are_refused;
         ]);

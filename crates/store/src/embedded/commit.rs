@@ -11,6 +11,7 @@ use super::{
     keys::{self, IdKey, META_NEXT_BLOCK, META_TOTALS, Position},
     shelf::{Block, Shelf},
     slot::{EVENT, Slot, USAGE},
+    tail::{Entry, Ring},
 };
 use crate::UsageRecord;
 
@@ -51,6 +52,7 @@ pub(super) struct Committer {
     blocks_end: u64,
     sums: HashMap<Vec<u8>, u64>,
     bounds: Bounds,
+    ring: Ring,
 }
 
 /// An event or a record on its way into the transaction.
@@ -90,6 +92,7 @@ impl Committer {
             blocks_end: next_block,
             sums: HashMap::new(),
             bounds: Bounds::default(),
+            ring: Ring::default(),
         })
     }
 
@@ -104,6 +107,7 @@ impl Committer {
         let mut identities = self.resolve(&mut items)?;
         let mut batch = OwnedWriteBatch::with_capacity(self.disk.db.clone(), identities.len() + 64);
         self.shelve(&items, &mut identities, now_us, &mut batch)?;
+        self.stage_tail(&items, &identities, &mut batch)?;
         for identity in identities.iter().filter(|i| i.changed) {
             batch.insert(&self.disk.ids, identity.key, identity.slot.encode());
         }
@@ -198,6 +202,33 @@ impl Committer {
         Ok(())
     }
 
+    /// Notes where the events of each batch are that is in its tenants' streams.
+    fn stage_tail(
+        &mut self,
+        items: &[Item<'_>],
+        identities: &[Identity],
+        batch: &mut OwnedWriteBatch,
+    ) -> Result<(), fjall::Error> {
+        // The items of a batch follow each other.
+        for items in
+            items.chunk_by(|a, b| a.batch().map(std::ptr::from_ref) == b.batch().map(std::ptr::from_ref))
+        {
+            let Some(from) = items.first().and_then(Item::batch) else { continue };
+            let entries: Vec<Entry<'_>> = items
+                .iter()
+                .zip(&from.streamed)
+                .filter_map(|(item, &streamed)| {
+                    let position = identities[item.identity].slot.event()?;
+                    Some(Entry { tenant: item.tenant(), position, streamed })
+                })
+                .collect();
+            if !entries.is_empty() {
+                self.ring.stage(&self.disk, from.partition, &entries, batch)?;
+            }
+        }
+        Ok(())
+    }
+
     fn stage_block(
         &mut self,
         tenant: &TenantId,
@@ -252,6 +283,13 @@ fn items<'a>(works: &'a [Work], disk: &Disk) -> Vec<Item<'a>> {
 }
 
 impl<'a> Item<'a> {
+    fn batch(&self) -> Option<&'a Batch> {
+        match self.what {
+            What::Event { batch, .. } => Some(batch),
+            What::Record(_) => None,
+        }
+    }
+
     fn tenant(&self) -> &'a TenantId {
         match self.what {
             What::Event { stamp, .. } => &stamp.tenant,

@@ -8,6 +8,7 @@
 //! | `index` | `H` tenant block | the head of a block of events: how many, when, of which types, sources and subjects |
 //! | `index` | `R` tenant meter minute | a sum |
 //! | `index` | `B` kind level tenant period | the first and last block that may hold something of that minute or day |
+//! | `index` | `T` partition slot | where the events of one of the partition's last batches are (`tail`) |
 //! | `index` | `M` name | facts about the store |
 //!
 //! Every key of a tenant's has its id in front, ended by a zero byte, which no id contains: so a tenant's rows are

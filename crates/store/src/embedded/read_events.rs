@@ -31,7 +31,12 @@ pub(super) fn get(
     if event.is(source, id) { event.into_event().map(Some) } else { Ok(None) }
 }
 
-fn block(disk: &Disk, snapshot: &Snapshot, tenant: &TenantId, number: u64) -> Result<EventBlock, Error> {
+pub(super) fn block(
+    disk: &Disk,
+    snapshot: &Snapshot,
+    tenant: &TenantId,
+    number: u64,
+) -> Result<EventBlock, Error> {
     let found =
         snapshot.get(&disk.data, keys::block(Kind::Events, tenant, number)).map_err(Disk::read_error)?;
     let bytes = found.ok_or_else(|| Error::Corrupt(format!("block {number} is missing")))?;

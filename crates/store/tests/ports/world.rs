@@ -50,6 +50,7 @@ impl World {
             raw_stored_at_us: NOON + 10,
             normalized_at_us: NOON + 20,
             groups,
+            streamed: Vec::new(),
         })
     }
 }

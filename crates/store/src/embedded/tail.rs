@@ -1,0 +1,137 @@
+//! The tail: for each partition, where the events of its last batches are and which sequences they got in their
+//! tenants' streams. A ring in the index, overwritten round by round, so that it never grows beyond its size.
+//!
+//! | key | value |
+//! |---|---|
+//! | `T` partition slot | one batch: its events' places and stream sequences |
+//! | `Mtail` partition | how many batches the partition has ever had |
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use fjall::{OwnedWriteBatch, Readable as _};
+use model::TenantId;
+
+use super::{
+    codec::{Reader, pack, put_bytes, put_len, put_signed, put_varint, unpack},
+    disk::Disk,
+    event_block::EventBlock,
+    keys::Position,
+    read_events::block,
+};
+use crate::{Error, TailBatch};
+
+/// Batches kept of each partition: at the highest rates some minutes, which is longer than any broker or disk
+/// keeps what it has acknowledged only in memory.
+const BATCHES: u64 = 65_536;
+
+fn slot_key(partition: u32, number: u64) -> Vec<u8> {
+    let slot = u32::try_from(number % BATCHES).unwrap_or_default();
+    [b"T", &partition.to_be_bytes()[..], &slot.to_be_bytes()[..]].concat()
+}
+
+fn count_key(partition: u32) -> Vec<u8> {
+    [b"Mtail", &partition.to_be_bytes()[..]].concat()
+}
+
+/// One event of a batch on its way into the ring.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Entry<'a> {
+    pub(super) tenant: &'a TenantId,
+    pub(super) position: Position,
+    pub(super) streamed: u64,
+}
+
+/// Writes the ring.
+#[derive(Debug, Default)]
+pub(super) struct Ring {
+    counts: HashMap<u32, u64>,
+}
+
+impl Ring {
+    /// Adds a batch to the transaction.
+    pub(super) fn stage(
+        &mut self,
+        disk: &Disk,
+        partition: u32,
+        entries: &[Entry<'_>],
+        batch: &mut OwnedWriteBatch,
+    ) -> Result<(), fjall::Error> {
+        let number = match self.counts.get(&partition) {
+            Some(known) => *known,
+            None => disk.index.get(count_key(partition))?.as_deref().map_or(0, number),
+        };
+        batch.insert(&disk.index, slot_key(partition, number), encode(entries));
+        batch.insert(&disk.index, count_key(partition), (number + 1).to_be_bytes());
+        self.counts.insert(partition, number + 1);
+        Ok(())
+    }
+}
+
+fn number(bytes: &[u8]) -> u64 {
+    bytes.first_chunk().map_or(0, |n| u64::from_be_bytes(*n))
+}
+
+/// Differences to the entry before: neighbours lie side by side, in the block and in the stream.
+fn encode(entries: &[Entry<'_>]) -> Vec<u8> {
+    let mut raw = Vec::with_capacity(entries.len() * 4 + 64);
+    put_len(&mut raw, entries.len());
+    let mut tenant: Option<&TenantId> = None;
+    let (mut block, mut streamed) = (0u64, 0u64);
+    for entry in entries {
+        if tenant == Some(entry.tenant) {
+            put_varint(&mut raw, 0);
+        } else {
+            put_bytes(&mut raw, entry.tenant.as_bytes());
+            tenant = Some(entry.tenant);
+        }
+        put_signed(&mut raw, entry.position.block.wrapping_sub(block).cast_signed());
+        put_varint(&mut raw, u64::from(entry.position.index));
+        put_signed(&mut raw, entry.streamed.wrapping_sub(streamed).cast_signed());
+        (block, streamed) = (entry.position.block, entry.streamed);
+    }
+    let mut out = Vec::with_capacity(raw.len());
+    pack(&mut out, &raw);
+    out
+}
+
+/// Batches of a partition, newest first, without the `skip` newest.
+pub(super) fn read(disk: &Disk, partition: u32, skip: u64, limit: u32) -> Result<Vec<TailBatch>, Error> {
+    let snapshot = disk.snapshot();
+    let count = snapshot.get(&disk.index, count_key(partition)).map_err(Disk::read_error)?;
+    let count = count.as_deref().map_or(0, number);
+    let mut batches = Vec::new();
+    for nth in skip..skip.saturating_add(u64::from(limit)).min(count.min(BATCHES)) {
+        let found =
+            snapshot.get(&disk.index, slot_key(partition, count - 1 - nth)).map_err(Disk::read_error)?;
+        let Some(found) = found else { break };
+        batches.push(decode(disk, &snapshot, Bytes::copy_from_slice(&found))?);
+    }
+    Ok(batches)
+}
+
+fn decode(disk: &Disk, snapshot: &fjall::Snapshot, packed: Bytes) -> Result<TailBatch, Error> {
+    let mut reader = Reader::new(unpack(packed)?);
+    let mut batch = TailBatch::default();
+    let mut tenant: Option<TenantId> = None;
+    let (mut number, mut streamed) = (0u64, 0u64);
+    let mut open: Option<(u64, EventBlock)> = None;
+    for _ in 0..reader.count()? {
+        let name = reader.text()?;
+        if !name.is_empty() {
+            tenant = Some(TenantId::from_text(name).map_err(|e| Error::Corrupt(e.to_string()))?);
+        }
+        let tenant = tenant.as_ref().ok_or_else(|| Error::Corrupt("a place without its tenant".into()))?;
+        number = number.wrapping_add(reader.signed()?.cast_unsigned());
+        let index = reader.u32()?;
+        streamed = streamed.wrapping_add(reader.signed()?.cast_unsigned());
+        if open.as_ref().is_none_or(|(at, _)| *at != number) {
+            open = Some((number, block(disk, snapshot, tenant, number)?));
+        }
+        if let Some((_, block)) = &open {
+            batch.events.push(block.peek(index)?.into_event()?);
+            batch.streamed.push(streamed);
+        }
+    }
+    Ok(batch)
+}
