@@ -36,13 +36,21 @@ impl Default for Options {
     }
 }
 
+/// The state of the connection.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Link {
+    up: bool,
+    /// How often it has been lost.
+    losses: u64,
+}
+
 /// A connection that heals itself: when the broker goes away, it is looked for without end. Cheap to clone.
 #[derive(Clone)]
 pub struct Bus {
     client: async_nats::Client,
     jetstream: jetstream::Context,
     request_timeout: Duration,
-    connected: watch::Receiver<bool>,
+    link: watch::Receiver<Link>,
 }
 
 impl fmt::Debug for Bus {
@@ -58,7 +66,7 @@ impl Bus {
     /// If there is no broker at the address now, or the credentials file cannot be read.
     pub async fn connect(options: &Options) -> Result<Self, Error> {
         let failed = |reason: String| Error::Connect { url: options.url.clone(), reason };
-        let (state, connected) = watch::channel(true);
+        let (state, link) = watch::channel(Link { up: true, losses: 0 });
         let mut connect = async_nats::ConnectOptions::new()
             .name("eventrunner")
             .client_capacity(4_096)
@@ -72,11 +80,11 @@ impl Bus {
                 match event {
                     async_nats::Event::Connected => {
                         tracing::info!("broker connected");
-                        state.send_replace(true);
+                        state.send_modify(|link| link.up = true);
                     }
                     async_nats::Event::Disconnected => {
                         tracing::warn!("broker disconnected");
-                        state.send_replace(false);
+                        state.send_modify(|link| *link = Link { up: false, losses: link.losses + 1 });
                     }
                     other => tracing::debug!(event = %other, "broker event"),
                 }
@@ -95,7 +103,7 @@ impl Bus {
             .ack_timeout(request_timeout)
             .max_ack_inflight(options.unacknowledged_max)
             .build(client.clone());
-        Ok(Self { client, jetstream, request_timeout, connected })
+        Ok(Self { client, jetstream, request_timeout, link })
     }
 
     /// The NATS client.
@@ -125,19 +133,30 @@ impl Bus {
     /// Makes the broker a component of the process's health: not ready while it is away.
     pub fn report_health(&self, context: &Context) {
         let health = context.health().component("broker");
-        let mut connected = self.connected.clone();
+        let mut link = self.link.clone();
         let draining = context.shutdown().draining.clone();
         health.started();
         context.spawn(async move {
             loop {
-                let up = *connected.borrow_and_update();
+                let up = link.borrow_and_update().up;
                 health.ready(up, "the broker is away");
                 tokio::select! {
-                    changed = connected.changed() => if changed.is_err() { return },
+                    changed = link.changed() => if changed.is_err() { return },
                     () = draining.cancelled() => return,
                 }
             }
         });
+    }
+
+    /// Ends when the connection that is up now is lost, however short the loss. Call it when the work that depends on
+    /// the connection begins, and await what it returns.
+    pub fn lost(&self) -> impl Future<Output = ()> + Send + 'static {
+        let mut link = self.link.clone();
+        let losses = link.borrow_and_update().losses;
+        async move {
+            // An error means that the client itself is gone.
+            let _ = link.wait_for(|now| now.losses != losses).await;
+        }
     }
 
     /// The largest message the broker takes, in bytes.

@@ -97,6 +97,10 @@ pub type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// What is done with the messages of one partition.
 #[async_trait]
 pub trait Worker: Send + Sync + 'static {
+    /// Called when the partition has become ours, or the connection was lost in between, before any message of it is
+    /// begun: the broker may have forgotten what it had acknowledged.
+    async fn prepare(&mut self, _partition: u32) {}
+
     /// Begins the work on a message. Called in stream order, one call at a time: whatever must keep the order is
     /// done here. The future it returns runs beside those of later messages.
     async fn begin(&mut self, message: Incoming) -> Work;
@@ -174,7 +178,9 @@ impl<W: Worker> Reader<W> {
             .get_consumer_from_stream(&name, self.stream)
             .await
             .map_err(|e| Error::broker(&what, &e))?;
+        let lost = self.bus.lost();
         self.take_over(&mut consumer, pin.as_deref()).await?;
+        self.worker.prepare(self.partition).await;
         let mut messages = consumer
             .stream()
             .max_messages_per_batch(self.options.pull_messages)
@@ -185,11 +191,12 @@ impl<W: Worker> Reader<W> {
         let mut session = Session::new(consumer);
         let mut progress = tokio::time::interval(Duration::from_secs(self.options.progress_seconds.max(1)));
         let mut idle = IdleCheck::new();
-        tokio::pin!(stop);
+        tokio::pin!(stop, lost);
         let ended = loop {
             tokio::select! {
                 biased;
                 () = &mut stop => break Ok(()),
+                () = &mut lost => break Err(Error::Broker { what, reason: "the connection was lost".into() }),
                 Some(done) = session.under_way.join_next_with_id() => session.finish(self, done).await,
                 message = messages.next(), if session.under_way.len() < self.options.in_flight_max.max(1) => match message {
                     Some(Ok(message)) => {

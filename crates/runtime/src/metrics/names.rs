@@ -174,6 +174,8 @@ metrics! {
     EngineSkippedEvents = Counter, "eventrunner_engine_skipped_events_total", [one_of("reason", &["double"])];
     /// Events published to tenant streams.
     EngineStreamedEvents = Counter, "eventrunner_engine_streamed_events_total", [];
+    /// Events published again to a tenant stream whose tail the broker had lost.
+    EngineMendedEvents = Counter, "eventrunner_engine_mended_events_total", [];
 
     /// Time of one commit.
     StoreCommitDuration = SECONDS, "eventrunner_store_commit_duration_seconds", [STORE];
