@@ -9,7 +9,11 @@ fn load(arguments: &[&str]) -> Output {
 #[test]
 fn says_what_is_missing() {
     let cases: [(&[&str], i32, &str); 4] = [
-        (&["path", "--bin", "no/such/binary"], 1, "there is no no/such/binary: build it, or name it with --bin"),
+        (
+            &["path", "--bin", "no/such/binary"],
+            1,
+            "there is no no/such/binary: build it, or name it with --bin",
+        ),
         (&["path", "--context", "no/such/file"], 1, "cannot read no/such/file"),
         (&["kill", "--context", "any"], 1, "only a fleet of this scenario's own is killed"),
         (&["path", "--durability", "wishful"], 2, "possible values: process, disk"),

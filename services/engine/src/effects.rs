@@ -52,8 +52,9 @@ impl Metrics {
 }
 
 /// A batch whose messages to the tenant streams have been sent, in order, and not yet acknowledged.
+#[derive(Debug)]
 pub(crate) struct Begun {
-    batch: Arc<Batch>,
+    batch: Batch,
     acks: Vec<Option<PublishAckFuture>>,
     at: Instant,
 }
@@ -72,14 +73,16 @@ impl Effects {
             let message = TenantMessage::new(placement(&snapshot, stamp), stamp, event);
             acks.push(self.send(message).await);
         }
-        Begun { batch: Arc::new(batch), acks, at }
+        Begun { batch, acks, at }
     }
 
     /// Ends when everything is durable. An outage of the broker or of a store is waited out.
     pub(crate) async fn finish(self, begun: Begun) {
-        let Begun { batch, acks, at } = begun;
+        let Begun { mut batch, acks, at } = begun;
         let count = u64::try_from(batch.len()).unwrap_or_default();
-        tokio::join!(self.store(Arc::clone(&batch)), self.streamed(&batch, acks));
+        // The store keeps where each event is in its stream: receipts tell it, and a lost tail is found by it.
+        batch.streamed = self.streamed(&batch, acks).await;
+        self.store(batch.into()).await;
         #[expect(clippy::cast_precision_loss, reason = "a count of a few thousand")]
         self.metrics.batch_events.observe(count as f64);
         self.metrics.batch_seconds.observe(at.elapsed().as_secs_f64());
@@ -112,8 +115,10 @@ impl Effects {
         self.metrics.store_seconds.observe(at.elapsed().as_secs_f64());
     }
 
-    /// Waits for the tenant streams' acknowledgements; what is missing one is sent again, in order.
-    async fn streamed(&self, batch: &Batch, mut acks: Vec<Option<PublishAckFuture>>) {
+    /// Waits for the tenant streams' acknowledgements and gives the sequences; what is missing one is sent again, in
+    /// order.
+    async fn streamed(&self, batch: &Batch, mut acks: Vec<Option<PublishAckFuture>>) -> Vec<u64> {
+        let mut sequences = vec![0; acks.len()];
         let at = Instant::now();
         let mut backoff = Backoff::default();
         let mut missing: Vec<usize> = (0..acks.len()).collect();
@@ -124,9 +129,12 @@ impl Effects {
                     still.push(index);
                     continue;
                 };
-                if let Err(error) = ack.into_future().await {
-                    tracing::debug!(%error, "tenant stream did not acknowledge");
-                    still.push(index);
+                match ack.into_future().await {
+                    Ok(ack) => sequences[index] = ack.sequence,
+                    Err(error) => {
+                        tracing::debug!(%error, "tenant stream did not acknowledge");
+                        still.push(index);
+                    }
                 }
             }
             if still.is_empty() {
@@ -144,10 +152,11 @@ impl Effects {
             missing = still;
         }
         self.metrics.stream_seconds.observe(at.elapsed().as_secs_f64());
+        sequences
     }
 }
 
 /// A tenant that has left the catalog meanwhile still gets its events where they would have gone by default.
-fn placement<'a>(snapshot: &'a Snapshot, stamp: &Stamp) -> &'a str {
+pub(crate) fn placement<'a>(snapshot: &'a Snapshot, stamp: &Stamp) -> &'a str {
     snapshot.tenant(&stamp.tenant).map_or(DEFAULT_PLACEMENT, |t| &t.placement)
 }

@@ -4,10 +4,12 @@
 //! acknowledged by the broker in its tenant's stream. Every effect carries the event's own key, so that a message
 //! that is worked twice changes nothing.
 //!
-//! The order of an event's life here: [`decode`](Engine) → *(rules, later)* → effects begun in order
-//! ([`effects`]) → effects durable → ack (`bus::reader`).
+//! The order of an event's life here: decode → *(rules, later)* → published to the tenant stream, in order → stored
+//! and metered, with the sequence it has there → ack (`bus::reader`). Whoever takes a partition over first makes
+//! the tenant streams whole (`mend`).
 
 mod effects;
+mod mend;
 mod options;
 mod service;
 mod tenant_stream;

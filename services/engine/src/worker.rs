@@ -10,17 +10,22 @@ use prost::Message as _;
 use proto::hops;
 use runtime::metrics::IntCounter;
 
-use crate::{effects::Effects, service::NAME};
+use crate::{effects::Effects, mend::Mender, service::NAME};
 
 #[derive(Debug)]
 pub(crate) struct EngineWorker {
     pub(crate) bus: Bus,
     pub(crate) effects: Effects,
+    pub(crate) mender: Mender,
     pub(crate) received: IntCounter,
 }
 
 #[async_trait]
 impl Worker for EngineWorker {
+    async fn prepare(&mut self, partition: u32) {
+        self.mender.mend(partition).await;
+    }
+
     async fn begin(&mut self, message: Incoming) -> Work {
         match decode(&message) {
             Ok(batch) => {

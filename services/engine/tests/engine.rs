@@ -19,7 +19,7 @@ use prost::Message as _;
 use proto::hops;
 use runtime::{health::Health, lifecycle::Context};
 use store::{EventQuery, Sink, Stores, UsageQuery, embedded::Embedded};
-use testkit::{NatsServer, wait_until};
+use testkit::{NatsOptions, NatsServer, wait_until};
 
 const LONG: Duration = Duration::from_secs(30);
 
@@ -57,12 +57,12 @@ fn message(ids: std::ops::Range<usize>) -> Vec<u8> {
 }
 
 impl Rig {
-    async fn new() -> Self {
-        let nats = NatsServer::start();
+    async fn new(durability: Durability) -> Self {
+        let sync_always = durability == Durability::Disk;
+        let nats = NatsServer::start_with(NatsOptions { sync_always, ..Default::default() });
         let options = bus::Options { url: nats.url(), request_timeout_ms: 1_000, ..Default::default() };
         let bus = Bus::connect(&options).await.unwrap();
-        let options =
-            TopologyOptions { durability: Durability::Process, partitions: 1, ..Default::default() };
+        let options = TopologyOptions { durability, partitions: 1, ..Default::default() };
         topology::ensure(&bus, &options).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         let embedded =
@@ -72,11 +72,16 @@ impl Rig {
         Self { nats, bus, stores: embedded.stores(), _embedded: embedded, _folder: folder }
     }
 
-    async fn engine(&self, sink: Arc<dyn Sink>) -> Context {
+    async fn engine(&self) -> Context {
+        self.engine_with(Arc::clone(&self.stores.sink)).await
+    }
+
+    async fn engine_with(&self, sink: Arc<dyn Sink>) -> Context {
         let context = Context::new(Health::new(LONG));
         let tenant = serde_json::from_str::<model::resource::Tenant>(r#"{"id": "acme"}"#).unwrap();
         let catalog = Catalog::fixed(Snapshot::default().with(tenant));
-        Service::new(Options::default(), self.bus.clone(), catalog, sink, 1).start(&context).await.unwrap();
+        let stores = Stores { sink, ..self.stores.clone() };
+        Service::new(Options::default(), self.bus.clone(), catalog, stores, 1).start(&context).await.unwrap();
         context
     }
 
@@ -105,8 +110,8 @@ impl Rig {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_event_is_stored_metered_and_in_its_tenant_stream() {
-    let rig = Rig::new().await;
-    let engine = rig.engine(Arc::clone(&rig.stores.sink)).await;
+    let rig = Rig::new(Durability::Process).await;
+    let engine = rig.engine().await;
     rig.publish(message(0..100)).await;
     rig.acked().await;
     assert_eq!((rig.stored().await, rig.metered().await), (100, 100));
@@ -131,8 +136,8 @@ async fn each_event_is_stored_metered_and_in_its_tenant_stream() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_message_twice_changes_nothing() {
-    let rig = Rig::new().await;
-    let engine = rig.engine(Arc::clone(&rig.stores.sink)).await;
+    let rig = Rig::new(Durability::Process).await;
+    let engine = rig.engine().await;
     rig.publish(message(0..50)).await;
     rig.publish(message(0..50)).await;
     rig.publish(message(25..75)).await;
@@ -163,13 +168,13 @@ impl Sink for Moody {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_is_away_holds_the_ack_and_shows_in_readiness() {
-    let rig = Rig::new().await;
+    let rig = Rig::new(Durability::Process).await;
     let sink = Arc::new(Moody {
         inner: Arc::clone(&rig.stores.sink),
         refuse: AtomicBool::new(true),
         refused: AtomicUsize::new(0),
     });
-    let engine = rig.engine(Arc::clone(&sink) as Arc<dyn Sink>).await;
+    let engine = rig.engine_with(Arc::clone(&sink) as Arc<dyn Sink>).await;
     rig.publish(message(0..10)).await;
     wait_until("the store has refused", LONG, async || sink.refused.load(Ordering::Relaxed) >= 2).await;
     assert_eq!(rig.messages(topology::EVENTS).await, 1, "not acked");
@@ -183,37 +188,93 @@ async fn a_store_that_is_away_holds_the_ack_and_shows_in_readiness() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_engine_that_dies_in_the_middle_is_continued_by_the_next() {
-    let rig = Rig::new().await;
+    let rig = Rig::new(Durability::Process).await;
     let sink = Arc::new(Moody {
         inner: Arc::clone(&rig.stores.sink),
         refuse: AtomicBool::new(true),
         refused: AtomicUsize::new(0),
     });
-    let first = rig.engine(Arc::clone(&sink) as Arc<dyn Sink>).await;
+    let first = rig.engine_with(Arc::clone(&sink) as Arc<dyn Sink>).await;
     for i in 0..30 {
         rig.publish(message(i * 10..i * 10 + 10)).await;
     }
     wait_until("the first is in the middle", LONG, async || sink.refused.load(Ordering::Relaxed) >= 2).await;
     first.shutdown().abort();
-    let second = rig.engine(Arc::clone(&rig.stores.sink)).await;
+    let second = rig.engine().await;
     rig.acked().await;
     assert_eq!((rig.stored().await, rig.metered().await), (300, 300));
     assert_eq!(rig.messages(&topology::tenant_stream("default")).await, 300);
     second.shutdown().abort();
 }
 
+async fn kill_the_broker_in_the_middle(durability: Durability) {
+    let mut rig = Rig::new(durability).await;
+    let engine = rig.engine().await;
+    for round in 0..5 {
+        for i in 0..20 {
+            let first = (round * 20 + i) * 10;
+            rig.publish(message(first..first + 10)).await;
+        }
+        rig.nats.kill();
+        rig.nats.restart();
+        wait_until("the broker is back", LONG, async || rig.bus.is_connected()).await;
+    }
+    rig.acked().await;
+    assert_eq!((rig.stored().await, rig.metered().await), (1_000, 1_000));
+    let stream = topology::tenant_stream("default");
+    wait_until("the tenant stream is whole", LONG, async || rig.messages(&stream).await >= 1_000).await;
+    assert_eq!(rig.messages(&stream).await, 1_000);
+    engine.shutdown().abort();
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_broker_that_dies_in_the_middle_loses_and_doubles_nothing() {
-    let mut rig = Rig::new().await;
-    let engine = rig.engine(Arc::clone(&rig.stores.sink)).await;
-    for i in 0..50 {
+async fn a_broker_that_dies_loses_and_doubles_nothing_under_process() {
+    kill_the_broker_in_the_middle(Durability::Process).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_dies_loses_and_doubles_nothing_under_disk() {
+    kill_the_broker_in_the_middle(Durability::Disk).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_stream_whose_tail_is_gone_is_made_whole_in_order() {
+    let rig = Rig::new(Durability::Process).await;
+    let first = rig.engine().await;
+    for i in 0..30 {
         rig.publish(message(i * 10..i * 10 + 10)).await;
     }
-    rig.nats.kill();
-    rig.nats.restart();
-    wait_until("the broker is back", LONG, async || rig.bus.is_connected()).await;
     rig.acked().await;
-    assert_eq!((rig.stored().await, rig.metered().await), (500, 500));
-    assert_eq!(rig.messages(&topology::tenant_stream("default")).await, 500);
-    engine.shutdown().abort();
+    first.stop(&runtime::lifecycle::StopOptions::default()).await;
+    // The tail as a power cut would take it: from the middle of a batch on, and the broker knows nothing of it.
+    let name = topology::tenant_stream("default");
+    let stream = rig.bus.jetstream().get_stream(&name).await.unwrap();
+    let kept: Vec<_> = {
+        let mut kept = Vec::new();
+        for sequence in 1..=255 {
+            kept.push(stream.get_raw_message(sequence).await.unwrap());
+        }
+        kept
+    };
+    let config = stream.cached_info().config.clone();
+    rig.bus.jetstream().delete_stream(&name).await.unwrap();
+    rig.bus.jetstream().create_stream(config).await.unwrap();
+    for message in kept {
+        let ack = rig.bus.jetstream().publish_with_headers(message.subject, message.headers, message.payload);
+        ack.await.unwrap().await.unwrap();
+    }
+    let second = rig.engine().await;
+    wait_until("the tenant stream is whole", LONG, async || rig.messages(&name).await >= 300).await;
+    let stream = rig.bus.jetstream().get_stream(&name).await.unwrap();
+    for sequence in 1..=300u64 {
+        let message = stream.get_raw_message(sequence).await.unwrap();
+        assert_eq!(message.headers.get("ce-id").unwrap().as_str(), format!("id%20{}", sequence - 1));
+    }
+    second.stop(&runtime::lifecycle::StopOptions::default()).await;
+    // What is whole stays as it is.
+    let third = rig.engine().await;
+    rig.publish(message(300..301)).await;
+    rig.acked().await;
+    assert_eq!(rig.messages(&name).await, 301);
+    third.shutdown().abort();
 }
