@@ -167,8 +167,7 @@ pub(crate) async fn start_normalizer(ground: &Ground, context: &Context) -> Resu
 /// Storing, metering, tenant streams.
 pub(crate) async fn start_engine(ground: &Ground, stores: &Stores, context: &Context) -> Result<()> {
     let Ground { config, bus, topology, catalog } = ground.clone();
-    let sink = Arc::clone(&stores.sink);
-    let service = engine::Service::new(config.engine, bus, catalog, sink, topology.partitions);
+    let service = engine::Service::new(config.engine, bus, catalog, stores.clone(), topology.partitions);
     Ok(service.start(context).await?)
 }
 
