@@ -156,6 +156,7 @@ impl World {
             raw_stored_at_us: stamp.received_at_us + 1,
             normalized_at_us: stamp.received_at_us + 2,
             groups: vec![Group { stamp: Arc::new(stamp), events }],
+            streamed: Vec::new(),
         };
         self.stores.sink.write(Arc::new(batch)).await.unwrap();
     }
