@@ -19,6 +19,8 @@ use crate::{
 
 /// Between two looks at how far it is.
 const LOOK: Duration = Duration::from_millis(25);
+/// How long a look may take.
+const SOON: Duration = Duration::from_millis(500);
 /// Between two lines that say so.
 const TELL: Duration = Duration::from_secs(2);
 /// Without any progress for so long, the run has failed.
@@ -86,6 +88,7 @@ impl Run {
     /// Waits until everything is promised and everywhere.
     pub(crate) async fn complete(mut self) -> anyhow::Result<(Times, Verdicts)> {
         let mut accepted = None;
+        let (mut usage, mut stream) = (0, 0);
         let mut progress = Progress::new();
         let total = self.events();
         let (complete, requests) = loop {
@@ -93,9 +96,9 @@ impl Run {
                 let requests = (&mut self.sending).await??;
                 accepted = Some((self.began.elapsed(), requests));
             }
-            // While it is killed the API does not answer.
-            let usage = self.places.usage_total().await.unwrap_or_default();
-            let stream = self.places.stream_total().await.unwrap_or_default();
+            // While the fleet is killed there may be no answer: what was known holds.
+            usage = soon(self.places.usage_total()).await.unwrap_or(usage);
+            stream = soon(self.places.stream_total()).await.unwrap_or(stream);
             let elapsed = self.began.elapsed();
             if usage >= total
                 && stream >= total
@@ -126,6 +129,11 @@ impl Run {
             stream: stream.judge(&self.ledger),
         })
     }
+}
+
+/// The answer, if there is one soon.
+async fn soon<T>(answer: impl Future<Output = anyhow::Result<T>>) -> Option<T> {
+    tokio::time::timeout(SOON, answer).await.ok().and_then(Result::ok)
 }
 
 impl Verdicts {
