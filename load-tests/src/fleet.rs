@@ -119,6 +119,12 @@ impl Own {
         self.child.id()
     }
 
+    /// Its broker's process.
+    pub(crate) fn broker_pid(&self) -> Option<u32> {
+        let file = self.folder.path().join("data/nats/nats.pid");
+        std::fs::read_to_string(file).ok()?.trim().parse().ok()
+    }
+
     /// SIGKILL: nothing is flushed, nothing said. The broker lives on, as it would.
     pub(crate) fn kill(&mut self) -> anyhow::Result<()> {
         self.child.kill()?;
@@ -172,7 +178,7 @@ impl Own {
 }
 
 impl Drop for Own {
-    /// The broker is a child of the fleet and does not go with it when it is killed: ask first.
+    /// The broker is the fleet's to stop: ask first.
     fn drop(&mut self) {
         if matches!(self.child.try_wait(), Ok(None)) && interrupt(self.pid()).is_ok() {
             let began = Instant::now();
@@ -183,6 +189,10 @@ impl Drop for Own {
         // It has ended already when this fails.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        // The broker removes its file when it ends.
+        if let Some(broker) = self.broker_pid() {
+            let _ = interrupt(broker);
+        }
     }
 }
 

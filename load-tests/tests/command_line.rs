@@ -1,10 +1,6 @@
 //! The command line without a fleet.
 
-use std::process::{Command, Output};
-
-fn load(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_eventrunner-load")).args(arguments).output().unwrap()
-}
+use std::process::Command;
 
 #[test]
 fn says_what_is_missing() {
@@ -19,7 +15,8 @@ fn says_what_is_missing() {
         (&["path", "--durability", "wishful"], 2, "possible values: process, disk"),
     ];
     for (arguments, code, message) in cases {
-        let output = load(arguments);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_eventrunner-load"));
+        let output = command.args(arguments).output().unwrap();
         let text = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {text}");
         assert!(text.contains(message), "{arguments:?}: {text}");

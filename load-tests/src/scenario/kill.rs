@@ -55,9 +55,12 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<bool> {
     anyhow::ensure!(options.fleet.context.is_none(), "only a fleet of this scenario's own is killed");
     let (mut own, access) = Own::start(&options.fleet, options.durability).await?;
     let (load, requests) = options.load.load(options.events);
-    let run = Run::begin(&access, load, requests, options.load.connections).await?;
+    let mut run = Run::begin(&access, load, requests, options.load.connections).await?;
     let (ledger, answers, events) = (run.ledger.clone(), run.answers.clone(), run.events());
-    let completing = tokio::spawn(run.complete());
+    let completing = tokio::spawn(async move {
+        let times = run.complete().await?;
+        anyhow::Ok((times, run.read_back().await?))
+    });
     for kill in 1..=options.kills {
         faults::promised(&ledger, requests * kill / (options.kills + 1)).await;
         eprintln!("killing process {} after {} of {requests} requests", own.pid(), ledger.promised());

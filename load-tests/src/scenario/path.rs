@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::LoadArgs;
 use crate::{
-    baseline,
+    baseline, cpu,
     fleet::{Access, Durability, FleetArgs, Own},
     run::{Run, Times, Verdicts},
 };
@@ -30,6 +30,34 @@ pub(crate) struct Options {
     baseline_seconds: u64,
 }
 
+/// A process by name.
+type Process = (&'static str, u32);
+
+/// What processes use while events are on their way.
+struct Meter(Vec<(Process, Duration)>);
+
+impl Meter {
+    fn start(processes: &[Process]) -> Self {
+        let own = ("this tool", std::process::id());
+        let all = processes.iter().copied().chain([own]);
+        Self(all.filter_map(|process| Some((process, cpu::used(process.1)?))).collect())
+    }
+
+    fn stop(&mut self) {
+        for ((_, pid), used) in &mut self.0 {
+            *used = cpu::used(*pid).unwrap_or_default().saturating_sub(*used);
+        }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "times for people")]
+    fn print(&self, events: u64) {
+        for ((name, _), used) in &self.0 {
+            let us = used.as_micros() as f64 / events as f64;
+            println!("{:<24}{us:>10.1} µs of processor time an event", format!("used by {name}"));
+        }
+    }
+}
+
 /// The last line.
 #[derive(Debug, Serialize)]
 struct Report {
@@ -48,26 +76,32 @@ struct Report {
 /// Runs it. Whether nothing was wrong.
 pub(crate) async fn run(options: Options) -> anyhow::Result<bool> {
     if let Some(context) = &options.fleet.context {
-        return measure(&options, &Access::read(context)?).await;
+        return measure(&options, &Access::read(context)?, &[]).await;
     }
     let (own, access) = Own::start(&options.fleet, options.durability).await?;
-    let good = measure(&options, &access).await?;
+    let processes = [Some(("fleet", own.pid())), own.broker_pid().map(|pid| ("broker", pid))];
+    let processes: Vec<_> = processes.into_iter().flatten().collect();
+    let good = measure(&options, &access, &processes).await?;
     own.stop().await?;
     Ok(good)
 }
 
-async fn measure(options: &Options, access: &Access) -> anyhow::Result<bool> {
+async fn measure(options: &Options, access: &Access, processes: &[Process]) -> anyhow::Result<bool> {
     // The fleet's own broker, while the fleet is idle: set the same way, because it is the same.
     eprintln!("measuring the bare broker for {} s", options.baseline_seconds);
     let span = Duration::from_secs(options.baseline_seconds.max(1));
     let baseline = baseline::publish_rate(&access.nats_url, options.load.data_bytes, span).await?;
     let (load, requests) = options.load.load(options.events);
-    let run = Run::begin(access, load, requests, options.load.connections).await?;
+    let mut run = Run::begin(access, load, requests, options.load.connections).await?;
     let (events, answers) = (run.events(), run.answers.clone());
-    let (times, verdicts) = run.complete().await?;
+    let mut meter = Meter::start(processes);
+    let times = run.complete().await?;
+    meter.stop();
+    let verdicts = run.read_back().await?;
     let report = report(options.durability, events, baseline, &times, &verdicts);
     print(options, &report, &times);
     println!("refused and sent again  {:>10} requests", answers.refused.load(Relaxed));
+    meter.print(events);
     println!("{}", serde_json::to_string(&report)?);
     Ok(verdicts.is_good())
 }
