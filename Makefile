@@ -6,6 +6,8 @@ export PATH := $(CACHE)/bin:$(PATH)
 
 # Arguments for `eventrunner up`, such as: make up ARGS="--durability process"
 ARGS ?=
+# Words that a row of docs/numbers.md must hold, or --not and words that it must not.
+ONLY ?=
 # How long each fuzz target runs.
 SECONDS ?= 300
 
@@ -39,7 +41,8 @@ bench: ## the first figure again: the whole path beside the bare broker
 
 numbers: ## every figure of docs/numbers.md
 	@scripts/tools.sh nats-server python
-	@scripts/numbers.sh
+	cargo build --release --locked --package eventrunner --package eventrunner-load
+	@scripts/numbers.py $(ONLY)
 
 fuzz: ## every fuzz target, SECONDS each (needs a nightly toolchain)
 	@scripts/tools.sh cargo-fuzz
