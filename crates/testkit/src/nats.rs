@@ -22,6 +22,10 @@ const START_TIMEOUT: Duration = Duration::from_secs(20);
 /// From SIGTERM until the process is gone.
 const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// What the limits of all streams together may be: the broker's own default follows the free disk, and a stream with the limits
+/// of production would be refused on a small one.
+const RESERVED_BYTES_MAX: u64 = 1 << 50;
+
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// How the server is set.
@@ -228,7 +232,7 @@ impl NatsServer {
         let sync = if self.options.sync_always { "\n  sync_interval: always" } else { "" };
         let payload = self.options.max_payload.map(|n| format!("max_payload: {n}\n")).unwrap_or_default();
         format!(
-            "listen: 127.0.0.1:{port}\nports_file_dir: \"{folder}\"\n{payload}jetstream {{\n  store_dir: \"{}\"{sync}\n}}\n{}\n",
+            "listen: 127.0.0.1:{port}\nports_file_dir: \"{folder}\"\n{payload}jetstream {{\n  store_dir: \"{}\"{sync}\n  max_file_store: {RESERVED_BYTES_MAX}\n}}\n{}\n",
             self.store_dir().display(),
             self.options.extra,
         )

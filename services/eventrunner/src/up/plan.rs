@@ -59,15 +59,10 @@ impl Plan {
         config.broker.monitor_url = Some(format!("http://{monitor}"));
         let nats_folder = folder.subfolder("nats")?;
         let available = folder.free_bytes() + room::size_of(&nats_folder.join("jetstream"));
-        let room = room::fit(&mut config.topology, available);
-        let settings = Settings {
-            folder: nats_folder,
-            listen: nats,
-            monitor,
-            durability: config.topology.durability,
-            store_bytes_max: room.store_bytes_max,
-        };
-        Ok(Self { config, folder, broker: Some((program, settings)), lowered: room.lowered })
+        let lowered = room::fit(&mut config.topology, available);
+        let settings =
+            Settings { folder: nats_folder, listen: nats, monitor, durability: config.topology.durability };
+        Ok(Self { config, folder, broker: Some((program, settings)), lowered })
     }
 
     /// Stops the broker that a killed `up` left behind, and starts ours.

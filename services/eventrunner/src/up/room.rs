@@ -1,5 +1,4 @@
-//! Fitting the streams into the room there is: the broker refuses streams whose limits together are more than its own,
-//! and a full disk stops it altogether.
+//! Fitting the streams into the room there is: a full disk stops the broker altogether.
 
 use std::{fs, path::Path};
 
@@ -11,17 +10,9 @@ const SHARE_LEFT: u64 = 3;
 /// What the catalog and the broker's own books may take.
 const SMALL_THINGS: u64 = 128 * MIB;
 
-/// What became of the limits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Room {
-    /// Bytes that the broker's streams may fill.
-    pub(crate) store_bytes_max: u64,
-    /// Whether limits had to be lowered.
-    pub(crate) lowered: bool,
-}
-
-/// Lowers the limits of the streams, all in proportion, so that they fit into what is free or theirs already.
-pub(crate) fn fit(topology: &mut TopologyOptions, available: u64) -> Room {
+/// Lowers the limits of the streams, all in proportion, so that they fit into what is free or theirs already. Whether
+/// they had to be lowered.
+pub(crate) fn fit(topology: &mut TopologyOptions, available: u64) -> bool {
     let budget = (available - available / SHARE_LEFT).saturating_sub(SMALL_THINGS);
     let limits = [
         (&mut topology.hop_bytes_max, 2),
@@ -30,14 +21,14 @@ pub(crate) fn fit(topology: &mut TopologyOptions, available: u64) -> Room {
     ];
     let wanted: u64 = limits.iter().map(|(limit, count)| bytes(**limit).saturating_mul(*count)).sum();
     if wanted <= budget {
-        return Room { store_bytes_max: budget + SMALL_THINGS, lowered: false };
+        return false;
     }
     for (limit, _) in limits {
         let share = u128::from(bytes(*limit)) * u128::from(budget) / u128::from(wanted.max(1));
         let share = u64::try_from(share).unwrap_or(u64::MAX) / MIB * MIB;
         *limit = i64::try_from(share.max(MIB)).unwrap_or(i64::MAX);
     }
-    Room { store_bytes_max: budget + SMALL_THINGS, lowered: true }
+    true
 }
 
 fn bytes(limit: i64) -> u64 {
@@ -68,15 +59,14 @@ mod tests {
     fn a_large_disk_changes_nothing_and_a_small_one_all_in_proportion() {
         let defaults = TopologyOptions::default();
         let mut topology = defaults.clone();
-        let room = fit(&mut topology, 100 * GIB);
-        assert!(!room.lowered && topology.hop_bytes_max == defaults.hop_bytes_max);
+        let lowered = fit(&mut topology, 100 * GIB);
+        assert!(!lowered && topology.hop_bytes_max == defaults.hop_bytes_max);
 
         for available in [GIB / 4, 3 * GIB, 6 * GIB] {
             let mut topology = defaults.clone();
-            let room = fit(&mut topology, available);
+            assert!(fit(&mut topology, available), "lowered");
             let total = 2 * topology.hop_bytes_max + topology.tenant_bytes_max + topology.dead_bytes_max;
-            assert!(room.lowered && u64::try_from(total).unwrap() <= room.store_bytes_max);
-            assert!(room.store_bytes_max < available && topology.dead_bytes_max > 0);
+            assert!(u64::try_from(total).unwrap() < available && topology.dead_bytes_max > 0);
             assert!(topology.tenant_bytes_max > topology.hop_bytes_max, "in proportion");
         }
     }

@@ -243,7 +243,6 @@ mod tests {
             listen: taken.local_addr().unwrap(),
             monitor: "127.0.0.1:0".parse().unwrap(),
             durability: model::Durability::Process,
-            store_bytes_max: 1 << 20,
         };
         let mut supervisor = Supervisor::start(program, settings);
         let failure = supervisor.ready().await.unwrap_err();

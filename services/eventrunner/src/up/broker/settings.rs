@@ -17,6 +17,10 @@ const PAYLOAD_BYTES_MAX: u32 = 8 << 20;
 pub(super) const CONFIG_FILE: &str = "nats.conf";
 pub(super) const PID_FILE: &str = "nats.pid";
 
+/// What the limits of all streams together may be. Each stream's own limit bounds what it takes; a smaller sum here would
+/// only refuse the streams of an earlier start, when the disk had more room.
+const RESERVED_BYTES_MAX: u64 = 1 << 50;
+
 /// What the configuration file is made of.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
@@ -26,8 +30,6 @@ pub(crate) struct Settings {
     /// Where it tells about itself, over HTTP.
     pub(crate) monitor: SocketAddr,
     pub(crate) durability: Durability,
-    /// Bytes its streams may fill.
-    pub(crate) store_bytes_max: u64,
 }
 
 impl Settings {
@@ -72,7 +74,7 @@ impl Settings {
         let _ = write!(
             text,
             "jetstream {{\n  store_dir: {store}\n  max_file_store: {}\n  max_memory_store: {}\n  sync_interval: {sync}\n}}\n",
-            self.store_bytes_max,
+            RESERVED_BYTES_MAX,
             64 << 20
         );
         text
@@ -96,7 +98,6 @@ mod tests {
             listen: "127.0.0.1:4222".parse().unwrap(),
             monitor: "127.0.0.1:8222".parse().unwrap(),
             durability,
-            store_bytes_max: 1 << 30,
         };
         let disk = settings(Durability::Disk).text();
         assert!(
