@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use auth::quota::Quotas;
 use bus::{Accept, Backoff, Bus, Door, topology::Topology};
 use catalog::{Catalog, Sealer};
 use runtime::{health::Component, lifecycle::Context};
@@ -26,16 +27,23 @@ pub(crate) struct Ground {
     pub(crate) bus: Bus,
     pub(crate) topology: Topology,
     pub(crate) catalog: Catalog,
+    /// A tenant's quota is one, whichever door its events come through.
+    pub(crate) quotas: Arc<Quotas>,
 }
 
 impl Ground {
+    pub(crate) fn new(config: Config, bus: Bus, topology: Topology, catalog: Catalog) -> Self {
+        let quotas = Arc::new(Quotas::new(config.ingest_http.quota()));
+        Self { config, bus, topology, catalog, quotas }
+    }
+
     /// Connects to a fleet's broker and waits, for as long as it takes, until the streams and the catalog are there.
     pub(crate) async fn wait_for(config: Config) -> Result<Self> {
         let bus = connect(&config.nats).await;
         durability::check(&config).await?;
         let topology = wait_for_streams(&bus).await?;
         let catalog = Catalog::open(bus.jetstream().clone(), config.catalog.clone()).await;
-        Ok(Self { config, bus, topology, catalog })
+        Ok(Self::new(config, bus, topology, catalog))
     }
 }
 
@@ -126,7 +134,10 @@ pub(crate) async fn start_ingest_http(
     let component = context.health().component("ingest-http");
     let catalog = ground.catalog.clone();
     let snapshots: ingest_http::Snapshots = Arc::new(move || catalog.snapshot());
-    let dependencies = ingest_http::Dependencies::new(Arc::new(door.clone()), snapshots, sealer);
+    let dependencies = ingest_http::Dependencies {
+        quotas: Some(Arc::clone(&ground.quotas)),
+        ..ingest_http::Dependencies::new(Arc::new(door.clone()), snapshots, sealer)
+    };
     let service = ingest_http::Service::build(ground.config.ingest_http.clone(), dependencies)
         .await
         .map_err(|e| cannot_listen(&e))?;
@@ -145,6 +156,7 @@ pub(crate) async fn start_ingest_grpc(ground: &Ground, door: &Door, context: &Co
     let (ready, readiness) = watch::channel(false);
     let dependencies = ingest_grpc::Dependencies {
         ready: readiness,
+        quotas: Some(Arc::clone(&ground.quotas)),
         ..ingest_grpc::Dependencies::new(Arc::new(door.clone()), snapshots)
     };
     let service = ingest_grpc::Service::build(ground.config.ingest_grpc.clone(), dependencies)
@@ -159,21 +171,21 @@ pub(crate) async fn start_ingest_grpc(ground: &Ground, door: &Door, context: &Co
 
 /// Raw events to CloudEvents.
 pub(crate) async fn start_normalizer(ground: &Ground, context: &Context) -> Result<()> {
-    let Ground { config, bus, topology, catalog } = ground.clone();
+    let Ground { config, bus, topology, catalog, .. } = ground.clone();
     let service = normalizer::Service::new(config.normalizer, bus, catalog, topology.partitions);
     Ok(service.start(context).await?)
 }
 
 /// Storing, metering, tenant streams.
 pub(crate) async fn start_engine(ground: &Ground, stores: &Stores, context: &Context) -> Result<()> {
-    let Ground { config, bus, topology, catalog } = ground.clone();
+    let Ground { config, bus, topology, catalog, .. } = ground.clone();
     let service = engine::Service::new(config.engine, bus, catalog, stores.clone(), topology.partitions);
     Ok(service.start(context).await?)
 }
 
 /// Reading back.
 pub(crate) async fn start_api(ground: &Ground, stores: &Stores, context: &Context) -> Result<SocketAddr> {
-    let Ground { config, bus, topology, catalog } = ground.clone();
+    let Ground { config, bus, topology, catalog, .. } = ground.clone();
     let deps = api::Deps { bus, topology, catalog, stores: stores.clone(), health: context.health().clone() };
     let service = api::Service::build(config.api, deps).await.map_err(|e| cannot_listen(&e))?;
     let address = service.local_addr().map_err(|e| cannot_listen(&e))?;

@@ -24,7 +24,7 @@ pub(crate) struct Door {
     pub(crate) accept: Arc<dyn Accept>,
     pub(crate) snapshots: Snapshots,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) quotas: Quotas,
+    pub(crate) quotas: Arc<Quotas>,
     pub(crate) metrics: Metrics,
 }
 

@@ -40,6 +40,8 @@ pub struct Dependencies {
     pub clock: Arc<dyn Clock>,
     /// Whether calls are welcome, for `grpc.health.v1`. Stays as it was when its sender is gone.
     pub ready: watch::Receiver<bool>,
+    /// The tenants' quotas, when doors of one process share them; this door has its own when there are none.
+    pub quotas: Option<Arc<Quotas>>,
 }
 
 impl Dependencies {
@@ -47,7 +49,7 @@ impl Dependencies {
     #[must_use]
     pub fn new(accept: Arc<dyn Accept>, snapshots: Snapshots) -> Self {
         let (_, ready) = watch::channel(true);
-        Self { accept, snapshots, clock: Arc::new(SystemClock), ready }
+        Self { accept, snapshots, clock: Arc::new(SystemClock), ready, quotas: None }
     }
 }
 
@@ -115,7 +117,7 @@ fn router(
         accept: dependencies.accept,
         snapshots: dependencies.snapshots,
         clock: dependencies.clock,
-        quotas: Quotas::new(quotas),
+        quotas: dependencies.quotas.unwrap_or_else(|| Arc::new(Quotas::new(quotas))),
         metrics: Metrics::new(),
         options,
     });

@@ -39,7 +39,7 @@ pub(crate) struct Door {
     pub(crate) sealer: Arc<Sealer>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) new_id: fn() -> Text,
-    pub(crate) quotas: Quotas,
+    pub(crate) quotas: Arc<Quotas>,
     pub(crate) sources: SourceCache,
     pub(crate) metrics: Metrics,
 }

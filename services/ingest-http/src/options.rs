@@ -63,3 +63,14 @@ impl Options {
         }
     }
 }
+
+impl Options {
+    /// How the tenants' quotas are kept.
+    #[must_use]
+    pub fn quota(&self) -> auth::quota::Options {
+        auth::quota::Options {
+            tenants_max: self.quota_tenants_max,
+            idle_seconds: u32::try_from(self.quota_idle_seconds.0).unwrap_or(u32::MAX),
+        }
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::{fmt, io, net::SocketAddr, sync::Arc};
 
-use auth::quota::{self, Quotas};
+use auth::quota::Quotas;
 use axum::{Router, extract::DefaultBodyLimit};
 use bus::Accept;
 use catalog::{Sealer, Snapshot};
@@ -33,6 +33,8 @@ pub struct Dependencies {
     pub clock: Arc<dyn Clock>,
     /// Fresh ids of raw events that bring none.
     pub new_id: fn() -> Text,
+    /// The tenants' quotas, when doors of one process share them; this door has its own when there are none.
+    pub quotas: Option<Arc<Quotas>>,
 }
 
 impl Dependencies {
@@ -40,7 +42,7 @@ impl Dependencies {
     #[must_use]
     pub fn new(accept: Arc<dyn Accept>, snapshots: Snapshots, sealer: Arc<Sealer>) -> Self {
         let new_id = || Text::from(uuid::Uuid::now_v7().to_string());
-        Self { accept, snapshots, sealer, clock: Arc::new(SystemClock), new_id }
+        Self { accept, snapshots, sealer, clock: Arc::new(SystemClock), new_id, quotas: None }
     }
 }
 
@@ -88,18 +90,15 @@ impl Service {
 
 /// The door's routes, to be served by [`runtime::http::serve`], which gives each request its trace context.
 pub fn router(options: &Options, dependencies: Dependencies) -> Router {
-    let Dependencies { accept, snapshots, sealer, clock, new_id } = dependencies;
-    let quotas = quota::Options {
-        tenants_max: options.quota_tenants_max,
-        idle_seconds: u32::try_from(options.quota_idle_seconds.0).unwrap_or(u32::MAX),
-    };
+    let Dependencies { accept, snapshots, sealer, clock, new_id, quotas } = dependencies;
+    let quotas = quotas.unwrap_or_else(|| Arc::new(Quotas::new(options.quota())));
     let door = Door {
         accept,
         snapshots,
         sealer,
         clock,
         new_id,
-        quotas: Quotas::new(quotas),
+        quotas,
         sources: SourceCache::new(options.compiled_sources_max),
         metrics: Metrics::new(),
         options: options.clone(),

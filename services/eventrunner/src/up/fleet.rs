@@ -46,7 +46,7 @@ impl Fleet {
         let sealer = Arc::new(config.sealer()?);
         let store = services::open_store(&config).await?;
         let stores = store.stores();
-        let ground = Ground { config, bus, topology, catalog };
+        let ground = Ground::new(config, bus, topology, catalog);
 
         let [doors, normalizer, engine, api] = std::array::from_fn(|_| Context::new(health.clone()));
         // Back to front: when a door opens, what comes through finds everything there.
