@@ -17,6 +17,8 @@ nats_server_minor_min=14
 cargo_deny_version=0.20.2
 cargo_fuzz_version=0.13.2
 buf_version=1.75.0
+conformance_version=v0.2.0
+grpcurl_version=v1.9.4
 
 say() { printf '%s\n' "$*" >&2; }
 
@@ -70,6 +72,39 @@ python_clients() {
     done
 }
 
+node_clients() {
+    fresh "$cache/node/package.json" "$here/package-test.json" && return
+    say "installing Node clients for the tests"
+    rm -rf "$cache/node"
+    mkdir -p "$cache/node/fresh"
+    cp "$here/package-test.json" "$cache/node/fresh/package.json"
+    # Nothing that a package brings runs at installation. Moved into place last: half an installation is none.
+    quietly npm install --ignore-scripts --no-audit --no-fund --no-package-lock --prefix "$cache/node/fresh" || return
+    mv "$cache/node/fresh/node_modules" "$cache/node/fresh/package.json" "$cache/node"
+    rmdir "$cache/node/fresh"
+}
+
+go_build() { (cd "$1" && GOFLAGS=-buildvcs=false go build -o "$2" "$3"); } # go_build FOLDER BINARY PACKAGE
+
+go_tool() { # go_tool NAME MODULE VERSION PACKAGE: builds a command; its module stays at $cache/go/NAME
+    local name="$1" module="$2" version="$3" package="$4" dir
+    [ "$(cat "$cache/go/$name.version" 2>/dev/null)" = "$version" ] && [ -d "$cache/go/$name/" ] &&
+        [ -x "$cache/bin/$name" ] && return
+    say "compiling $name (a minute, once)"
+    mkdir -p "$cache/go"
+    # With its own list of checksums: `go install` would also look for newer versions.
+    dir="$(cd / && go mod download -json "$module@$version" 2>>"$log" | sed -n 's/^\t"Dir": "\(.*\)",\{0,1\}$/\1/p')"
+    [ -n "$dir" ] || return
+    quietly go_build "$dir" "$cache/bin/$name" "$package" || return
+    ln -sfn "$dir" "$cache/go/$name"
+    printf '%s\n' "$version" >"$cache/go/$name.version"
+}
+
+go_clients() {
+    go_tool cloudevents github.com/cloudevents/conformance "$conformance_version" ./cmd/cloudevents &&
+        go_tool grpcurl github.com/fullstorydev/grpcurl "$grpcurl_version" ./cmd/grpcurl
+}
+
 buf() {
     [ "$("$cache/bin/buf" --version 2>/dev/null)" = "$buf_version" ] && return
     say "installing buf"
@@ -100,6 +135,8 @@ install() {
     case "$1" in
     nats-server) need "nats-server" "everything that needs a broker" nats_server ;;
     python) need "the Python clients (does python3 have venv?)" "tests with clients of other languages, the Helm chart's checks" python_clients ;;
+    node) need "the Node clients (is Node there?)" "tests with the JavaScript SDK and GitHub's webhooks" node_clients ;;
+    go) need "the Go clients (is Go there?)" "tests with grpcurl, and of CloudEvents conformance" go_clients ;;
     buf) need "buf (is Node there?)" "the protobuf lint" buf ;;
     cargo-deny) need "cargo-deny" "the check of licences and sources" cargo_tool cargo-deny "$cargo_deny_version" ;;
     cargo-fuzz) need "cargo-fuzz" "fuzzing" cargo_tool cargo-fuzz "$cargo_fuzz_version" ;;
@@ -107,7 +144,7 @@ install() {
     esac
 }
 
-[ $# -gt 0 ] || set -- nats-server python buf cargo-deny
+[ $# -gt 0 ] || set -- nats-server python node go buf cargo-deny
 for tool in "$@"; do install "$tool"; done
 if [ "$missing" -ne 0 ] && [ "${CI:-}" = true ]; then
     say "under CI nothing may be left out"
