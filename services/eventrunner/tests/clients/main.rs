@@ -1,0 +1,64 @@
+//! Clients that are not ours, and input that is real, against a fleet started as a newcomer starts it:
+//! `eventrunner up`.
+//!
+//! Invariant: nothing here trusts our own code to judge it. What a client sent is read from the bytes it put
+//! on the wire; what came of it is read back through the API, and, where the client can, by the client
+//! itself.
+//!
+//! `scripts/tools.sh` installs the clients. A test whose clients cannot be had is ignored and says so; under
+//! CI it fails.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod conformance;
+mod fleet;
+mod gherkin_runner;
+mod github;
+mod grpc;
+mod nats;
+mod sdks;
+mod tools;
+mod wire;
+
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Trial};
+
+use crate::tools::{Need, Tools};
+
+/// Name, what it needs, and the test.
+type Case = (&'static str, &'static [Need], fn());
+
+const CASES: &[Case] = &[
+    ("github_webhooks_arrive_as_cloudevents", &[Need::Node], github::every_payload),
+    ("python_cloudevents_sdk_in_every_mode", &[Need::Python], sdks::python),
+    ("javascript_cloudevents_sdk_in_every_mode", &[Need::Node], sdks::javascript),
+    ("rust_cloudevents_sdk_in_every_mode", &[], sdks::rust),
+    ("http_protocol_binding_feature", &[Need::Go], conformance::feature),
+    ("cloudevents_send_delivers_every_sample", &[Need::Go, Need::Python], conformance::samples),
+    ("grpcio_drives_each_rpc_by_reflection", &[Need::Python], grpc::reflection),
+    ("grpcurl_drives_each_rpc_by_reflection", &[Need::Go], grpc::grpcurl),
+    ("nats_py_reads_the_tenant_stream", &[Need::Python], nats::tenant_stream),
+];
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let tools = if arguments.list { Tools::default() } else { Tools::install() };
+    let trials = CASES.iter().map(|&(name, needs, test)| {
+        let missing = needs.iter().find(|need| !tools.has(**need));
+        let run = move || match missing {
+            Some(need) => Err(format!("{} could not be installed, see above", need.name()).into()),
+            None => {
+                test();
+                Ok(())
+            }
+        };
+        Trial::test(name, run).with_ignored_flag(missing.is_some() && !arguments.list && !tools::is_ci())
+    });
+    let conclusion = libtest_mimic::run(&arguments, trials.collect());
+    let stopped = fleet::stop();
+    if let Err(problem) = &stopped {
+        eprintln!("{problem}");
+    }
+    if stopped.is_err() { ExitCode::FAILURE } else { conclusion.exit_code() }
+}
