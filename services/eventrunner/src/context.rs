@@ -151,8 +151,8 @@ impl Context {
             url.trim_end_matches('/').to_owned()
         };
         Ok(Self {
-            url: pick(&args.url, file.url, "http://127.0.0.1:8080"),
-            api_url: pick(&args.api_url, file.api_url, "http://127.0.0.1:8081"),
+            url: http_url(pick(&args.url, file.url, "http://127.0.0.1:8080"))?,
+            api_url: http_url(pick(&args.api_url, file.api_url, "http://127.0.0.1:8081"))?,
             nats_url: pick(&args.nats_url, file.nats_url, "nats://127.0.0.1:4222"),
             tenant: args.tenant.clone().or(file.tenant),
             key: args.key.clone().or(file.key).map(SecretString::from),
@@ -201,6 +201,18 @@ impl Context {
     /// Where one would look for what is running.
     pub(crate) fn start_hint(&self) -> String {
         "is it running? start a fleet on this machine with: eventrunner up".to_owned()
+    }
+}
+
+/// An address our client can speak to.
+fn http_url(text: String) -> Result<String> {
+    match reqwest::Url::parse(&text) {
+        Ok(url) if url.scheme() == "http" && url.has_host() => Ok(text),
+        Ok(url) if url.scheme() == "https" => {
+            Err(Failure::usage(format!("{text}: this client speaks HTTP without TLS"))
+                .hint("reach the doors behind the proxy that speaks it, or through a tunnel to them"))
+        }
+        _ => Err(Failure::usage(format!("{text} is no address such as http://127.0.0.1:8080"))),
     }
 }
 

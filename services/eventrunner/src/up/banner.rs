@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use super::{
-    demo::{Addresses, Credentials},
+    demo::{Credentials, Urls},
     fleet::Fleet,
     folder,
     plan::Plan,
@@ -82,20 +82,23 @@ impl Banner {
 
     pub(super) fn services(&self, fleet: &Fleet, admin: SocketAddr) -> Result<()> {
         let partitions = format!("{} partitions", fleet.partitions);
-        self.line("ingest-http", &format!("http://{}", fleet.http), "POST /v1/events, /v1/sources/{source}")?;
-        self.line("ingest-grpc", &fleet.grpc.to_string(), "eventrunner.v1.EventIngestService")?;
+        self.line(
+            "ingest-http",
+            &format!("http://{}", fleet.addresses.http),
+            "POST /v1/events, /v1/sources/{source}",
+        )?;
+        self.line("ingest-grpc", &fleet.addresses.grpc.to_string(), "eventrunner.v1.EventIngestService")?;
         self.line("normalizer", &partitions, "")?;
         self.line("engine", &partitions, "")?;
-        self.line("api", &format!("http://{}", fleet.api), "/api/v1, eventrunner.v1.SubscribeService")?;
+        self.line(
+            "api",
+            &format!("http://{}", fleet.addresses.api),
+            "/api/v1, eventrunner.v1.SubscribeService",
+        )?;
         self.line("admin", &format!("http://{admin}"), "/metrics, /healthz/ready")
     }
 
-    pub(super) fn ready(
-        &self,
-        addresses: &Addresses,
-        credentials: Option<&Credentials>,
-        took: Duration,
-    ) -> Result<()> {
+    pub(super) fn ready(&self, urls: &Urls, credentials: Option<&Credentials>, took: Duration) -> Result<()> {
         print(&format!("\nReady in {:.1} s.", took.as_secs_f64()))?;
         let Self { program, flags, .. } = self;
         // A new one each time: an event that was sent before would be kept only once.
@@ -104,7 +107,7 @@ impl Banner {
         match credentials {
             Some(credentials) => {
                 print(&format!("Send an event, as tenant {}:\n", credentials.tenant))?;
-                print(&self.paint.text(Style::Bold, &curl(&addresses.url, &credentials.key, &id)))?;
+                print(&self.paint.text(Style::Bold, &curl(&urls.url, &credentials.key, &id)))?;
             }
             None => print(&format!(
                 "The context has no key. Make one: {program} keys create{flags} --tenant TENANT --system SYSTEM"

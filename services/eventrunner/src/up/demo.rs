@@ -20,7 +20,7 @@ const DEMO: &str = "demo";
 
 /// Where the fleet listens.
 #[derive(Debug, Clone)]
-pub(crate) struct Addresses {
+pub(crate) struct Urls {
     pub(crate) url: String,
     pub(crate) api_url: String,
     pub(crate) nats_url: String,
@@ -41,7 +41,7 @@ pub(crate) struct Credentials {
 pub(crate) async fn prepare(
     catalog: &Catalog,
     data_dir: &Path,
-    addresses: &Addresses,
+    urls: &Urls,
     sealing_key_file: Option<PathBuf>,
 ) -> Result<Option<Credentials>> {
     let path = data_dir.join(context::FILE);
@@ -51,14 +51,14 @@ pub(crate) async fn prepare(
         None => make(catalog, &old).await?,
     };
     let file = context::File {
-        url: Some(addresses.url.clone()),
-        api_url: Some(addresses.api_url.clone()),
-        nats_url: Some(addresses.nats_url.clone()),
+        url: Some(urls.url.clone()),
+        api_url: Some(urls.api_url.clone()),
+        nats_url: Some(urls.nats_url.clone()),
         tenant: credentials.as_ref().map(|c| c.tenant.to_string()),
         key: credentials.as_ref().map(|c| c.key.clone()),
         sealing_key_file,
-        admin_url: Some(addresses.admin_url.clone()),
-        nats_monitor_url: addresses.nats_monitor_url.clone(),
+        admin_url: Some(urls.admin_url.clone()),
+        nats_monitor_url: urls.nats_monitor_url.clone(),
     };
     file.write(&path)?;
     Ok(credentials)

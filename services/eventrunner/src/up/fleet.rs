@@ -5,12 +5,12 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bus::Bus;
 use catalog::Catalog;
-use futures::future::select_all;
+use futures::{FutureExt as _, future::select_all};
 use runtime::{
     health::Health,
     lifecycle::{Context, Failure as TaskFailure, Shutdown, StopOptions},
 };
-use store::embedded::Embedded;
+use store::{Stores, embedded::Embedded};
 
 use crate::{
     config::Config,
@@ -25,15 +25,36 @@ const PART_ABORT: Duration = Duration::from_secs(2);
 
 /// The running services.
 pub(crate) struct Fleet {
-    /// In the order in which they stop.
-    parts: Vec<Context>,
+    /// Doors, normalizer, engine, API: in the order in which they stop.
+    parts: [Context; 4],
     store: Embedded,
     pub(crate) catalog: Catalog,
     pub(crate) bus: Bus,
     pub(crate) partitions: u32,
+    pub(crate) addresses: Addresses,
+}
+
+/// Where the services listen.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Addresses {
     pub(crate) http: SocketAddr,
     pub(crate) grpc: SocketAddr,
     pub(crate) api: SocketAddr,
+}
+
+impl Addresses {
+    /// Starts the services, back to front: when a door opens, what comes through finds everything there.
+    async fn of_started(ground: &Ground, stores: &Stores, parts: &[Context; 4]) -> Result<Self> {
+        let [doors, normalizer, engine, api] = parts;
+        let sealer = Arc::new(ground.config.sealer()?);
+        let api = services::start_api(ground, stores, api).await?;
+        services::start_engine(ground, stores, engine).await?;
+        services::start_normalizer(ground, normalizer).await?;
+        let door = services::start_door(ground);
+        let grpc = services::start_ingest_grpc(ground, &door, doors).await?;
+        let http = services::start_ingest_http(ground, &door, sealer, doors).await?;
+        Ok(Self { http, grpc, api })
+    }
 }
 
 impl Fleet {
@@ -43,29 +64,21 @@ impl Fleet {
         durability::check(&config).await?;
         let topology = services::make_streams(&bus, &config).await?;
         let catalog = Catalog::open(bus.jetstream().clone(), config.catalog.clone()).await;
-        let sealer = Arc::new(config.sealer()?);
         let store = services::open_store(&config).await?;
-        let stores = store.stores();
-        let ground = Ground::new(config, bus, topology, catalog);
-
-        let [doors, normalizer, engine, api] = std::array::from_fn(|_| Context::new(health.clone()));
-        // Back to front: when a door opens, what comes through finds everything there.
-        let api_address = services::start_api(&ground, &stores, &api).await?;
-        services::start_engine(&ground, &stores, &engine).await?;
-        services::start_normalizer(&ground, &normalizer).await?;
-        let door = services::start_door(&ground);
-        let grpc = services::start_ingest_grpc(&ground, &door, &doors).await?;
-        let http = services::start_ingest_http(&ground, &door, sealer, &doors).await?;
-        Ok(Self {
-            parts: vec![doors, normalizer, engine, api],
-            store,
-            catalog: ground.catalog,
-            bus: ground.bus,
-            partitions: topology.partitions,
-            http,
-            grpc,
-            api: api_address,
-        })
+        let ground = Ground::new(config, bus.clone(), topology, catalog.clone());
+        let parts = std::array::from_fn(|_| Context::new(health.clone()));
+        match Addresses::of_started(&ground, &store.stores(), &parts).await {
+            Ok(addresses) => {
+                let partitions = topology.partitions;
+                Ok(Self { parts, store, catalog, bus, partitions, addresses })
+            }
+            Err(failure) => {
+                stop_parts(&parts).await;
+                store.close().await;
+                bus.close().await;
+                Err(failure)
+            }
+        }
     }
 
     /// Runs until `shutdown` drains or a service fails, then stops all.
@@ -73,25 +86,82 @@ impl Fleet {
     /// # Errors
     /// The first service that failed.
     pub(crate) async fn run(self, shutdown: Shutdown) -> std::result::Result<(), TaskFailure> {
-        let failure = {
-            let failed = select_all(self.parts.iter().map(|part| Box::pin(part.failed())));
-            tokio::select! {
-                () = shutdown.draining.cancelled() => None,
-                (failure, ..) = failed => Some(failure),
-            }
-        };
-        let options = StopOptions { drain_timeout: PART_DRAIN, abort_timeout: PART_ABORT };
-        let drain = async {
-            for part in &self.parts {
-                part.stop(&options).await;
-            }
-        };
-        tokio::select! {
-            () = drain => {}
-            () = shutdown.aborting.cancelled() => self.parts.iter().for_each(|part| part.shutdown().abort()),
-        }
+        let failure = run_parts(&self.parts, &shutdown).await;
         self.store.close().await;
         self.bus.close().await;
         failure.map_or(Ok(()), Err)
+    }
+}
+
+/// Waits for the end, then stops one part after the other. Gives the first failure.
+async fn run_parts(parts: &[Context], shutdown: &Shutdown) -> Option<TaskFailure> {
+    let failure = {
+        let failed = select_all(parts.iter().map(|part| Box::pin(part.failed())));
+        tokio::select! {
+            () = shutdown.draining.cancelled() => None,
+            (failure, ..) = failed => Some(failure),
+        }
+    };
+    tokio::select! {
+        () = stop_parts(parts) => {}
+        () = shutdown.aborting.cancelled() => parts.iter().for_each(|part| part.shutdown().abort()),
+    }
+    // A part may also fail on its way out.
+    failure.or_else(|| parts.iter().find_map(|part| part.failed().now_or_never()))
+}
+
+async fn stop_parts(parts: &[Context]) {
+    let options = StopOptions { drain_timeout: PART_DRAIN, abort_timeout: PART_ABORT };
+    for part in parts {
+        part.stop(&options).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    /// A part that notes when it has ended.
+    fn part(name: &'static str, ended: &Arc<Mutex<Vec<&'static str>>>) -> Context {
+        let part = Context::new(Health::default());
+        let (draining, ended) = (part.shutdown().draining.clone(), Arc::clone(ended));
+        part.spawn_critical(name, async move {
+            draining.cancelled().await;
+            tokio::task::yield_now().await;
+            ended.lock().unwrap().push(name);
+            Ok::<(), String>(())
+        });
+        part
+    }
+
+    #[tokio::test]
+    async fn parts_stop_in_the_order_in_which_events_flow() {
+        let ended = Arc::default();
+        let parts = ["doors", "normalizer", "engine", "api"].map(|name| part(name, &ended));
+        let shutdown = Shutdown::new();
+        shutdown.drain();
+        assert_eq!(run_parts(&parts, &shutdown).await, None);
+        assert_eq!(*ended.lock().unwrap(), ["doors", "normalizer", "engine", "api"]);
+    }
+
+    #[tokio::test]
+    async fn a_part_that_fails_stops_all_and_is_named() {
+        let ended = Arc::default();
+        let parts = ["doors", "engine"].map(|name| part(name, &ended));
+        parts[1].spawn_critical("broken", async { Err("it broke") });
+        let failure = run_parts(&parts, &Shutdown::new()).await.unwrap();
+        assert_eq!((failure.task.as_str(), failure.reason.as_str()), ("broken", "it broke"));
+        assert_eq!(*ended.lock().unwrap(), ["doors", "engine"]);
+    }
+
+    #[tokio::test]
+    async fn an_abort_waits_for_nobody() {
+        let stuck = Context::new(Health::default());
+        stuck.spawn_critical("stuck", std::future::pending::<std::result::Result<(), String>>());
+        let shutdown = Shutdown::new();
+        shutdown.abort();
+        assert_eq!(run_parts(&[stuck], &shutdown).await, None);
     }
 }

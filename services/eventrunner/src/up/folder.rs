@@ -80,18 +80,7 @@ impl Folder {
             }
         }
         let free_bytes = free_bytes(&path)?;
-        if free_bytes < FREE_BYTES_MIN {
-            return Err(Failure::new(
-                Code::CannotTake,
-                format!(
-                    "the disk is full: {} MB are free in {}, and {} MB are the least",
-                    free_bytes / MIB,
-                    path.display(),
-                    FREE_BYTES_MIN / MIB
-                ),
-            )
-            .hint("make room, or choose another folder with --data-dir"));
-        }
+        enough(&path, free_bytes)?;
         let folder = Self { path, _lock: lock, free_bytes };
         folder.sign(None)?;
         Ok(folder)
@@ -141,6 +130,16 @@ pub(crate) fn free_bytes(path: &Path) -> Result<u64> {
     let stat = rustix::fs::statvfs(path)
         .map_err(|e| unusable("cannot ask for the room in", path, &std::io::Error::from(e)))?;
     Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+fn enough(path: &Path, free_bytes: u64) -> Result<()> {
+    if free_bytes >= FREE_BYTES_MIN {
+        return Ok(());
+    }
+    let (free, least) = (free_bytes / MIB, FREE_BYTES_MIN / MIB);
+    let message =
+        format!("the disk is full: {free} MB are free in {}, and {least} MB are the least", path.display());
+    Err(Failure::new(Code::CannotTake, message).hint("make room, or choose another folder with --data-dir"))
 }
 
 fn unusable(what: &str, path: &Path, error: &std::io::Error) -> Failure {
@@ -200,6 +199,14 @@ mod tests {
         drop(folder);
         assert_eq!(holder(&path), None);
         Folder::take(&path).unwrap();
+    }
+
+    #[test]
+    fn a_full_disk_is_named() {
+        let failure = enough(Path::new("/data"), 100 * MIB).unwrap_err();
+        assert_eq!(failure.code, Code::CannotTake);
+        assert!(failure.message.contains("100 MB are free in /data"), "{failure}");
+        assert!(enough(Path::new("/data"), FREE_BYTES_MIN).is_ok());
     }
 
     #[test]

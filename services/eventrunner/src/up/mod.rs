@@ -25,7 +25,7 @@ use runtime::{
     telemetry,
 };
 
-use self::{banner::Banner, broker::Supervisor, demo::Addresses, fleet::Fleet, plan::Plan};
+use self::{banner::Banner, broker::Supervisor, demo::Urls, fleet::Fleet, plan::Plan};
 use crate::{
     config::ConfigArgs,
     exit::{Code, Failure, Result},
@@ -103,7 +103,7 @@ const STOP: StopOptions =
 pub(crate) async fn run(args: Up, output: Output) -> Result<Code> {
     let began = Instant::now();
     // Everything is checked before anything starts.
-    let plan = Plan::make(&args)?;
+    let mut plan = Plan::make(&args)?;
     telemetry::init(&plan.config.log).map_err(|e| Failure::config(e.to_string()))?;
     let banner = Banner::new(&plan, output);
     banner.head()?;
@@ -158,19 +158,19 @@ async fn start(
         .await
         .map_err(|e| Failure::new(Code::CannotTake, e.to_string()))?;
     banner.services(&fleet, admin)?;
-    let addresses = Addresses {
-        url: format!("http://{}", reachable(fleet.http)),
-        api_url: format!("http://{}", reachable(fleet.api)),
+    let urls = Urls {
+        url: format!("http://{}", reachable(fleet.addresses.http)),
+        api_url: format!("http://{}", reachable(fleet.addresses.api)),
         nats_url: plan.config.nats.url.clone(),
         admin_url: format!("http://{}", reachable(admin)),
         nats_monitor_url: plan.config.broker.monitor_url.clone(),
     };
     let key_file = plan.config.sealing_key_file()?;
-    let credentials = demo::prepare(&fleet.catalog, plan.folder.path(), &addresses, key_file).await?;
-    plan.folder.sign(Some(addresses.api_url.clone()))?;
+    let credentials = demo::prepare(&fleet.catalog, plan.folder.path(), &urls, key_file).await?;
+    plan.folder.sign(Some(urls.api_url.clone()))?;
     let shutdown = context.shutdown().clone();
     context.spawn_critical("fleet", fleet.run(shutdown));
-    banner.ready(&addresses, credentials.as_ref(), began.elapsed())
+    banner.ready(&urls, credentials.as_ref(), began.elapsed())
 }
 
 /// Where a client on this machine reaches a listener: one on every interface has an address nobody can connect to.

@@ -1,6 +1,6 @@
 //! What `up` is about to do, with everything checked that can be checked before anything starts.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 use runtime::telemetry::LogOptions;
 
@@ -29,6 +29,8 @@ pub(super) struct Plan {
     pub(super) broker: Option<(Program, Settings)>,
     /// Whether the streams had to be made smaller than configured.
     pub(super) lowered: bool,
+    /// The broker's ports, where any would do.
+    held: Vec<TcpListener>,
 }
 
 impl Plan {
@@ -51,9 +53,9 @@ impl Plan {
         let mut monitor = local(args.ports.port(5, args.ports.nats_monitor_port, 8222));
         // It will be stopped, so its ports are ours.
         let leftover = own_broker.then(|| broker::find_leftover(&folder.path().join("nats"))).flatten();
-        check_ports(&mut config, own_broker.then_some((&mut nats, &mut monitor)), leftover)?;
+        let held = check_ports(&mut config, own_broker.then_some((&mut nats, &mut monitor)), leftover)?;
         let Some(program) = program else {
-            return Ok(Self { config, folder, broker: None, lowered: false });
+            return Ok(Self { config, folder, broker: None, lowered: false, held });
         };
         config.nats.url = format!("nats://{nats}");
         config.broker.monitor_url = Some(format!("http://{monitor}"));
@@ -62,16 +64,17 @@ impl Plan {
         let lowered = room::fit(&mut config.topology, available);
         let settings =
             Settings { folder: nats_folder, listen: nats, monitor, durability: config.topology.durability };
-        Ok(Self { config, folder, broker: Some((program, settings)), lowered })
+        Ok(Self { config, folder, broker: Some((program, settings)), lowered, held })
     }
 
     /// Stops the broker that a killed `up` left behind, and starts ours.
-    pub(super) async fn start_broker(&self) -> Result<Option<Supervisor>> {
+    pub(super) async fn start_broker(&mut self) -> Result<Option<Supervisor>> {
         let Some((program, settings)) = &self.broker else { return Ok(None) };
         if let Some(pid) = broker::find_leftover(&settings.folder) {
             note(&format!("stopping the nats-server that an earlier run left behind (process id {pid})"));
             broker::stop_leftover(pid, &settings.folder).await?;
         }
+        self.held.clear();
         Ok(Some(Supervisor::start(program.clone(), settings.clone())))
     }
 }
@@ -112,16 +115,23 @@ fn check_ports(
     config: &mut Config,
     nats: Option<(&mut SocketAddr, &mut SocketAddr)>,
     leftover: Option<u32>,
-) -> Result<()> {
+) -> Result<Vec<TcpListener>> {
+    let own = |name, address, flag| Port { name, address, fixed: false, flag };
     let mut ports = vec![
-        Port { name: "ingest-http", address: &mut config.ingest_http.server.listen, flag: "--http-port" },
-        Port { name: "api", address: &mut config.api.http.listen, flag: "--api-port" },
-        Port { name: "ingest-grpc", address: &mut config.ingest_grpc.server.listen, flag: "--grpc-port" },
-        Port { name: "admin", address: &mut config.admin.http.listen, flag: "--admin-port" },
+        own("ingest-http", &mut config.ingest_http.server.listen, "--http-port"),
+        own("api", &mut config.api.http.listen, "--api-port"),
+        own("ingest-grpc", &mut config.ingest_grpc.server.listen, "--grpc-port"),
+        own("admin", &mut config.admin.http.listen, "--admin-port"),
     ];
     if let Some((nats, monitor)) = nats {
-        ports.push(Port { name: "nats-server", address: nats, flag: "--nats-port" });
-        ports.push(Port { name: "nats monitoring", address: monitor, flag: "--nats-monitor-port" });
+        // Its clients must find it where it was when it is started again.
+        ports.push(Port { name: "nats-server", address: nats, fixed: true, flag: "--nats-port" });
+        ports.push(Port {
+            name: "nats monitoring",
+            address: monitor,
+            fixed: true,
+            flag: "--nats-monitor-port",
+        });
     }
     ports::check(&mut ports, leftover)
 }

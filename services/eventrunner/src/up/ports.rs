@@ -13,27 +13,31 @@ use crate::exit::{Code, Failure, Result};
 pub(crate) struct Port<'a> {
     /// Who will.
     pub(crate) name: &'static str,
-    /// Where; a port of 0 is replaced by a free one.
+    /// Where.
     pub(crate) address: &'a mut SocketAddr,
+    /// Whether a port of 0 must become a certain one now, because others are told before it is taken.
+    pub(crate) fixed: bool,
     /// How to choose another.
     pub(crate) flag: &'static str,
 }
 
-/// Tries each port, and gives a free one to each that asked for any. All are held until the last was tried, so that
-/// two of ours on one port are found too. What `leftover`, a process that will be stopped first, holds is free.
-pub(crate) fn check(ports: &mut [Port<'_>], leftover: Option<u32>) -> Result<()> {
-    let mut held = Vec::new();
+/// Tries each port. All are held until the last was tried, so that two of ours on one port are found too; the ones
+/// that were chosen here stay held, so that nobody gets them meanwhile, until what is returned is dropped. What
+/// `leftover`, a process that will be stopped first, holds is free.
+pub(crate) fn check(ports: &mut [Port<'_>], leftover: Option<u32>) -> Result<Vec<TcpListener>> {
+    let (mut chosen, mut tried) = (Vec::new(), Vec::new());
     let mut faults = Vec::new();
     let mut code = Code::CannotTake;
     for index in 0..ports.len() {
         let (before, [port, ..]) = ports.split_at_mut(index) else { continue };
         match TcpListener::bind(*port.address) {
-            Ok(listener) => {
-                if let Ok(address) = listener.local_addr() {
-                    *port.address = address;
+            Ok(listener) if port.address.port() == 0 => {
+                if port.fixed {
+                    *port.address = listener.local_addr().unwrap_or(*port.address);
+                    chosen.push(listener);
                 }
-                held.push(listener);
             }
+            Ok(listener) => tried.push(listener),
             Err(error) => {
                 let holder = holder(port.address.port());
                 if leftover.is_some() && holder.as_ref().map(|h| h.pid) == leftover {
@@ -48,14 +52,14 @@ pub(crate) fn check(ports: &mut [Port<'_>], leftover: Option<u32>) -> Result<()>
         }
     }
     if faults.is_empty() {
-        return Ok(());
+        return Ok(chosen);
     }
     let failure = Failure::new(code, faults.join("\n"));
     Err(failure.hint("or move all of them with --port-base, or take free ones with --port-base 0"))
 }
 
 fn fault(port: &Port<'_>, error: &io::Error, ours: Option<&str>, holder: Option<&Holder>) -> String {
-    let Port { name, address, flag } = port;
+    let Port { name, address, flag, .. } = port;
     let change = format!("choose another with {flag}");
     match (error.kind(), ours) {
         (io::ErrorKind::AddrInUse, Some(ours)) => {
@@ -114,39 +118,42 @@ fn listening_inode(table: &str, port: u16) -> Option<String> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn finds_free_ports_and_says_who_has_a_taken_one() {
-        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-        let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
-        let (mut a, mut b, mut c) = (any, any, taken.local_addr().unwrap());
-        check(
-            &mut [
-                Port { name: "a", address: &mut a, flag: "--a-port" },
-                Port { name: "b", address: &mut b, flag: "--b-port" },
-            ],
-            None,
-        )
-        .unwrap();
-        assert!(a.port() != 0 && b.port() != 0 && a != b);
+    fn port<'a>(name: &'static str, address: &'a mut SocketAddr, flag: &'static str) -> Port<'a> {
+        Port { name, address, fixed: true, flag }
+    }
 
-        let mut again = a;
-        let failure = check(
-            &mut [
-                Port { name: "a", address: &mut a, flag: "--a-port" },
-                Port { name: "b", address: &mut again, flag: "--b-port" },
-                Port { name: "c", address: &mut c, flag: "--c-port" },
-            ],
-            None,
-        )
-        .unwrap_err();
+    #[test]
+    fn chosen_ports_are_held() {
+        let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        let (mut a, mut b, mut later) = (any, any, any);
+        let mut ports =
+            [port("a", &mut a, "--a"), port("b", &mut b, "--b"), port("later", &mut later, "--later")];
+        ports[2].fixed = false;
+        let held = check(&mut ports, None).unwrap();
+        assert!(a.port() != 0 && b.port() != 0 && a != b);
+        assert_eq!(later, any, "whoever listens there chooses");
+        assert!(TcpListener::bind(a).is_err() && TcpListener::bind(b).is_err());
+        drop(held);
+        assert!(TcpListener::bind(a).is_ok() && TcpListener::bind(b).is_ok());
+    }
+
+    #[test]
+    fn says_who_has_a_taken_port() {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut a = taken.local_addr().unwrap();
+        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let (mut b, mut c) = (free, free);
+        let mut ports =
+            [port("a", &mut a, "--a-port"), port("b", &mut b, "--b-port"), port("c", &mut c, "--c-port")];
+        let failure = check(&mut ports, None).unwrap_err();
         let text = failure.to_string();
         assert_eq!(failure.code, Code::CannotTake);
-        assert!(text.contains("b and a cannot both") && text.contains("--b-port"), "{text}");
-        assert!(text.contains("--c-port") && text.contains("--port-base"), "{text}");
+        assert!(text.contains("c and b cannot both") && text.contains("--c-port"), "{text}");
+        assert!(text.contains("--a-port") && text.contains("--port-base"), "{text}");
         if cfg!(target_os = "linux") {
             let us = std::process::id();
             assert!(text.contains(&format!("(process id {us})")), "{text}");
-            check(&mut [Port { name: "c", address: &mut c, flag: "--c-port" }], Some(us)).unwrap();
+            check(&mut [port("a", &mut a, "--a-port")], Some(us)).unwrap();
         }
     }
 

@@ -15,18 +15,24 @@ const UNAVAILABLE: i32 = 69;
 const NO_PERMISSION: i32 = 77;
 const CONFIG: i32 = 78;
 
-#[test]
-fn each_failure_has_its_exit_code_and_says_what_to_do() {
+/// A command line, its exit code, and what it must say on stderr.
+type Case<'a> = (&'a [&'a str], i32, &'a str);
+
+fn check(cases: &[Case<'_>]) {
     let folder = tempfile::tempdir().unwrap();
-    let bad_json = folder.path().join("bad.json");
-    fs::write(&bad_json, "{").unwrap();
-    let bad_toml = folder.path().join("bad.toml");
-    fs::write(&bad_toml, "[api]\nport = 1\n").unwrap();
-    let (bad_json, bad_toml) = (bad_json.to_str().unwrap(), bad_toml.to_str().unwrap());
-    let away = format!("http://127.0.0.1:{}", free_port());
-    let nats_away = format!("nats://127.0.0.1:{}", free_port());
-    let cases: &[(&[&str], i32, &str)] = &[
-        // the command line
+    for (args, code, says) in cases {
+        let output = run(&folder.path().join("data"), args);
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(*code), "{args:?}: {said}");
+        assert!(said.contains(says), "{args:?} must say {says:?}: {said}");
+        let data = *code == DONE;
+        assert_eq!(output.stdout.is_empty(), !data, "{args:?}: only data goes to stdout");
+    }
+}
+
+#[test]
+fn the_command_line_is_checked_before_anything_is_done() {
+    check(&[
         (&["--help"], DONE, ""),
         (&["--version"], DONE, ""),
         (&[], USAGE, "Usage:"),
@@ -44,6 +50,22 @@ fn each_failure_has_its_exit_code_and_says_what_to_do() {
         (&["sources", "create", "s", "--system", "x", "--secret", "k"], USAGE, "--scheme"),
         (&["publish", "--data", "{}", "--type", "t", "--key", "k"], USAGE, "--source"),
         (&["publish", "-e", "A=b", "--data", "1"], USAGE, "a-z"),
+        (&["events", "list", "--api-url", "https://a.example"], USAGE, "without TLS"),
+        (&["events", "list", "--api-url", "a.example"], USAGE, "no address"),
+    ]);
+}
+
+#[test]
+fn each_failure_has_its_exit_code_and_says_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let bad_json = folder.path().join("bad.json");
+    fs::write(&bad_json, "{").unwrap();
+    let bad_toml = folder.path().join("bad.toml");
+    fs::write(&bad_toml, "[api]\nport = 1\n").unwrap();
+    let (bad_json, bad_toml) = (bad_json.to_str().unwrap(), bad_toml.to_str().unwrap());
+    let away = format!("http://127.0.0.1:{}", free_port());
+    let nats_away = format!("nats://127.0.0.1:{}", free_port());
+    check(&[
         // the input
         (&["publish", bad_json, "--key", "k", "--url", &away], DATA, "not JSON"),
         (&["event-types", "create", "t", "--system", "s", "--schema", bad_json], DATA, "not JSON"),
@@ -82,15 +104,7 @@ fn each_failure_has_its_exit_code_and_says_what_to_do() {
         (&["config", "check", "--set", "topology.partition=8"], CONFIG, "did you mean topology.partitions?"),
         (&["up", "--set", "topology.durability=replicated"], CONFIG, "disk or process"),
         (&["normalizer", "--set", "engine.reader.x=1"], CONFIG, "engine.reader.x"),
-    ];
-    for (args, code, says) in cases {
-        let output = run(&folder.path().join("data"), args);
-        let said = stderr(&output);
-        assert_eq!(output.status.code(), Some(*code), "{args:?}: {said}");
-        assert!(said.contains(says), "{args:?} must say {says:?}: {said}");
-        let data = *code == DONE;
-        assert_eq!(output.stdout.is_empty(), !data, "{args:?}: only data goes to stdout");
-    }
+    ]);
 }
 
 #[test]

@@ -4,6 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "helpers stand outside the test functions")]
 
 mod command_line;
+mod doctor;
 mod newcomer;
+mod publish;
 mod support;
 mod up;

@@ -2,7 +2,7 @@
 
 use std::{fs, io::Write as _, process::Command};
 
-use crate::support::{Fleet, Running, eventrunner, run, stderr, wait_for};
+use crate::support::{Fleet, Running, eventrunner, lasting_port, run, stderr, wait_for};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
@@ -186,7 +186,9 @@ fn events(count: usize) -> tempfile::NamedTempFile {
 
 #[test]
 fn a_crash_keeps_everything_that_was_accepted() {
-    let mut fleet = Fleet::start(&[]);
+    // Ports of its own choice: those of the broker that is left behind must not count as taken.
+    let ports = Ports::free();
+    let mut fleet = Fleet::start(&ports.args());
     let file = events(3_000);
     let path = file.path().to_str().unwrap().to_owned();
     let mut publisher = eventrunner(fleet.data_dir())
@@ -201,7 +203,7 @@ fn a_crash_keeps_everything_that_was_accepted() {
 
     let left = fleet.nats_pid().unwrap();
     assert!(crate::support::is_broker_of(left, fleet.data_dir()), "a killed fleet leaves its broker behind");
-    fleet.start_again(&[]);
+    fleet.start_again(&ports.args());
     assert!(fleet.up.said().contains(&format!("process id {left}")), "{}", fleet.up.said());
     assert!(!crate::support::is_broker_of(left, fleet.data_dir()), "which the next one replaces");
 
@@ -212,6 +214,43 @@ fn a_crash_keeps_everything_that_was_accepted() {
     wait_for("all events, once", || (total() == 3_000).then_some(()));
     let tailed = fleet.ok(&["tail", "--from-start", "-n", &accepted.to_string(), "-o", "jsonl"]);
     assert_eq!(u64::try_from(tailed.lines().count()).unwrap(), accepted);
+}
+
+/// Ports that stay the same from start to start.
+struct Ports(Vec<String>);
+
+impl Ports {
+    fn free() -> Self {
+        let flags = ["--http-port", "--api-port", "--nats-port", "--nats-monitor-port"];
+        Self(flags.iter().flat_map(|flag| [(*flag).to_owned(), lasting_port().to_string()]).collect())
+    }
+
+    fn args(&self) -> Vec<&str> {
+        self.0.iter().map(String::as_str).collect()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tail_goes_on_where_it_was_when_the_fleet_comes_back() {
+    let ports = Ports::free();
+    let mut fleet = Fleet::start(&ports.args());
+    let mut tail = Running::start(eventrunner(fleet.data_dir()).args(["tail", "-n", "3"]));
+    wait_until_following(&fleet).await;
+    let publish = |fleet: &Fleet, id: &str| {
+        fleet.ok(&["publish", "--type", "t", "--source", "/s", "--id", id, "--data", "\"x\""]);
+    };
+    publish(&fleet, "first");
+    tail.wait_until_said("first");
+    fleet.up.signal(Signal::SIGTERM);
+    assert_eq!(fleet.up.wait().code(), Some(0), "{}", fleet.up.said());
+    tail.wait_until_said("connecting again");
+    fleet.start_again(&ports.args());
+    publish(&fleet, "second");
+    publish(&fleet, "third");
+    assert_eq!(tail.wait().code(), Some(0), "{}", tail.said());
+    let said = tail.said();
+    let events: Vec<&str> = said.lines().filter_map(|l| l.split("  ").nth(3)).collect();
+    assert_eq!(events, ["first", "second", "third"], "{said}");
 }
 
 /// A command whose stdout is read when it has ended.

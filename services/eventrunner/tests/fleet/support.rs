@@ -3,9 +3,14 @@
 use std::{
     fs,
     io::{BufRead as _, BufReader},
+    net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU16, Ordering},
+    },
+    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
@@ -15,8 +20,18 @@ use nix::{
 };
 use tempfile::TempDir;
 
-/// For anything that takes a loaded machine its time.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// For anything that takes a loaded machine its time: a start waits for many fsyncs.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A port that is free, and below those the system gives to connections: it stays free while nobody listens on it.
+pub(crate) fn lasting_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // Tests of other processes begin elsewhere.
+    let offset = u16::try_from(std::process::id() % 500).unwrap() * 20;
+    std::iter::repeat_with(|| 20_000 + (offset + NEXT.fetch_add(1, Ordering::Relaxed)) % 10_000)
+        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .unwrap()
+}
 
 /// The binary, away from whatever this user has: no context, no configuration of theirs.
 pub(crate) fn eventrunner(data_dir: &Path) -> Command {
@@ -62,6 +77,7 @@ pub(crate) fn wait_for<T>(what: &str, mut find: impl FnMut() -> Option<T>) -> T 
 pub(crate) struct Running {
     pub(crate) child: Child,
     said: Arc<Mutex<String>>,
+    readers: Vec<JoinHandle<()>>,
 }
 
 impl Running {
@@ -71,7 +87,7 @@ impl Running {
         let said = Arc::new(Mutex::new(String::new()));
         let readers: [Box<dyn std::io::Read + Send>; 2] =
             [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
-        for reader in readers {
+        let readers = readers.map(|reader| {
             let said = Arc::clone(&said);
             std::thread::spawn(move || {
                 for line in BufReader::new(reader).lines().map_while(Result::ok) {
@@ -79,9 +95,9 @@ impl Running {
                     said.push_str(&line);
                     said.push('\n');
                 }
-            });
-        }
-        Self { child, said }
+            })
+        });
+        Self { child, said, readers: readers.into() }
     }
 
     /// All it has said so far, stdout and stderr.
@@ -90,20 +106,29 @@ impl Running {
     }
 
     pub(crate) fn wait_until_said(&mut self, text: &str) {
-        wait_for(text, || {
-            let said = self.said();
+        let began = Instant::now();
+        loop {
+            // In this order: what it says last must not be missed.
             let ended = self.child.try_wait().unwrap();
-            assert!(said.contains(text) || ended.is_none(), "ended ({ended:?}) without {text:?}:\n{said}");
-            said.contains(text).then_some(())
-        });
+            let said = self.said();
+            if said.contains(text) {
+                return;
+            }
+            let waiting = ended.is_none() && began.elapsed() < PATIENCE;
+            assert!(waiting, "not within {PATIENCE:?}, or ended ({ended:?}): {text:?}:\n{said}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
     }
 
+    /// Waits until it has ended and all it said is there.
     pub(crate) fn wait(&mut self) -> ExitStatus {
-        wait_for("the end of the process", || self.child.try_wait().unwrap())
+        let status = wait_for("the end of the process", || self.child.try_wait().unwrap());
+        self.readers.drain(..).for_each(|reader| reader.join().unwrap());
+        status
     }
 }
 
