@@ -19,10 +19,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "numbers.md"
-ROW = re.compile(r"^\| (?P<claim>[^|]+) \| `(?P<command>[^`]+)` \| (?P<figure>[^|]*) \|$")
+ROW = re.compile(r"^\| (?P<claim>[^|]+) \| `(?P<command>[^`]+)` \|\s*(?P<figure>[^|]*?)\s*\|$")
 MADE = re.compile(r"^Made on .*$", re.MULTILINE)
 # What a test prints of what it counted begins with the count.
-COUNTED = re.compile(r"^\d[\d,]* [a-z].*$", re.MULTILINE)
+COUNTED = re.compile(r"(?:^|\.\.\. )(\d+) ([a-z].*)$", re.MULTILINE)
 PASSED = re.compile(r"^test result: \w+\. (\d+) passed; (\d+) failed;", re.MULTILINE)
 
 
@@ -35,8 +35,10 @@ def figure(output: str) -> str:
         return ", ".join(f"{name} {value:,}" if isinstance(value, int) else f"{name} {value}" for name, value in values.items())
     if summaries := PASSED.findall(output):
         passed, failed = (sum(int(summary[i]) for summary in summaries) for i in (0, 1))
-        counted = COUNTED.findall(output)
-        return "; ".join([*counted, f"{passed} passed, {failed} failed"])
+        counts: dict[str, int] = {}
+        for count, what in COUNTED.findall(output):
+            counts[what] = counts.get(what, 0) + int(count)
+        return "; ".join([*(f"{count} {what}" for what, count in counts.items()), f"{passed} passed, {failed} failed"])
     return last.replace("|", "/")
 
 

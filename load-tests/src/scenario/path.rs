@@ -25,7 +25,7 @@ pub(crate) struct Options {
     /// Events to send
     #[arg(long, default_value_t = 500_000)]
     events: u64,
-    /// How long the bare broker is measured
+    /// How long the bare broker is measured, half of it before and half after
     #[arg(long, default_value_t = 5)]
     baseline_seconds: u64,
 }
@@ -87,10 +87,14 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<bool> {
 }
 
 async fn measure(options: &Options, access: &Access, processes: &[Process]) -> anyhow::Result<bool> {
-    // The fleet's own broker, while the fleet is idle: set the same way, because it is the same.
-    eprintln!("measuring the bare broker for {} s", options.baseline_seconds);
-    let span = Duration::from_secs(options.baseline_seconds.max(1));
-    let baseline = baseline::publish_rate(&access.nats_url, options.load.data_bytes, span).await?;
+    // The fleet's own broker, while the fleet is idle: set the same way, because it is the same. Before and after, because a
+    // machine is seldom as idle at the one as at the other.
+    let span = Duration::from_secs(options.baseline_seconds.max(1)) / 2;
+    let bare = async || {
+        eprintln!("measuring the bare broker for {:.1} s", span.as_secs_f64());
+        baseline::publish_rate(&access.nats_url, options.load.data_bytes, span).await
+    };
+    let before = bare().await?;
     let (load, requests) = options.load.load(options.events);
     let mut run = Run::begin(access, load, requests, options.load.connections).await?;
     let (events, answers) = (run.events(), run.answers.clone());
@@ -98,6 +102,7 @@ async fn measure(options: &Options, access: &Access, processes: &[Process]) -> a
     let times = run.complete().await?;
     meter.stop();
     let verdicts = run.read_back().await?;
+    let baseline = before.midpoint(bare().await?);
     let report = report(options.durability, events, baseline, &times, &verdicts);
     print(options, &report, &times);
     println!("refused and sent again  {:>10} requests", answers.refused.load(Relaxed));

@@ -24,6 +24,7 @@ pub(crate) fn check(rows: &[Row]) {
         }
     }
     assert!(wrong.is_empty(), "{} of {} rows:\n{}", wrong.len(), rows.len(), wrong.join("\n"));
+    println!("{} malformed requests refused, each with its code", rows.len());
     assert!(door.kept().is_empty(), "a refused request left events behind");
 }
 
