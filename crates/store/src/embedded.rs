@@ -35,10 +35,12 @@ mod keys;
 mod options;
 mod read_events;
 mod read_usage;
+mod recent;
 mod shelf;
 mod slot;
 mod tail;
 mod usage_block;
+mod wire;
 mod writer;
 
 use std::{
@@ -142,7 +144,7 @@ impl Embedded {
         };
         let lock = disk::lock(&folder)?;
         let disk = Disk::open(&folder, &options, Arc::clone(&lock))?;
-        let committer = Committer::new(disk.clone(), persist).map_err(Disk::read_error)?;
+        let committer = Committer::new(disk.clone(), persist)?;
         let queue_max = usize::try_from(options.queue_batches_max).unwrap_or(usize::MAX);
         let (queue, queued) = mpsc::channel(queue_max.min(Semaphore::MAX_PERMITS));
         let reads =

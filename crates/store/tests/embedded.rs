@@ -225,7 +225,7 @@ async fn the_clock_says_when_an_event_was_stored() {
 async fn more_than_fits_into_memory() {
     let folder = tempfile::tempdir().unwrap();
     let options = || Options {
-        write_buffer_bytes: 4 << 20,
+        write_buffer_bytes: 1 << 20,
         journal_bytes_max: 64 << 20,
         cache_bytes: 1 << 20,
         ..Options::default()

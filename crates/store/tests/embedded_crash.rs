@@ -34,7 +34,7 @@ const NOON: i64 = 1_795_255_200_000_000;
 
 /// Small write buffers: memtables are flushed and files merged while the child is killed.
 fn options() -> Options {
-    Options { write_buffer_bytes: 4 << 20, ..Options::default() }
+    Options { write_buffer_bytes: 1 << 20, ..Options::default() }
 }
 
 fn tenant(n: u32) -> TenantId {

@@ -1,6 +1,7 @@
 //! Numbers and byte strings as the store writes them: LEB128 varints, zigzag for signed, lengths in front.
 
 use bytes::Bytes;
+use fjall::Slice;
 use model::Text;
 
 use crate::Error;
@@ -113,18 +114,48 @@ fn short() -> Error {
 const STORED: u8 = 0;
 const LZ4: u8 = 1;
 
-/// Compresses, unless that would not make it smaller.
-pub(super) fn pack(out: &mut Vec<u8>, raw: &[u8]) {
-    let packed = lz4_flex::block::compress(raw);
-    if packed.len() + 8 < raw.len() {
-        out.push(LZ4);
-        put_len(out, raw.len());
-        out.extend_from_slice(&packed);
-    } else {
-        out.push(STORED);
-        out.extend_from_slice(raw);
+/// Compresses blocks, in memory that it keeps between them.
+#[derive(Debug, Default)]
+pub(super) struct Packer {
+    raw: Vec<u8>,
+    packed: Vec<u8>,
+}
+
+impl Packer {
+    /// Where the next block is to be written.
+    pub(super) fn begin(&mut self) -> &mut Vec<u8> {
+        self.raw.clear();
+        &mut self.raw
+    }
+
+    /// The block, compressed unless that would not make it smaller, after `front`, which is left as it is.
+    pub(super) fn finish(&mut self, front: &[u8]) -> Slice {
+        let Self { raw, packed } = self;
+        packed.clear();
+        packed.extend_from_slice(front);
+        packed.push(LZ4);
+        put_len(packed, raw.len());
+        let begin = packed.len();
+        packed.resize(begin + lz4_flex::block::get_maximum_output_size(raw.len()), 0);
+        match lz4_flex::block::compress_into(raw, &mut packed[begin..]) {
+            Ok(len) if len + 8 < raw.len() => packed.truncate(begin + len),
+            _ => {
+                packed.truncate(front.len());
+                packed.push(STORED);
+                packed.extend_from_slice(raw);
+            }
+        }
+        let block = Slice::from(&packed[..]);
+        // One block of megabytes is no reason to keep them for ever.
+        for buffer in [raw, packed] {
+            buffer.shrink_to(KEPT_MAX);
+        }
+        block
     }
 }
+
+/// Memory kept between blocks.
+const KEPT_MAX: usize = 1 << 20;
 
 /// LZ4 makes nothing more than 255 times smaller: so a damaged length cannot ask for more memory than that.
 const LZ4_RATIO_MAX: usize = 255;
@@ -173,9 +204,16 @@ mod tests {
         #[test]
         fn unpacks_what_it_packed(raw: Vec<u8>, repeat in 1usize..200) {
             let raw = raw.repeat(repeat);
-            let mut out = Vec::new();
-            pack(&mut out, &raw);
-            prop_assert_eq!(&unpack(out.into()).unwrap()[..], &raw[..]);
+            let mut packer = Packer::default();
+            // The second time what the first left must not show.
+            for front in [&[][..], b"front"] {
+                packer.begin().extend_from_slice(&raw);
+                let packed = packer.finish(front);
+                prop_assert_eq!(&packed[..front.len()], front);
+                let packed = Bytes::copy_from_slice(&packed[front.len()..]);
+                prop_assert!(packed.len() <= raw.len() + 1);
+                prop_assert_eq!(&unpack(packed).unwrap()[..], &raw[..]);
+            }
         }
 
         #[test]

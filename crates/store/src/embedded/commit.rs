@@ -7,13 +7,15 @@ use model::{Batch, CloudEvent, Micros, Stamp, TenantId};
 
 use super::{
     bounds::Bounds,
+    codec::Packer,
     disk::Disk,
     keys::{self, IdKey, META_NEXT_BLOCK, META_TOTALS, Position},
+    recent::Log,
     shelf::{Block, Shelf},
     slot::{EVENT, Slot, USAGE},
     tail::{Entry, Ring},
 };
-use crate::UsageRecord;
+use crate::{Error, UsageRecord};
 
 /// What somebody wants kept.
 #[derive(Debug)]
@@ -48,11 +50,13 @@ pub(super) struct Committer {
     pub(super) disk: Disk,
     pub(super) totals: Totals,
     persist: PersistMode,
+    log: Log,
     next_block: u64,
     blocks_end: u64,
     sums: HashMap<Vec<u8>, u64>,
     bounds: Bounds,
     ring: Ring,
+    packer: Packer,
 }
 
 /// An event or a record on its way into the transaction.
@@ -79,12 +83,14 @@ struct Identity {
 }
 
 impl Committer {
-    pub(super) fn new(disk: Disk, persist: PersistMode) -> Result<Self, fjall::Error> {
-        let next_block = disk.index.get(META_NEXT_BLOCK)?.as_deref().and_then(number).unwrap_or(0);
-        let totals = disk.index.get(META_TOTALS)?;
+    pub(super) fn new(disk: Disk, persist: PersistMode) -> Result<Self, Error> {
+        let meta = |key| disk.index.get(key).map_err(Disk::read_error);
+        let next_block = meta(META_NEXT_BLOCK)?.as_deref().and_then(number).unwrap_or(0);
+        let totals = meta(META_TOTALS)?;
         let total = |at: usize| totals.as_deref().and_then(|v| v.get(at..)).and_then(number).unwrap_or(0);
         let totals = Totals { events: total(0), records: total(8) };
         Ok(Self {
+            log: disk.read_log()?,
             disk,
             totals,
             persist,
@@ -93,27 +99,29 @@ impl Committer {
             sums: HashMap::new(),
             bounds: Bounds::default(),
             ring: Ring::default(),
+            packer: Packer::default(),
         })
     }
 
     /// Keeps what is new in `works`. When it returns, that is as durable as it was asked to be.
     pub(super) fn commit(&mut self, works: &[Work], now_us: Micros) -> Result<(), fjall::Error> {
         self.disk.wait_for_workers()?;
+        self.log.tidy(&self.disk)?;
         if self.sums.len() > KNOWN_MAX {
             self.sums.clear();
         }
         self.bounds.forget_beyond(KNOWN_MAX);
         let mut items = items(works, &self.disk);
         let mut identities = self.resolve(&mut items)?;
-        let mut batch = OwnedWriteBatch::with_capacity(self.disk.db.clone(), identities.len() + 64);
+        let mut batch = OwnedWriteBatch::with_capacity(self.disk.db.clone(), 256);
         self.shelve(&items, &mut identities, now_us, &mut batch)?;
         self.stage_tail(&items, &identities, &mut batch)?;
-        for identity in identities.iter().filter(|i| i.changed) {
-            batch.insert(&self.disk.ids, identity.key, identity.slot.encode());
-        }
-        if batch.is_empty() {
+        let changed = identities.iter().filter(|identity| identity.changed);
+        let keys: Vec<(IdKey, Slot)> = changed.map(|identity| (identity.key, identity.slot)).collect();
+        if keys.is_empty() && batch.is_empty() {
             return Ok(());
         }
+        self.log.stage(&self.disk, &keys, &mut batch);
         self.bounds.stage(&self.disk, &mut batch);
         if self.next_block > self.blocks_end {
             self.blocks_end = self.next_block + BLOCKS_PORTION;
@@ -122,7 +130,9 @@ impl Committer {
         let Totals { events, records } = self.totals;
         let totals = [events.to_be_bytes(), records.to_be_bytes()].concat();
         batch.insert(&self.disk.index, META_TOTALS, totals);
-        batch.durability(Some(self.persist)).commit()
+        batch.durability(Some(self.persist)).commit()?;
+        Log::publish(&self.disk.recent, &keys);
+        Ok(())
     }
 
     /// Finds out which items are new: against the disk, and against each other.
@@ -133,9 +143,13 @@ impl Committer {
         // so that the first wins.
         order.sort_unstable();
         let mut identities: Vec<Identity> = Vec::with_capacity(order.len());
+        let recent = self.disk.recent.maps();
         for (key, n) in order {
             if identities.last().is_none_or(|last| last.key != key) {
-                let slot = self.disk.ids.get(key)?.map_or_else(Slot::default, |v| Slot::decode(&v));
+                let slot = match recent.get(&key) {
+                    Some(slot) => slot,
+                    None => self.disk.ids.get(key)?.map_or_else(Slot::default, |slot| Slot::decode(&slot)),
+                };
                 identities.push(Identity { key, slot, changed: false });
             }
             let at = identities.len() - 1;
@@ -186,13 +200,13 @@ impl Committer {
                     self.totals.records += 1;
                 }
             }
-            for full in shelf.take_full(now_us) {
+            for full in shelf.take_full(now_us, &mut self.packer).into_iter().flatten() {
                 self.stage_block(tenant, full, batch)?;
             }
         }
         for mut shelf in shelves {
             let tenant = shelf.tenant;
-            for rest in shelf.take_rest(now_us) {
+            for rest in shelf.take_rest(now_us, &mut self.packer).into_iter().flatten() {
                 self.stage_block(tenant, rest, batch)?;
             }
             for ((meter, minute), value) in shelf.into_sums() {
@@ -223,7 +237,7 @@ impl Committer {
                 })
                 .collect();
             if !entries.is_empty() {
-                self.ring.stage(&self.disk, from.partition, &entries, batch)?;
+                self.ring.stage(&self.disk, from.partition, &entries, &mut self.packer, batch)?;
             }
         }
         Ok(())
@@ -255,6 +269,13 @@ impl Committer {
         batch.insert(&self.disk.index, &key[..], sum.to_be_bytes());
         self.sums.insert(key, sum);
         Ok(())
+    }
+}
+
+impl Drop for Committer {
+    fn drop(&mut self) {
+        // The thread that sorts keys holds the database open. If it failed, the log still has what it had.
+        drop(self.log.wait(&self.disk));
     }
 }
 

@@ -18,7 +18,9 @@ use fjall::{
 
 use super::{
     Options,
-    keys::{IdHasher, META_HASH_KEY},
+    keys::{IdHasher, IdKey, META_HASH_KEY},
+    recent::{Log, Recent},
+    slot::Slot,
 };
 use crate::Error;
 
@@ -67,7 +69,9 @@ pub(super) struct Disk {
     pub(super) ids: Keyspace,
     pub(super) index: Keyspace,
     pub(super) data: Keyspace,
+    pub(super) log: Keyspace,
     pub(super) hasher: IdHasher,
+    pub(super) recent: Arc<Recent>,
     write_buffers: [u64; 3],
     _lock: Arc<File>,
 }
@@ -92,20 +96,35 @@ impl Disk {
                 .open()?;
             // Shares found by measurement (ADR 0002): keys are small and many, blocks large and few.
             let write_buffers = [4, 1, 4].map(|share| options.write_buffer_bytes / 9 * share);
-            let [ids, index, data] = write_buffers;
-            let ids = db.keyspace("ids", || ids_options().max_memtable_size(ids))?;
+            let [log, index, data] = write_buffers;
+            let ids = db.keyspace("ids", ids_options)?;
+            let log = db.keyspace("log", || KeyspaceCreateOptions::default().max_memtable_size(log))?;
             let index = db.keyspace("index", || KeyspaceCreateOptions::default().max_memtable_size(index))?;
             let data = db.keyspace("data", || data_options().max_memtable_size(data))?;
-            Ok((db, ids, index, data, write_buffers))
+            Ok((db, ids, log, index, data, write_buffers))
         };
-        let (db, ids, index, data, write_buffers) =
+        let (db, ids, log, index, data, write_buffers) =
             open().map_err(|e: fjall::Error| engine_open_error(folder, &e))?;
         let hasher = IdHasher::new(hash_key(folder, &db, &index, founded)?);
-        Ok(Self { db, ids, index, data, hasher, write_buffers, _lock: lock })
+        Ok(Self { db, ids, index, data, log, hasher, recent: Arc::default(), write_buffers, _lock: lock })
     }
 
     pub(super) fn snapshot(&self) -> Snapshot {
         self.db.snapshot()
+    }
+
+    /// Reads the log of keys back, which has to be done before anything is looked up.
+    pub(super) fn read_log(&self) -> Result<Log, Error> {
+        Log::read(&self.log, &self.recent, self.write_buffers[0])
+    }
+
+    /// What is kept under a key.
+    pub(super) fn find(&self, key: &IdKey) -> Result<Option<Slot>, Error> {
+        // In this order: keys go from memory into the file, and leave memory last.
+        if let Some(slot) = self.recent.maps().get(key) {
+            return Ok(Some(slot));
+        }
+        Ok(self.ids.get(key).map_err(Self::read_error)?.map(|slot| Slot::decode(&slot)))
     }
 
     /// Waits until what is gathered in memory is no more than it may be. The engine's own wait never ends once its

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use fjall::Slice;
 use model::{Batch, CloudEvent, Micros, Stamp, Text};
 use prost::Message as _;
 use proto::hops;
 
 use super::{
-    codec::{Reader, pack, put_bytes, put_len, put_signed, put_varint, unpack},
+    codec::{Packer, Reader, put_bytes, put_len, put_signed, put_varint, unpack},
     head::{Head, HeadBuilder},
+    wire::put_event,
 };
 use crate::{Error, Place, StoredEvent};
 
@@ -92,9 +94,7 @@ impl EventBlockBuilder {
         put_len(&mut self.rows, stamp_at);
         put_len(&mut self.rows, way_at);
         put_varint(&mut self.rows, u64::from(index));
-        let wire = hops::Event::from(event);
-        put_len(&mut self.rows, wire.encoded_len());
-        wire.encode_raw(&mut self.rows);
+        put_event(&mut self.rows, event);
         at
     }
 
@@ -103,20 +103,18 @@ impl EventBlockBuilder {
     }
 
     /// The block and its head.
-    pub(super) fn finish(self, stored_at_us: Micros) -> (Head, Vec<u8>) {
-        let mut raw = Vec::with_capacity(self.rows.len() + 256);
-        put_signed(&mut raw, stored_at_us);
-        put_len(&mut raw, self.stamps.len());
+    pub(super) fn finish(self, stored_at_us: Micros, packer: &mut Packer) -> (Head, Slice) {
+        let raw = packer.begin();
+        put_signed(raw, stored_at_us);
+        put_len(raw, self.stamps.len());
         for stamp in &self.stamps {
-            put_bytes(&mut raw, &hops::Stamp::from(&**stamp).encode_to_vec());
+            put_bytes(raw, &hops::Stamp::from(&**stamp).encode_to_vec());
         }
-        put_len(&mut raw, self.ways.len());
-        self.ways.iter().for_each(|way| way.encode(&mut raw));
-        put_varint(&mut raw, u64::from(self.head.count()));
+        put_len(raw, self.ways.len());
+        self.ways.iter().for_each(|way| way.encode(raw));
+        put_varint(raw, u64::from(self.head.count()));
         raw.extend_from_slice(&self.rows);
-        let mut out = Vec::with_capacity(raw.len());
-        pack(&mut out, &raw);
-        (self.head.finish(), out)
+        (self.head.finish(), packer.finish(&[]))
     }
 }
 

@@ -1,8 +1,9 @@
-//! The keys of the three keyspaces.
+//! The keys of the four keyspaces.
 //!
 //! | keyspace | key | value |
 //! |---|---|---|
 //! | `ids` | keyed 128-bit hash of tenant, source and id (or of tenant and record id) | what is kept under it, and where |
+//! | `log` | number | the keys of a transaction that are in memory and not in `ids` yet |
 //! | `data` | `E` tenant block | a block of events |
 //! | `data` | `U` tenant block | a block of usage records |
 //! | `index` | `H` tenant block | the head of a block of events: how many, when, of which types, sources and subjects |

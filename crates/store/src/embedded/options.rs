@@ -14,7 +14,7 @@ const MIB: u64 = 1 << 20;
 pub struct Options {
     /// What reads may keep in memory, in bytes. Fills only with use.
     pub cache_bytes: u64,
-    /// What is gathered in memory before it is sorted into files, in bytes, at least 4 MiB: more means fewer,
+    /// What is gathered in memory before it is sorted into files, in bytes, at least 1 MiB: more means fewer,
     /// larger files and less rewriting. As much again may be on its way to disk. Chosen when the store is created.
     pub write_buffer_bytes: u64,
     /// The log that a crash is recovered from, in bytes, at least 64 MiB: more means a longer start after a crash,
@@ -57,7 +57,7 @@ impl Default for Options {
 impl Options {
     pub(super) fn check(&self) -> Result<(), Error> {
         let at_least = [
-            ("write_buffer_bytes", self.write_buffer_bytes, 4 * MIB),
+            ("write_buffer_bytes", self.write_buffer_bytes, MIB),
             ("journal_bytes_max", self.journal_bytes_max, 64 * MIB),
             ("queue_batches_max", self.queue_batches_max.into(), 1),
             ("commit_events_max", self.commit_events_max.into(), 1),

@@ -10,7 +10,6 @@ use super::{
     event_block::EventBlock,
     head::{Head, Sieve},
     keys::{self, Kind, Position},
-    slot::Slot,
 };
 use crate::{Error, EventPage, EventQuery, Order, StoredEvent};
 
@@ -22,9 +21,10 @@ pub(super) fn get(
     source: &str,
     id: &str,
 ) -> Result<Option<StoredEvent>, Error> {
+    let slot = disk.find(&disk.hasher.event(tenant, source, id))?;
+    let Some(position) = slot.and_then(|slot| slot.event()) else { return Ok(None) };
+    // Only now: what the key says is there is in this snapshot then.
     let snapshot = disk.snapshot();
-    let slot = snapshot.get(&disk.ids, disk.hasher.event(tenant, source, id)).map_err(Disk::read_error)?;
-    let Some(position) = slot.and_then(|slot| Slot::decode(&slot).event()) else { return Ok(None) };
     let block = block(disk, &snapshot, tenant, position.block)?;
     let event = block.peek(position.index)?;
     // The key is a hash: only the event itself says whose it is.

@@ -2,9 +2,11 @@
 
 use std::{collections::HashMap, mem, sync::Arc};
 
+use fjall::Slice;
 use model::{Batch, CloudEvent, Micros, Stamp, TenantId, Text};
 
 use super::{
+    codec::Packer,
     event_block::EventBlockBuilder,
     head::Head,
     keys::{Kind, Level},
@@ -19,7 +21,7 @@ pub(super) struct Block {
     pub(super) number: u64,
     /// Of a block of events.
     pub(super) head: Option<Head>,
-    pub(super) bytes: Vec<u8>,
+    pub(super) bytes: Slice,
     /// The minutes it holds something of.
     pub(super) minutes: Vec<i64>,
 }
@@ -131,15 +133,15 @@ impl<'a> Shelf<'a> {
     }
 
     /// Takes the blocks that are full.
-    pub(super) fn take_full(&mut self, now_us: Micros) -> impl Iterator<Item = Block> + use<> {
+    pub(super) fn take_full(&mut self, now_us: Micros, packer: &mut Packer) -> [Option<Block>; 2] {
         let events = self.events.take_if(|open| open.builder.is_full());
         let usage = self.usage.take_if(|open| open.builder.is_full());
-        finish(events, usage, now_us)
+        finish(events, usage, now_us, packer)
     }
 
     /// Takes the blocks as they are.
-    pub(super) fn take_rest(&mut self, now_us: Micros) -> impl Iterator<Item = Block> + use<> {
-        finish(self.events.take(), self.usage.take(), now_us)
+    pub(super) fn take_rest(&mut self, now_us: Micros, packer: &mut Packer) -> [Option<Block>; 2] {
+        finish(self.events.take(), self.usage.take(), now_us, packer)
     }
 
     /// What was used, by meter and minute.
@@ -153,10 +155,11 @@ fn finish(
     events: Option<Open<EventBlockBuilder>>,
     usage: Option<Open<UsageBlockBuilder>>,
     now_us: Micros,
-) -> impl Iterator<Item = Block> {
+    packer: &mut Packer,
+) -> [Option<Block>; 2] {
     let events = events.map(|mut open| {
         let minutes = open.take_minutes();
-        let (head, bytes) = open.builder.finish(now_us);
+        let (head, bytes) = open.builder.finish(now_us, packer);
         Block { kind: Kind::Events, number: open.number, head: Some(head), bytes, minutes }
     });
     let usage = usage.map(|mut open| Block {
@@ -164,7 +167,7 @@ fn finish(
         number: open.number,
         head: None,
         minutes: open.take_minutes(),
-        bytes: open.builder.finish(),
+        bytes: open.builder.finish(packer),
     });
-    events.into_iter().chain(usage)
+    [events, usage]
 }

@@ -9,11 +9,11 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use fjall::{OwnedWriteBatch, Readable as _};
+use fjall::{OwnedWriteBatch, Readable as _, Slice};
 use model::TenantId;
 
 use super::{
-    codec::{Reader, pack, put_bytes, put_len, put_signed, put_varint, unpack},
+    codec::{Packer, Reader, put_bytes, put_len, put_signed, put_varint, unpack},
     disk::Disk,
     event_block::EventBlock,
     keys::Position,
@@ -55,13 +55,14 @@ impl Ring {
         disk: &Disk,
         partition: u32,
         entries: &[Entry<'_>],
+        packer: &mut Packer,
         batch: &mut OwnedWriteBatch,
     ) -> Result<(), fjall::Error> {
         let number = match self.counts.get(&partition) {
             Some(known) => *known,
             None => disk.index.get(count_key(partition))?.as_deref().map_or(0, number),
         };
-        batch.insert(&disk.index, slot_key(partition, number), encode(entries));
+        batch.insert(&disk.index, slot_key(partition, number), encode(entries, packer));
         batch.insert(&disk.index, count_key(partition), (number + 1).to_be_bytes());
         self.counts.insert(partition, number + 1);
         Ok(())
@@ -73,26 +74,24 @@ fn number(bytes: &[u8]) -> u64 {
 }
 
 /// Differences to the entry before: neighbours lie side by side, in the block and in the stream.
-fn encode(entries: &[Entry<'_>]) -> Vec<u8> {
-    let mut raw = Vec::with_capacity(entries.len() * 4 + 64);
-    put_len(&mut raw, entries.len());
+fn encode(entries: &[Entry<'_>], packer: &mut Packer) -> Slice {
+    let raw = packer.begin();
+    put_len(raw, entries.len());
     let mut tenant: Option<&TenantId> = None;
     let (mut block, mut streamed) = (0u64, 0u64);
     for entry in entries {
         if tenant == Some(entry.tenant) {
-            put_varint(&mut raw, 0);
+            put_varint(raw, 0);
         } else {
-            put_bytes(&mut raw, entry.tenant.as_bytes());
+            put_bytes(raw, entry.tenant.as_bytes());
             tenant = Some(entry.tenant);
         }
-        put_signed(&mut raw, entry.position.block.wrapping_sub(block).cast_signed());
-        put_varint(&mut raw, u64::from(entry.position.index));
-        put_signed(&mut raw, entry.streamed.wrapping_sub(streamed).cast_signed());
+        put_signed(raw, entry.position.block.wrapping_sub(block).cast_signed());
+        put_varint(raw, u64::from(entry.position.index));
+        put_signed(raw, entry.streamed.wrapping_sub(streamed).cast_signed());
         (block, streamed) = (entry.position.block, entry.streamed);
     }
-    let mut out = Vec::with_capacity(raw.len());
-    pack(&mut out, &raw);
-    out
+    packer.finish(&[])
 }
 
 /// Batches of a partition, newest first, without the `skip` newest.

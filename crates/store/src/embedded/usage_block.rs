@@ -1,9 +1,10 @@
 //! A block of one tenant's usage records. It stands on its own: usage outlives the events it counts.
 
 use bytes::Bytes;
+use fjall::Slice;
 use model::{CloudEvent, Micros, TenantId, Text};
 
-use super::codec::{Reader, pack, put_bytes, put_len, put_signed, put_span, put_varint, unpack};
+use super::codec::{Packer, Reader, put_bytes, put_len, put_signed, put_span, put_varint, unpack};
 use crate::{METER_BYTES, METER_EVENTS, Origin, UsageRecord, record_id};
 
 /// A block takes no more records once it has this many …
@@ -88,18 +89,17 @@ impl UsageBlockBuilder {
         self.count >= RECORDS_MAX || self.rows.len() >= BYTES_MAX
     }
 
-    pub(super) fn finish(self) -> Vec<u8> {
-        let mut raw = Vec::with_capacity(self.rows.len() + 128);
-        put_len(&mut raw, self.words.len());
-        self.words.iter().for_each(|word| put_bytes(&mut raw, word.as_bytes()));
+    pub(super) fn finish(self, packer: &mut Packer) -> Slice {
+        let raw = packer.begin();
+        put_len(raw, self.words.len());
+        self.words.iter().for_each(|word| put_bytes(raw, word.as_bytes()));
         raw.extend_from_slice(&self.rows);
         let (first, last) = self.span.unwrap_or_default();
-        let mut out = Vec::with_capacity(raw.len() + 16);
-        put_varint(&mut out, u64::from(self.count));
-        put_signed(&mut out, first);
-        put_span(&mut out, first, last);
-        pack(&mut out, &raw);
-        out
+        let mut front = Vec::with_capacity(32);
+        put_varint(&mut front, u64::from(self.count));
+        put_signed(&mut front, first);
+        put_span(&mut front, first, last);
+        packer.finish(&front)
     }
 }
 
@@ -185,7 +185,7 @@ mod tests {
         fn gives_back_what_it_was_given(records in records()) {
             let mut builder = UsageBlockBuilder::default();
             records.iter().for_each(|r| builder.add_record(r));
-            let block = UsageBlock::decode(builder.finish().into()).unwrap();
+            let block = UsageBlock::decode(Bytes::copy_from_slice(&builder.finish(&mut Packer::default()))).unwrap();
             prop_assert_eq!(block.first_us, records.iter().map(|r| r.at_us).min().unwrap_or_default());
             prop_assert_eq!(block.last_us, records.iter().map(|r| r.at_us).max().unwrap_or_default());
             prop_assert_eq!(block.records(&"t".parse().unwrap()).unwrap(), records);
