@@ -13,7 +13,7 @@ use std::{
 use fjall::{
     AbstractTree as _, CompressionType, Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions,
     PersistMode, Snapshot,
-    config::{BlockSizePolicy, CompressionPolicy},
+    config::{BlockSizePolicy, CompressionPolicy, PartitioningPolicy},
 };
 
 use super::{
@@ -62,6 +62,23 @@ pub(super) fn room(folder: &Path) -> Result<u64, Error> {
     Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
+/// What may gather in memory, in bytes.
+#[derive(Debug, Clone, Copy)]
+struct WriteBuffers {
+    keys: u64,
+    log: u64,
+    index: u64,
+    data: u64,
+}
+
+impl WriteBuffers {
+    /// Most to the keys, which pay for it by being merged less often. Blocks are not merged.
+    fn of(total: u64) -> Self {
+        let share = total / 9;
+        Self { keys: 4 * share, log: 2 * share, index: share, data: 2 * share }
+    }
+}
+
 /// The open database. Dropping the last handle closes it.
 #[derive(Clone)]
 pub(super) struct Disk {
@@ -72,7 +89,7 @@ pub(super) struct Disk {
     pub(super) log: Keyspace,
     pub(super) hasher: IdHasher,
     pub(super) recent: Arc<Recent>,
-    write_buffers: [u64; 3],
+    write_buffers: WriteBuffers,
     _lock: Arc<File>,
 }
 
@@ -94,9 +111,8 @@ impl Disk {
                 // Blocks come compressed.
                 .journal_compression(CompressionType::None)
                 .open()?;
-            // Shares found by measurement (ADR 0002): keys are small and many, blocks large and few.
-            let write_buffers = [4, 1, 4].map(|share| options.write_buffer_bytes / 9 * share);
-            let [log, index, data] = write_buffers;
+            let write_buffers = WriteBuffers::of(options.write_buffer_bytes);
+            let WriteBuffers { log, index, data, .. } = write_buffers;
             let ids = db.keyspace("ids", ids_options)?;
             let log = db.keyspace("log", || KeyspaceCreateOptions::default().max_memtable_size(log))?;
             let index = db.keyspace("index", || KeyspaceCreateOptions::default().max_memtable_size(index))?;
@@ -115,7 +131,7 @@ impl Disk {
 
     /// Reads the log of keys back, which has to be done before anything is looked up.
     pub(super) fn read_log(&self) -> Result<Log, Error> {
-        Log::read(&self.log, &self.recent, self.write_buffers[0])
+        Log::read(&self.log, &self.recent, self.write_buffers.keys)
     }
 
     /// What is kept under a key.
@@ -131,13 +147,14 @@ impl Disk {
     /// workers have failed; this one tells.
     pub(super) fn wait_for_workers(&self) -> Result<(), fjall::Error> {
         let behind = || {
-            [&self.ids, &self.index, &self.data].into_iter().zip(self.write_buffers).any(
-                |(keyspace, limit)| {
-                    keyspace.tree.sealed_memtable_count() > 2
+            let WriteBuffers { log, index, data, .. } = self.write_buffers;
+            let buffered = [(&self.log, log), (&self.index, index), (&self.data, data)];
+            self.ids.tree.l0_run_count() > 16
+                || buffered.into_iter().any(|(keyspace, limit)| {
+                    keyspace.tree.sealed_memtable_count() > 1
                         || keyspace.tree.l0_run_count() > 16
-                        || keyspace.tree.active_memtable().size() > limit.saturating_mul(3)
-                },
-            )
+                        || keyspace.tree.active_memtable().size() > limit.saturating_mul(2)
+                })
         };
         while behind() {
             // Fails if a worker has.
@@ -164,11 +181,15 @@ impl fmt::Debug for Disk {
     }
 }
 
-/// Keys are hashes: nothing to compress, nothing to find by neighbourhood.
+/// Keys are hashes: nothing to compress, nothing to find by neighbourhood. Nearly all that are asked for are not
+/// there, which filters tell. In parts of some kilobytes, so that a cache smaller than all filters
+/// slows down by the parts that are missing, not by reading megabytes for each key.
 fn ids_options() -> KeyspaceCreateOptions {
     KeyspaceCreateOptions::default()
         .data_block_compression_policy(CompressionPolicy::disabled())
         .data_block_size_policy(BlockSizePolicy::all(4 << 10))
+        .filter_block_partitioning_policy(PartitioningPolicy::all(true))
+        .index_block_partitioning_policy(PartitioningPolicy::all(true))
 }
 
 fn data_options() -> KeyspaceCreateOptions {

@@ -199,15 +199,16 @@ fn probes(hash: u64, len: usize) -> impl Iterator<Item = (usize, u8)> {
 #[derive(Debug, Default)]
 struct DigestBuilder {
     hashes: Vec<u64>,
-    /// Neighbours are often alike: a comparison is cheaper than a hash.
-    last: Option<Text>,
+    /// Neighbours are often alike: a comparison is cheaper than a hash. A copy, because a share of the text would
+    /// cost two atomic operations an event.
+    last: String,
 }
 
 impl DigestBuilder {
-    fn add(&mut self, text: &Text) {
-        if self.last.as_ref() != Some(text) {
+    fn add(&mut self, text: &str) {
+        if self.hashes.is_empty() || self.last != text {
             self.hashes.push(hash(text));
-            self.last = Some(text.clone());
+            text.clone_into(&mut self.last);
         }
     }
 

@@ -40,7 +40,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            cache_bytes: 64 * MIB,
+            cache_bytes: 32 * MIB,
             write_buffer_bytes: 36 * MIB,
             journal_bytes_max: 128 * MIB,
             queue_batches_max: 256,
