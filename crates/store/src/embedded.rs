@@ -32,6 +32,7 @@ mod disk;
 mod event_block;
 mod head;
 mod keys;
+mod mend;
 mod options;
 mod read_events;
 mod read_usage;
@@ -143,7 +144,7 @@ impl Embedded {
             Durability::Disk | Durability::Replicated => PersistMode::SyncData,
         };
         let lock = disk::lock(&folder)?;
-        let disk = Disk::open(&folder, &options, Arc::clone(&lock))?;
+        let disk = Disk::open(&folder, persist, &options, Arc::clone(&lock))?;
         let committer = Committer::new(disk.clone(), persist)?;
         let queue_max = usize::try_from(options.queue_batches_max).unwrap_or(usize::MAX);
         let (queue, queued) = mpsc::channel(queue_max.min(Semaphore::MAX_PERMITS));

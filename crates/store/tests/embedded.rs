@@ -187,6 +187,30 @@ async fn a_start_that_died_half_way_is_begun_again() {
     }
 }
 
+/// A power cut leaves a page of zeros in the middle of the last transaction, and its end in place.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_torn_log_costs_the_last_transaction_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = async || Embedded::open(folder.path(), Durability::Disk, Options::default()).await;
+    let embedded = disk().await.unwrap();
+    for n in 0..3 {
+        embedded.stores().sink.write(batch_of(n * 50..n * 50 + 50, 400)).await.unwrap();
+    }
+    embedded.close().await;
+    let log = folder.path().join("db/0.jnl");
+    let mut bytes = fs::read(&log).unwrap();
+    let end = bytes.iter().rposition(|byte| *byte != 0).unwrap();
+    bytes[end - 9_000..end - 8_000].fill(0);
+    fs::write(&log, bytes).unwrap();
+    let embedded = disk().await.unwrap();
+    assert_eq!((count(&embedded).await, metered(&embedded).await), (100, 100));
+    // It was never acknowledged, so it comes again.
+    embedded.stores().sink.write(batch_of(90..150, 400)).await.unwrap();
+    assert_eq!((count(&embedded).await, metered(&embedded).await), (150, 150));
+    embedded.close().await;
+    assert_eq!(count(&disk().await.unwrap()).await, 150);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn too_little_room_is_refused_and_reading_goes_on() {
     let folder = tempfile::tempdir().unwrap();

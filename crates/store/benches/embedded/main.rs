@@ -110,19 +110,7 @@ impl Layout {
         match scenario {
             "an entry each" => Self::Other(others::Other::open::<others::EntryEach>(folder, durability)),
             "keys one by one" => Self::Other(others::Other::open::<others::KeysOneByOne>(folder, durability)),
-            _ => {
-                let mut o = Options::default();
-                if let Ok(v) = std::env::var("C") {
-                    o.cache_bytes = v.parse::<u64>().unwrap() << 20;
-                }
-                if let Ok(v) = std::env::var("W") {
-                    o.write_buffer_bytes = v.parse::<u64>().unwrap() << 20;
-                }
-                if let Ok(v) = std::env::var("J") {
-                    o.journal_bytes_max = v.parse::<u64>().unwrap() << 20;
-                }
-                Self::Store(Embedded::open(folder, durability, o).await.unwrap())
-            }
+            _ => Self::Store(Embedded::open(folder, durability, Options::default()).await.unwrap()),
         }
     }
 

@@ -19,6 +19,7 @@ use fjall::{
 use super::{
     Options,
     keys::{IdHasher, IdKey, META_HASH_KEY},
+    mend::{Mended, mend},
     recent::{Log, Recent},
     slot::Slot,
 };
@@ -94,7 +95,12 @@ pub(super) struct Disk {
 }
 
 impl Disk {
-    pub(super) fn open(folder: &Path, options: &Options, lock: Arc<File>) -> Result<Self, Error> {
+    pub(super) fn open(
+        folder: &Path,
+        persist: PersistMode,
+        options: &Options,
+        lock: Arc<File>,
+    ) -> Result<Self, Error> {
         let founded = format(folder)?;
         let at = folder.join("db");
         // The engine cannot begin where an earlier start died half-way. Nobody was ever told that something is kept.
@@ -117,10 +123,16 @@ impl Disk {
             let log = db.keyspace("log", || KeyspaceCreateOptions::default().max_memtable_size(log))?;
             let index = db.keyspace("index", || KeyspaceCreateOptions::default().max_memtable_size(index))?;
             let data = db.keyspace("data", || data_options().max_memtable_size(data))?;
-            Ok((db, ids, log, index, data, write_buffers))
+            Ok::<_, fjall::Error>((db, ids, log, index, data, write_buffers))
         };
-        let (db, ids, log, index, data, write_buffers) =
-            open().map_err(|e: fjall::Error| engine_open_error(folder, &e))?;
+        let opened = match open() {
+            Err(fjall::Error::JournalRecovery(_)) => {
+                mend_log(folder, &at, persist)?;
+                open()
+            }
+            opened => opened,
+        };
+        let (db, ids, log, index, data, write_buffers) = opened.map_err(|e| engine_open_error(folder, &e))?;
         let hasher = IdHasher::new(hash_key(folder, &db, &index, founded)?);
         Ok(Self { db, ids, index, data, log, hasher, recent: Arc::default(), write_buffers, _lock: lock })
     }
@@ -200,6 +212,23 @@ fn data_options() -> KeyspaceCreateOptions {
                 .compression(CompressionType::None)
                 .separation_threshold(SEPARATE_BYTES),
         ))
+}
+
+/// Cuts off what a power cut has torn.
+fn mend_log(folder: &Path, db: &Path, persist: PersistMode) -> Result<(), Error> {
+    match mend(db, persist == PersistMode::Buffer).map_err(|e| open_error(folder, &e))? {
+        Mended::Whole => Ok(()),
+        Mended::Cut { at, aside } => {
+            let (folder, aside) = (folder.display(), aside.display());
+            tracing::warn!(%folder, at_bytes = at, %aside, "store's log was torn by a power cut, cut off there");
+            Ok(())
+        }
+        Mended::WholeAfter { at } => Err(Error::Open(format!(
+            "the log of the store in {} is damaged {at} bytes from its start, before transactions that were kept: check \
+             the disk and restore it from a backup, or open it once with durability process, which drops them",
+            folder.display()
+        ))),
+    }
 }
 
 /// Whether there is a store in the folder, of a layout known here.

@@ -7,15 +7,16 @@ use crate::Error;
 
 const MIB: u64 = 1 << 20;
 
-/// Limits of the embedded store. The defaults suit a laptop: an idle store holds a few megabytes, a busy one about
-/// `cache_bytes` and twice `write_buffer_bytes`.
+/// Limits of the embedded store. The defaults suit a laptop: a store just opened holds a few megabytes, one that is
+/// written to at full speed up to `cache_bytes` and four times `write_buffer_bytes`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Options {
-    /// What reads may keep in memory, in bytes. Fills only with use.
+    /// What reads may keep in memory, in bytes. Fills only with use. Writing reads filters, 1.25 bytes for each event
+    /// there is: once they do not fit, writing slows down.
     pub cache_bytes: u64,
     /// What is gathered in memory before it is sorted into files, in bytes, at least 1 MiB: more means fewer,
-    /// larger files and less rewriting. As much again may be on its way to disk. Chosen when the store is created.
+    /// larger files and less rewriting. Chosen when the store is created, but for the four ninths that hold keys.
     pub write_buffer_bytes: u64,
     /// The log that a crash is recovered from, in bytes, at least 64 MiB: more means a longer start after a crash,
     /// less means smaller files.

@@ -156,7 +156,8 @@ impl Writer {
         while Arc::strong_count(&self.lock) > 1 {
             thread::sleep(Duration::from_millis(1));
         }
-        let disk = Disk::open(&self.shared.folder, &self.shared.options, Arc::clone(&self.lock))?;
+        let disk =
+            Disk::open(&self.shared.folder, self.persist, &self.shared.options, Arc::clone(&self.lock))?;
         let committer = Committer::new(disk.clone(), self.persist).map_err(|e| {
             Error::Unavailable(format!("reading from {} failed: {e}", self.shared.folder.display()))
         })?;
