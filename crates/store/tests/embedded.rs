@@ -244,6 +244,25 @@ async fn the_clock_says_when_an_event_was_stored() {
     assert_eq!(stored.place.stored_at_us, -77);
 }
 
+/// What a start finds in the log may be more than may gather in memory.
+#[tokio::test(flavor = "multi_thread")]
+async fn opened_with_smaller_buffers_it_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let with = |write_buffer_bytes| Options { write_buffer_bytes, ..Options::default() };
+    let embedded = Embedded::open(folder.path(), Durability::Process, with(256 << 20)).await.unwrap();
+    for n in 0..20 {
+        embedded.stores().sink.write(batch_of(n * 500..n * 500 + 500, 700)).await.unwrap();
+    }
+    embedded.close().await;
+    let embedded = Embedded::open(folder.path(), Durability::Process, with(1 << 20)).await.unwrap();
+    for n in 15..40 {
+        let write = embedded.stores().sink;
+        let write = async move { write.write(batch_of(n * 500..n * 500 + 500, 700)).await };
+        tokio::time::timeout(Duration::from_secs(100), write).await.unwrap().unwrap();
+    }
+    assert_eq!((count(&embedded).await, metered(&embedded).await), (20_000, 20_000));
+}
+
 /// Files are flushed, merged and recovered many times over, and all is as it was.
 #[tokio::test(flavor = "multi_thread")]
 async fn more_than_fits_into_memory() {
@@ -283,7 +302,11 @@ async fn more_than_fits_into_memory() {
 fn a_full_disk_is_survived() {
     const INSIDE: &str = "STORE_FULL_DISK";
     if let Ok(folder) = std::env::var(INSIDE) {
-        return tokio::runtime::Runtime::new().unwrap().block_on(fill_the_disk(Path::new(&folder)));
+        let fill = async {
+            let fill = fill_the_disk(Path::new(&folder));
+            tokio::time::timeout(Duration::from_secs(100), fill).await.unwrap();
+        };
+        return tokio::runtime::Runtime::new().unwrap().block_on(fill);
     }
     let folder = tempfile::tempdir().unwrap();
     let script = r#"mount -t tmpfs -o size=48m none "$STORE_FULL_DISK" || exit 77; exec "$0" --exact a_full_disk_is_survived --nocapture"#;

@@ -105,7 +105,7 @@ impl Committer {
 
     /// Keeps what is new in `works`. When it returns, that is as durable as it was asked to be.
     pub(super) fn commit(&mut self, works: &[Work], now_us: Micros) -> Result<(), fjall::Error> {
-        self.disk.wait_for_workers()?;
+        self.disk.make_way()?;
         self.log.tidy(&self.disk)?;
         if self.sums.len() > KNOWN_MAX {
             self.sums.clear();

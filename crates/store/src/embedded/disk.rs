@@ -7,7 +7,7 @@ use std::{
     path::Path,
     sync::Arc,
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use fjall::{
@@ -34,6 +34,15 @@ const FORMAT_FILE: &str = "format";
 const SEPARATE_BYTES: u32 = 1 << 10;
 /// The threads that tidy up. More than one would take turns to wait in a busy loop (fjall 3.1, `worker_tick`).
 const WORKERS: usize = 1;
+/// Sealed buffers that may wait for the worker while another one is filled.
+const SEALED_MAX: usize = 2;
+/// A worker that has not written a buffer out after so long never will.
+const STUCK: Duration = Duration::from_secs(60);
+/// Files not merged yet, from which on writes are slowed down, and by how much each.
+const RUNS_MAX: usize = 16;
+const SLOW_DOWN: Duration = Duration::from_millis(50);
+/// Buffers are sealed here, by the options in force, and not by the engine, by those at creation.
+const NEVER_BY_ITSELF: u64 = 1 << 40;
 /// Files kept open.
 const FILES_MAX: usize = 256;
 
@@ -117,13 +126,11 @@ impl Disk {
                 // Blocks come compressed.
                 .journal_compression(CompressionType::None)
                 .open()?;
-            let write_buffers = WriteBuffers::of(options.write_buffer_bytes);
-            let WriteBuffers { log, index, data, .. } = write_buffers;
             let ids = db.keyspace("ids", ids_options)?;
-            let log = db.keyspace("log", || KeyspaceCreateOptions::default().max_memtable_size(log))?;
-            let index = db.keyspace("index", || KeyspaceCreateOptions::default().max_memtable_size(index))?;
-            let data = db.keyspace("data", || data_options().max_memtable_size(data))?;
-            Ok::<_, fjall::Error>((db, ids, log, index, data, write_buffers))
+            let log = db.keyspace("log", small_options)?;
+            let index = db.keyspace("index", small_options)?;
+            let data = db.keyspace("data", data_options)?;
+            Ok::<_, fjall::Error>((db, ids, log, index, data))
         };
         let opened = match open() {
             Err(fjall::Error::JournalRecovery(_)) => {
@@ -132,9 +139,19 @@ impl Disk {
             }
             opened => opened,
         };
-        let (db, ids, log, index, data, write_buffers) = opened.map_err(|e| engine_open_error(folder, &e))?;
+        let (db, ids, log, index, data) = opened.map_err(|e| engine_open_error(folder, &e))?;
         let hasher = IdHasher::new(hash_key(folder, &db, &index, founded)?);
-        Ok(Self { db, ids, index, data, log, hasher, recent: Arc::default(), write_buffers, _lock: lock })
+        Ok(Self {
+            db,
+            ids,
+            index,
+            data,
+            log,
+            hasher,
+            recent: Arc::default(),
+            write_buffers: WriteBuffers::of(options.write_buffer_bytes),
+            _lock: lock,
+        })
     }
 
     pub(super) fn snapshot(&self) -> Snapshot {
@@ -155,25 +172,42 @@ impl Disk {
         Ok(self.ids.get(key).map_err(Self::read_error)?.map(|slot| Slot::decode(&slot)))
     }
 
-    /// Waits until what is gathered in memory is no more than it may be. The engine's own wait never ends once its
-    /// workers have failed; this one tells.
-    pub(super) fn wait_for_workers(&self) -> Result<(), fjall::Error> {
-        let behind = || {
-            let WriteBuffers { log, index, data, .. } = self.write_buffers;
-            let buffered = [(&self.log, log), (&self.index, index), (&self.data, data)];
-            self.ids.tree.l0_run_count() > 16
-                || buffered.into_iter().any(|(keyspace, limit)| {
-                    keyspace.tree.sealed_memtable_count() > 1
-                        || keyspace.tree.l0_run_count() > 16
-                        || keyspace.tree.active_memtable().size() > limit.saturating_mul(2)
-                })
-        };
+    /// Hands what has gathered in memory to the engine's worker, and waits while that is behind.
+    ///
+    /// The engine would do both by itself, but its own wait never ends once its worker has failed, and it counts on
+    /// a write that begins the work, which a wait before the write never lets happen.
+    pub(super) fn make_way(&self) -> Result<(), fjall::Error> {
+        let WriteBuffers { log, index, data, .. } = self.write_buffers;
+        for (keyspace, limit) in [(&self.log, log), (&self.index, index), (&self.data, data)] {
+            let full = || keyspace.tree.active_memtable().size() > limit;
+            self.wait_while(STUCK, || full() && keyspace.tree.sealed_memtable_count() >= SEALED_MAX)?
+                .then_some(())
+                // Opening the database again begins the work anew.
+                .ok_or(fjall::Error::Poisoned)?;
+            if full() {
+                keyspace.rotate_memtable()?;
+            }
+        }
+        // Unmerged files slow reads down, and are no reason to stop: so this only slows writes down.
+        let unmerged = |keyspace: &Keyspace| keyspace.tree.l0_run_count() > RUNS_MAX;
+        self.wait_while(SLOW_DOWN, || {
+            [&self.ids, &self.log, &self.index, &self.data].into_iter().any(unmerged)
+        })?;
+        Ok(())
+    }
+
+    /// Waits, at most so long; says whether it is over. Fails if the engine's worker has.
+    fn wait_while(&self, at_most: Duration, behind: impl Fn() -> bool) -> Result<bool, fjall::Error> {
+        let begun = Instant::now();
         while behind() {
-            // Fails if a worker has.
+            if begun.elapsed() >= at_most {
+                return Ok(false);
+            }
+            // Does nothing but tell of a failed worker: the engine has no other way to ask.
             self.db.persist(PersistMode::Buffer)?;
             thread::sleep(Duration::from_millis(1));
         }
-        Ok(())
+        Ok(true)
     }
 
     /// What reading failed with, as callers hear it.
@@ -204,14 +238,16 @@ fn ids_options() -> KeyspaceCreateOptions {
         .index_block_partitioning_policy(PartitioningPolicy::all(true))
 }
 
+fn small_options() -> KeyspaceCreateOptions {
+    KeyspaceCreateOptions::default().max_memtable_size(NEVER_BY_ITSELF)
+}
+
 fn data_options() -> KeyspaceCreateOptions {
-    KeyspaceCreateOptions::default()
-        .data_block_compression_policy(CompressionPolicy::disabled())
-        .with_kv_separation(Some(
-            KvSeparationOptions::default()
-                .compression(CompressionType::None)
-                .separation_threshold(SEPARATE_BYTES),
-        ))
+    small_options().data_block_compression_policy(CompressionPolicy::disabled()).with_kv_separation(Some(
+        KvSeparationOptions::default()
+            .compression(CompressionType::None)
+            .separation_threshold(SEPARATE_BYTES),
+    ))
 }
 
 /// Cuts off what a power cut has torn.

@@ -203,19 +203,19 @@ mod tests {
     #[test]
     fn cuts_off_a_last_transaction_torn_anywhere() {
         let mut refused = 0;
-        for (nth, len) in (0..24u64).zip([512, 4_096, 1].into_iter().cycle()) {
+        for (nth, len) in (0..8u64).zip([512, 4_096, 1].into_iter().cycle()) {
             let folder = tempfile::tempdir().unwrap();
             let begins = database(folder.path(), 4);
             let (begin, end) = (begins[3], begins[4]);
             // Not on the items' borders; the last of them tears the end.
-            let at = begin + 1 + (end - begin - 2) * nth / 23;
+            let at = begin + 1 + (end - begin - 2) * nth / 7;
             zero(folder.path(), at, len);
             refused += u32::from(open(folder.path()).is_err());
             mend(folder.path(), false).unwrap();
             let (_db, keyspace) = open(folder.path()).unwrap();
             assert_eq!(keyspace.len().unwrap(), 9, "torn at {at} of {begin}..{end}");
         }
-        assert!(refused > 10, "the engine copes by itself: this module has nothing to do any more");
+        assert!(refused > 3, "the engine copes by itself: this module has nothing to do any more");
     }
 
     #[test]

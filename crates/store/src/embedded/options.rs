@@ -16,7 +16,7 @@ pub struct Options {
     /// there is: once they do not fit, writing slows down.
     pub cache_bytes: u64,
     /// What is gathered in memory before it is sorted into files, in bytes, at least 1 MiB: more means fewer,
-    /// larger files and less rewriting. Chosen when the store is created, but for the four ninths that hold keys.
+    /// larger files and less rewriting.
     pub write_buffer_bytes: u64,
     /// The log that a crash is recovered from, in bytes, at least 64 MiB: more means a longer start after a crash,
     /// less means smaller files.
