@@ -5,11 +5,15 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
+import tomllib
 import unittest
 from pathlib import Path
 
 import kubernetes_validate
 import yaml
+
+from fleet import binary
 
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "deploy/helm/eventrunner"
@@ -105,6 +109,30 @@ class Chart(unittest.TestCase):
             self.assertIn(f"sync_interval: {sync}\n", one(documents, "ConfigMap")["data"]["nats.conf"])
             (fleet,) = one(documents, "StatefulSet")["spec"]["template"]["spec"]["containers"]
             self.assertEqual(fleet["args"][-2:], ["--durability", durability])
+
+    def test_the_fleet_takes_its_configuration(self) -> None:
+        for arguments in ((), self.ALL):
+            documents = render(*arguments)
+            (fleet,) = one(documents, "StatefulSet")["spec"]["template"]["spec"]["containers"]
+            with tempfile.TemporaryDirectory() as folder:
+                file = Path(folder) / "eventrunner.toml"
+                file.write_text(one(documents, "ConfigMap")["data"]["eventrunner.toml"])
+                env = {each["name"]: each.get("value", "") for each in fleet["env"] if "valueFrom" not in each}
+                done = subprocess.run(
+                    [binary("eventrunner"), "config", "check"],
+                    env={**os.environ, **env, "EVENTRUNNER_CONFIG": str(file)},
+                    capture_output=True,
+                    text=True,
+                    check=False,
+                )
+            self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_streams_leave_room_on_the_volume(self) -> None:
+        values = yaml.safe_load((CHART / "values.yaml").read_text())
+        limits = tomllib.loads(values["config"])["topology"]
+        streams = 2 * limits["hop_bytes_max"] + limits["tenant_bytes_max"] + limits["dead_bytes_max"]
+        volume = int(values["persistence"]["size"].removesuffix("Gi")) * 2**30
+        self.assertLess(streams, volume / 2)
 
     def test_names_keep_within_their_limit(self) -> None:
         done = helm("template", "r" * 53, str(CHART))

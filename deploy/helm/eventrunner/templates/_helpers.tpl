@@ -57,11 +57,3 @@ fsGroupChangePolicy: OnRootMismatch
 seccompProfile:
   type: RuntimeDefault
 {{- end -}}
-
-{{/* "6Gi" as the bytes the broker's configuration wants. */}}
-{{- define "eventrunner.bytes" -}}
-{{- $units := dict "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 -}}
-{{- $number := regexFind "^[0-9]+" . -}}
-{{- $unit := trimPrefix $number . -}}
-{{- mul (int64 $number) (int64 (default 1 (get $units $unit))) -}}
-{{- end -}}
