@@ -169,9 +169,14 @@ impl NatsServer {
         self.launch();
     }
 
-    /// Stops it from doing anything, connections kept (SIGSTOP): a broker that hangs.
+    /// Stops it from doing anything, connections kept (SIGSTOP): a broker that hangs. Returns when each of its threads
+    /// has stopped, which takes a moment after the signal.
     pub fn pause(&self) {
         self.signal(Signal::SIGSTOP);
+        let Some(pid) = self.pid() else { return };
+        while !is_stopped(pid) {
+            thread::yield_now();
+        }
     }
 
     /// Lets it go on (SIGCONT).
@@ -281,6 +286,16 @@ fn find_binary(named: Option<PathBuf>, path: Option<&OsStr>, cache: Option<&Path
     let on_path = path.into_iter().flat_map(env::split_paths).map(|folder| folder.join("nats-server"));
     let cached = cache.map(|folder| folder.join("eventrunner/bin/nats-server"));
     named.into_iter().chain(on_path).chain(cached).find(|file| file.is_file())
+}
+
+/// Whether every thread of a process is stopped (proc(5), `stat`: the state follows the name in parentheses). A process
+/// that is gone counts as well.
+fn is_stopped(pid: u32) -> bool {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return true };
+    threads.flatten().all(|thread| {
+        let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('T'))
+    })
 }
 
 #[cfg(test)]
