@@ -72,7 +72,7 @@ use self::{
 };
 use crate::{
     Error, EventPage, EventQuery, EventStore, METER_NAME_MAX, Sink, StoredEvent, Stores, TailBatch,
-    UsageBucket, UsagePage, UsageQuery, UsageRecord, UsageStore,
+    UsageBucket, UsagePage, UsageQuery, UsageRecord, UsageStore, Written,
 };
 
 /// An open store. Clones share it; it closes with [`Embedded::close`], or when the last clone is dropped.
@@ -257,8 +257,9 @@ impl Sink for Embedded {
 
 #[async_trait]
 impl EventStore for Embedded {
-    async fn write(&self, batch: Arc<Batch>) -> Result<(), Error> {
-        self.write_batch(batch, EVENT).await
+    async fn write(&self, batch: Arc<Batch>) -> Result<Written, Error> {
+        // Usage here is known by the event's identity: an event that comes again is metered once in any case.
+        self.write_batch(batch, EVENT).await.map(|()| Written::default())
     }
 
     async fn get(&self, tenant: &TenantId, source: &str, id: &str) -> Result<Option<StoredEvent>, Error> {
@@ -283,11 +284,13 @@ impl EventStore for Embedded {
 
 #[async_trait]
 impl UsageStore for Embedded {
-    async fn write(&self, records: Vec<UsageRecord>) -> Result<(), Error> {
+    async fn write(&self, mut records: Vec<UsageRecord>) -> Result<(), Error> {
         let too_long = |r: &UsageRecord| r.meters.iter().any(|(meter, _)| meter.len() > METER_NAME_MAX);
         if records.iter().any(too_long) {
             return Err(Error::Invalid(format!("a meter's name is longer than {METER_NAME_MAX} bytes")));
         }
+        // Whatever gives way to another with its identity was never counted beside it here.
+        records.retain(|record| !record.is_void());
         let count = records.len();
         // About what a record takes; what counts is that very many are not one transaction.
         let bytes = u64::try_from(count).unwrap_or(u64::MAX).saturating_mul(128);

@@ -5,16 +5,17 @@ use std::{fmt, str::FromStr, sync::Arc};
 use async_trait::async_trait;
 use model::{Batch, CloudEvent, Micros, Stamp, TenantId, Text};
 
-use crate::Error;
+use crate::{Error, UsageRecord};
 
 /// Keeps every event, finds it by identity, and pages through a tenant's events.
 #[async_trait]
 pub trait EventStore: Send + Sync + fmt::Debug + 'static {
-    /// Keeps a batch. Returns when it is durable. An event that is there already stays as it was first written.
+    /// Keeps a batch. Returns when it is durable. Of events with one identity the first stays: the first written, or, in
+    /// a store that many processes write to at once, the first received.
     ///
     /// # Errors
     /// If it is not known to be durable; write the same batch again.
-    async fn write(&self, batch: Arc<Batch>) -> Result<(), Error>;
+    async fn write(&self, batch: Arc<Batch>) -> Result<Written, Error>;
 
     /// One event by its identity.
     ///
@@ -31,7 +32,7 @@ pub trait EventStore: Send + Sync + fmt::Debug + 'static {
 
     /// What was written last of a partition, newest batch first, without the `skip` newest: what the lost tail of a tenant
     /// stream is made again from. Of batches written with their stream sequences; at least the last
-    /// 60,000 of each partition. Writing a batch again puts it at the front.
+    /// 60,000 of each partition that were written within a day. Writing a batch again puts it at the front.
     ///
     /// # Errors
     /// If the store cannot answer.
@@ -42,6 +43,18 @@ pub trait EventStore: Send + Sync + fmt::Debug + 'static {
     /// # Errors
     /// If the store cannot answer.
     async fn count(&self, tenant: &TenantId, query: &EventQuery) -> Result<u64, Error>;
+}
+
+/// What writing a batch found out that metering must know, where events and usage are kept apart and usage is not
+/// known by the event's identity alone. A store that is both says nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Indices of the events, ascending, that were not kept, because another with their identity came first: nothing is to
+    /// be metered for them.
+    pub again: Vec<u32>,
+    /// The records of events that were kept before and gave way to one of this batch that was received earlier:
+    /// [void](crate::UsageRecord::void) records.
+    pub given_way: Vec<UsageRecord>,
 }
 
 /// An event as it is kept, with what its receipt tells.

@@ -3,11 +3,12 @@
 //! Invariants of every adapter, held by one test-suite (`tests/ports.rs`):
 //! - What a write returned `Ok` for survives the death of the process at any moment, and a power cut where
 //!   the store was opened with [`Durability::Disk`](model::Durability).
-//! - Writes are idempotent by key: an event by (tenant, source, id), a usage record by (tenant, record id).
-//!   The first write wins; writing again changes nothing.
+//! - Writes are idempotent by key: an event by (tenant, source, id), a usage record by (tenant, record id, time).
+//!   The first wins; writing again changes nothing.
 //! - No query can be built without its tenant, and none returns another tenant's rows.
 //! - A walk by cursor neither skips nor repeats what was stored before the walk began.
 
+mod erasure;
 mod error;
 mod event;
 mod sink;
@@ -16,8 +17,9 @@ mod usage;
 pub mod embedded;
 
 pub use self::{
+    erasure::Erasure,
     error::Error,
-    event::{Cursor, EventPage, EventQuery, EventStore, Order, Place, StoredEvent, TailBatch},
+    event::{Cursor, EventPage, EventQuery, EventStore, Order, Place, StoredEvent, TailBatch, Written},
     sink::{Separate, Sink, Stores},
     usage::{
         METER_BYTES, METER_EVENTS, METER_NAME_MAX, Meters, Origin, UsageBucket, UsagePage, UsageQuery,

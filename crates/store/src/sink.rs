@@ -37,7 +37,7 @@ impl Stores {
     }
 }
 
-/// A sink over two stores, written side by side.
+/// A sink over two stores: usage is written after the events, when it is known which of them were kept.
 #[derive(Debug)]
 pub struct Separate {
     events: Arc<dyn EventStore>,
@@ -47,8 +47,7 @@ pub struct Separate {
 #[async_trait]
 impl Sink for Separate {
     async fn write(&self, batch: Arc<Batch>) -> Result<(), Error> {
-        let records = records_of(&batch).collect();
-        let (events, usage) = tokio::join!(self.events.write(batch), self.usage.write(records));
-        events.and(usage)
+        let written = self.events.write(Arc::clone(&batch)).await?;
+        self.usage.write(records_of(&batch, &written).collect()).await
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use async_trait::async_trait;
 use model::{Batch, Micros, TenantId, Text};
 
-use crate::{Cursor, Error};
+use crate::{Cursor, Error, Written};
 
 /// The meter that counts events.
 pub const METER_EVENTS: &str = "events";
@@ -21,7 +21,9 @@ pub type Meters = Vec<(Text, u64)>;
 /// Keeps usage records exactly once each, and sums them.
 #[async_trait]
 pub trait UsageStore: Send + Sync + fmt::Debug + 'static {
-    /// Keeps records. Returns when they are durable. A record that is there already stays as it was.
+    /// Keeps records. Returns when they are durable. Records that agree in tenant, id and time are one: the time is that of
+    /// what is counted, never that of the writing. A [void](UsageRecord::void) record takes the one of its key out of
+    /// every sum and list, whichever of them is written first; a store that knows records by id alone has no use for it.
     ///
     /// # Errors
     /// If they are not known to be durable; write the same records again. [`Error::Invalid`] if a meter's name is
@@ -59,6 +61,21 @@ pub struct UsageRecord {
     pub origin: Origin,
     /// How much, by meter.
     pub meters: Meters,
+}
+
+impl UsageRecord {
+    /// Says that the record of this key does not count: one without meters.
+    #[must_use]
+    pub fn void(tenant: TenantId, id: Text, at_us: Micros) -> Self {
+        let origin = Origin::Other { kind: Text::from_static("void"), reference: id.clone() };
+        Self { tenant, id, at_us, origin, meters: Vec::new() }
+    }
+
+    /// Whether it says that the record of its key does not count.
+    #[must_use]
+    pub fn is_void(&self) -> bool {
+        self.meters.is_empty()
+    }
 }
 
 /// What a usage record counts, so that an invoice line can be opened.
@@ -119,9 +136,11 @@ pub fn record_id(source: &str, id: &str) -> Text {
     format!("{source} {id}").into()
 }
 
-/// The usage records of a batch: one an event, under the event's own key, counted at the time of receipt.
-pub fn records_of(batch: &Batch) -> impl Iterator<Item = UsageRecord> {
-    batch.events().map(|(_, stamp, event)| UsageRecord {
+/// The usage records of a batch that was written: one an event that was kept, under the event's own key, counted at the
+/// time of receipt; and those that take back what gave way to it.
+pub fn records_of<'a>(batch: &'a Batch, written: &'a Written) -> impl Iterator<Item = UsageRecord> + 'a {
+    let kept = batch.events().filter(|(index, _, _)| written.again.binary_search(index).is_err());
+    let records = kept.map(|(_, stamp, event)| UsageRecord {
         tenant: stamp.tenant.clone(),
         id: record_id(event.source(), event.id()),
         at_us: stamp.received_at_us,
@@ -130,5 +149,6 @@ pub fn records_of(batch: &Batch) -> impl Iterator<Item = UsageRecord> {
             (Text::from_static(METER_EVENTS), 1),
             (Text::from_static(METER_BYTES), u64::try_from(event.size()).unwrap_or(u64::MAX)),
         ],
-    })
+    });
+    records.chain(written.given_way.iter().cloned())
 }

@@ -6,7 +6,7 @@ use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use model::{Batch, CloudEvent, Data, Durability, Group, Micros, Stamp, TenantId};
 use store::{
-    Error, EventQuery, METER_EVENTS, UsageQuery,
+    Error, EventQuery, METER_EVENTS, Origin, UsageQuery, UsageRecord,
     embedded::{Embedded, Options},
 };
 
@@ -49,6 +49,25 @@ async fn open(folder: &Path) -> Result<Embedded, Error> {
 
 async fn count(embedded: &Embedded) -> u64 {
     embedded.stores().events.count(&tenant(), &EventQuery::default()).await.unwrap()
+}
+
+/// Usage here is known by the event's identity alone, whatever the time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_of_another_time_is_the_same_and_voids_are_ignored() {
+    let folder = tempfile::tempdir().unwrap();
+    let embedded = open(folder.path()).await.unwrap();
+    let record = |at_us: Micros, calls: u64| UsageRecord {
+        tenant: tenant(),
+        id: "a".into(),
+        at_us,
+        origin: Origin::Other { kind: "delivery".into(), reference: "a".into() },
+        meters: vec![("calls".into(), calls)],
+    };
+    let usage = embedded.stores().usage;
+    usage.write(vec![UsageRecord::void(tenant(), "a".into(), 7)]).await.unwrap();
+    usage.write(vec![record(7, 3), record(8, 100)]).await.unwrap();
+    usage.write(vec![record(9, 100), UsageRecord::void(tenant(), "a".into(), 7)]).await.unwrap();
+    assert_eq!(usage.list(&tenant(), &UsageQuery::default()).await.unwrap().records, [record(7, 3)]);
 }
 
 async fn metered(embedded: &Embedded) -> u64 {

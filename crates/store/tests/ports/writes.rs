@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use model::{CloudEvent, Group};
-use store::{EventQuery, METER_BYTES, METER_EVENTS, Stores, UsageQuery, records_of};
+use store::{EventQuery, METER_BYTES, METER_EVENTS, Stores, UsageQuery, Written, records_of};
 
 use super::world::{NOON, World, event, events, ids, oldest_first, records, stamp, total, walk};
 
@@ -21,7 +21,7 @@ pub(crate) async fn writing_again_changes_nothing(stores: &Stores, world: &World
     for _ in 0..3 {
         stores.sink.write(Arc::clone(&batch)).await.unwrap();
         stores.events.write(Arc::clone(&batch)).await.unwrap();
-        stores.usage.write(records_of(&batch).collect()).await.unwrap();
+        stores.usage.write(records_of(&batch, &Written::default()).collect()).await.unwrap();
     }
     assert_eq!(walk(stores, &tenant, &oldest_first()).await, before);
     assert_eq!(stores.events.count(&tenant, &EventQuery::default()).await.unwrap(), 300);
@@ -106,7 +106,7 @@ pub(crate) async fn stored_and_metered_apart_is_exact_too(stores: &Stores, world
     let (a, b) = (world.batch(&tenant, NOON, events(0..50)), world.batch(&tenant, NOON, events(25..75)));
     // One is stored only, the other metered only; then both are done whole.
     stores.events.write(Arc::clone(&a)).await.unwrap();
-    stores.usage.write(records_of(&b).collect()).await.unwrap();
+    stores.usage.write(records_of(&b, &Written::default()).collect()).await.unwrap();
     assert_eq!(stores.events.count(&tenant, &EventQuery::default()).await.unwrap(), 50);
     assert_eq!(total(stores, &tenant, METER_EVENTS).await, 50);
     stores.sink.write(a).await.unwrap();
