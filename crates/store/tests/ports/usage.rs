@@ -164,7 +164,11 @@ pub(crate) async fn origins_come_back(stores: &Stores, world: &World) {
     let all = vec![
         of(record_id("/s", "1"), event("/s", "1"), meters_of(&[("events", 1), ("bytes", 0)])),
         of("named".into(), event("/s", "2"), meters_of(&[("rows", u64::MAX)])),
-        of("other".into(), Origin::Other { kind: "wasm".into(), reference: "".into() }, vec![]),
+        of(
+            "other".into(),
+            Origin::Other { kind: "wasm".into(), reference: "".into() },
+            meters_of(&[("fuel", 0)]),
+        ),
         of("ä ö".into(), Origin::Other { kind: "".into(), reference: "x y".into() }, meters_of(&[("", 7)])),
     ];
     stores.usage.write(all.clone()).await.unwrap();
