@@ -18,6 +18,8 @@ use crate::{Bus, Error};
 pub const RAW: &str = "RAW";
 /// The stream of packed CloudEvents, one subject a partition.
 pub const EVENTS: &str = "EVENTS";
+/// The stream of packed usage records that wait for a usage store of its own; only where there is one.
+pub const USAGE: &str = "USAGE";
 /// The stream of events that could not go on.
 pub const DEAD: &str = "DEAD";
 /// The KV bucket of live replicas.
@@ -40,6 +42,9 @@ pub struct TopologyOptions {
     pub replicas: usize,
     /// Bytes `RAW` and `EVENTS` may each hold before the doors answer 503.
     pub hop_bytes_max: i64,
+    /// Bytes of usage records that may wait for a usage store that is away, before events wait too: about 90 an event. Only
+    /// where usage has a store of its own.
+    pub usage_bytes_max: i64,
     /// Bytes a tenant stream may hold before the oldest events leave it.
     pub tenant_bytes_max: i64,
     /// Age at which events leave a tenant stream, in hours.
@@ -64,6 +69,7 @@ impl Default for TopologyOptions {
             partitions: 4,
             replicas: 1,
             hop_bytes_max: 1 << 30,
+            usage_bytes_max: 4 << 30,
             tenant_bytes_max: 4 << 30,
             tenant_age_hours: 7 * 24,
             dead_bytes_max: 256 << 20,
@@ -101,17 +107,7 @@ pub async fn ensure(bus: &Bus, options: &TopologyOptions) -> Result<Topology, Er
         )));
     }
     for (name, subject) in [(RAW, "raw"), (EVENTS, "events")] {
-        let config = stream::Config {
-            retention: RetentionPolicy::WorkQueue,
-            discard: DiscardPolicy::New,
-            max_bytes: options.hop_bytes_max,
-            metadata: HashMap::from([(PARTITIONS.to_owned(), partitions.to_string())]),
-            ..base(options, name, format!("{subject}.>"))
-        };
-        ensure_stream(bus, config).await?;
-        for partition in 0..partitions {
-            ensure_consumer(bus, options, name, subject, partition).await?;
-        }
+        ensure_queue(bus, options, (name, subject), partitions, options.hop_bytes_max).await?;
     }
     ensure_placement(bus, options, DEFAULT_PLACEMENT).await?;
     let dead = stream::Config {
@@ -123,6 +119,36 @@ pub async fn ensure(bus: &Bus, options: &TopologyOptions) -> Result<Topology, Er
     ensure_stream(bus, dead).await?;
     ensure_members(bus, options).await?;
     Ok(Topology { partitions })
+}
+
+/// Creates the stream in which usage waits for a store of its own.
+///
+/// # Errors
+/// If the broker refuses.
+pub async fn ensure_usage(bus: &Bus, options: &TopologyOptions, topology: Topology) -> Result<(), Error> {
+    ensure_queue(bus, options, (USAGE, "usage"), topology.partitions, options.usage_bytes_max).await
+}
+
+/// A work queue with a subject and a consumer a partition. Full, it refuses.
+async fn ensure_queue(
+    bus: &Bus,
+    options: &TopologyOptions,
+    (name, subject): (&str, &str),
+    partitions: u32,
+    bytes_max: i64,
+) -> Result<(), Error> {
+    let config = stream::Config {
+        retention: RetentionPolicy::WorkQueue,
+        discard: DiscardPolicy::New,
+        max_bytes: bytes_max,
+        metadata: HashMap::from([(PARTITIONS.to_owned(), partitions.to_string())]),
+        ..base(options, name, format!("{subject}.>"))
+    };
+    ensure_stream(bus, config).await?;
+    for partition in 0..partitions {
+        ensure_consumer(bus, options, name, subject, partition).await?;
+    }
+    Ok(())
 }
 
 /// Waits for the layout that another process makes (`eventrunner migrate`, or `up`).

@@ -10,6 +10,7 @@
 
 mod effects;
 mod mend;
+mod metering;
 mod options;
 mod service;
 mod tenant_stream;

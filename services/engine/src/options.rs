@@ -5,12 +5,25 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How events are worked.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
     /// How partitions are read. A message under way holds its events in memory: up to 64 KB packed, in each of
     /// `in_flight_max` places of each partition.
     pub reader: ReaderOptions,
+    /// How usage that waits for a store of its own is read. A message holds the records of one batch of events, and the
+    /// store wants thousands at once: hence the many.
+    pub metering: ReaderOptions,
     /// How replicas share the partitions.
     pub members: MembersOptions,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            reader: ReaderOptions::default(),
+            metering: ReaderOptions { in_flight_max: 256, pull_messages: 256, ..ReaderOptions::default() },
+            members: MembersOptions::default(),
+        }
+    }
 }

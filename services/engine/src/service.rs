@@ -1,14 +1,22 @@
 //! The service: pull, work, ack.
 
+use std::sync::Arc;
+
 use bus::{Bus, Stage, topology};
 use catalog::Catalog;
 use runtime::{
     lifecycle::Context,
     metrics::{self, Metric},
 };
-use store::Stores;
+use store::{Sink, Stores};
 
-use crate::{Options, effects::Effects, mend::Mender, worker::EngineWorker};
+use crate::{
+    Options,
+    effects::Effects,
+    mend::Mender,
+    metering::{self, MeterWorker, UsageQueue},
+    worker::EngineWorker,
+};
 
 pub(crate) const NAME: &str = "engine";
 
@@ -20,13 +28,21 @@ pub struct Service {
     catalog: Catalog,
     stores: Stores,
     partitions: u32,
+    queues_usage: bool,
 }
 
 impl Service {
     /// Puts an engine together; `partitions` is the topology's.
     #[must_use]
     pub fn new(options: Options, bus: Bus, catalog: Catalog, stores: Stores, partitions: u32) -> Self {
-        Self { options, bus, catalog, stores, partitions }
+        Self { options, bus, catalog, stores, partitions, queues_usage: false }
+    }
+
+    /// Lets usage wait in the stream `USAGE` for a store of its own, so that an outage of that store stops no event.
+    #[must_use]
+    pub fn queueing_usage(mut self) -> Self {
+        self.queues_usage = true;
+        self
     }
 
     /// Starts to work in tasks of `context`, until it drains.
@@ -35,7 +51,8 @@ impl Service {
     /// If the other engines cannot be met.
     pub async fn start(self, context: &Context) -> Result<(), bus::Error> {
         let health = context.health().component(NAME);
-        let effects = Effects::new(self.bus.clone(), self.catalog.clone(), self.stores.sink, health.clone());
+        let sink = if self.queues_usage { self.start_metering(context).await? } else { self.stores.sink };
+        let effects = Effects::new(self.bus.clone(), self.catalog.clone(), sink, health.clone());
         let mender = Mender {
             bus: self.bus.clone(),
             catalog: self.catalog,
@@ -60,5 +77,22 @@ impl Service {
                 received: received.clone(),
             })
             .await
+    }
+
+    /// Starts to move usage from the stream into its store. Gives the sink that fills the stream.
+    async fn start_metering(&self, context: &Context) -> Result<Arc<dyn Sink>, bus::Error> {
+        let Stores { events, usage, .. } = self.stores.clone();
+        let health = context.health().component(metering::NAME);
+        let stage = Stage {
+            name: metering::NAME,
+            stream: topology::USAGE,
+            partitions: self.partitions,
+            reader: self.options.metering.clone(),
+            members: self.options.members.clone(),
+        };
+        let worker = MeterWorker::new(self.bus.clone(), Arc::clone(&usage), health.clone());
+        stage.start(&self.bus, context, &health, |_| worker.clone()).await?;
+        let queue = UsageQueue::new(self.bus.clone(), self.partitions, usage);
+        Ok(Stores::separate(events, Arc::new(queue)).sink)
     }
 }

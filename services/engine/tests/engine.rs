@@ -18,7 +18,9 @@ use model::{Batch, CloudEvent, Durability, TenantId};
 use prost::Message as _;
 use proto::hops;
 use runtime::{health::Health, lifecycle::Context};
-use store::{EventQuery, Sink, Stores, UsageQuery, embedded::Embedded};
+use store::{
+    EventQuery, Sink, Stores, UsageBucket, UsagePage, UsageQuery, UsageRecord, UsageStore, embedded::Embedded,
+};
 use testkit::{NatsOptions, NatsServer, wait_until};
 
 const LONG: Duration = Duration::from_secs(30);
@@ -77,11 +79,19 @@ impl Rig {
     }
 
     async fn engine_with(&self, sink: Arc<dyn Sink>) -> Context {
-        let context = Context::new(Health::new(LONG));
+        let stores = Stores { sink, ..self.stores.clone() };
+        self.start(self.service(stores)).await
+    }
+
+    fn service(&self, stores: Stores) -> Service {
         let tenant = serde_json::from_str::<model::resource::Tenant>(r#"{"id": "acme"}"#).unwrap();
         let catalog = Catalog::fixed(Snapshot::default().with(tenant));
-        let stores = Stores { sink, ..self.stores.clone() };
-        Service::new(Options::default(), self.bus.clone(), catalog, stores, 1).start(&context).await.unwrap();
+        Service::new(Options::default(), self.bus.clone(), catalog, stores, 1)
+    }
+
+    async fn start(&self, service: Service) -> Context {
+        let context = Context::new(Health::new(LONG));
+        service.start(&context).await.unwrap();
         context
     }
 
@@ -149,31 +159,89 @@ async fn the_same_message_twice_changes_nothing() {
 
 /// Refuses until told otherwise.
 #[derive(Debug)]
-struct Moody {
-    inner: Arc<dyn Sink>,
+struct Moody<Store: ?Sized> {
     refuse: AtomicBool,
     refused: AtomicUsize,
+    inner: Arc<Store>,
 }
 
-#[async_trait]
-impl Sink for Moody {
-    async fn write(&self, batch: Arc<Batch>) -> Result<(), store::Error> {
+impl<Store: ?Sized> Moody<Store> {
+    fn new(inner: &Arc<Store>) -> Arc<Self> {
+        let (refuse, refused) = (AtomicBool::new(true), AtomicUsize::new(0));
+        Arc::new(Self { refuse, refused, inner: Arc::clone(inner) })
+    }
+
+    fn mood(&self) -> Result<(), store::Error> {
         if self.refuse.load(Ordering::Relaxed) {
             self.refused.fetch_add(1, Ordering::Relaxed);
             return Err(store::Error::Unavailable("out of mood".into()));
         }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Sink for Moody<dyn Sink> {
+    async fn write(&self, batch: Arc<Batch>) -> Result<(), store::Error> {
+        self.mood()?;
         self.inner.write(batch).await
     }
+}
+
+#[async_trait]
+impl UsageStore for Moody<dyn UsageStore> {
+    async fn write(&self, records: Vec<UsageRecord>) -> Result<(), store::Error> {
+        self.mood()?;
+        self.inner.write(records).await
+    }
+
+    async fn sum(
+        &self,
+        tenant: &TenantId,
+        meter: &str,
+        query: &UsageQuery,
+    ) -> Result<Vec<UsageBucket>, store::Error> {
+        self.inner.sum(tenant, meter, query).await
+    }
+
+    async fn list(&self, tenant: &TenantId, query: &UsageQuery) -> Result<UsagePage, store::Error> {
+        self.inner.list(tenant, query).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn usage_waits_in_the_broker_while_its_store_is_away_and_events_go_on() {
+    let rig = Rig::new(Durability::Process).await;
+    topology::ensure_usage(&rig.bus, &TopologyOptions::default(), topology::Topology { partitions: 1 })
+        .await
+        .unwrap();
+    let usage = Moody::new(&rig.stores.usage);
+    let stores = Stores::separate(Arc::clone(&rig.stores.events), Arc::clone(&usage) as Arc<dyn UsageStore>);
+    let first = rig.start(rig.service(stores.clone()).queueing_usage()).await;
+    for i in 0..30 {
+        rig.publish(message(i * 10..i * 10 + 10)).await;
+    }
+    rig.acked().await;
+    wait_until("the usage store has refused", LONG, async || usage.refused.load(Ordering::Relaxed) >= 2)
+        .await;
+    assert_eq!((rig.stored().await, rig.metered().await), (300, 0));
+    assert_eq!(rig.messages(topology::USAGE).await, 30, "one for each batch, not acked");
+    assert!(!first.health().ready().ok, "it shows");
+    assert!(first.health().live().ok, "a restart would not help");
+    // Neither the death of the engine nor that of the broker loses what waits.
+    first.shutdown().abort();
+    let second = rig.start(rig.service(stores).queueing_usage()).await;
+    usage.refuse.store(false, Ordering::Relaxed);
+    wait_until("all is metered", LONG, async || rig.messages(topology::USAGE).await == 0).await;
+    assert_eq!(rig.metered().await, 300);
+    wait_until("ready", LONG, async || second.health().ready().ok).await;
+    second.shutdown().abort();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_is_away_holds_the_ack_and_shows_in_readiness() {
     let rig = Rig::new(Durability::Process).await;
-    let sink = Arc::new(Moody {
-        inner: Arc::clone(&rig.stores.sink),
-        refuse: AtomicBool::new(true),
-        refused: AtomicUsize::new(0),
-    });
+    let sink = Moody::new(&rig.stores.sink);
     let engine = rig.engine_with(Arc::clone(&sink) as Arc<dyn Sink>).await;
     rig.publish(message(0..10)).await;
     wait_until("the store has refused", LONG, async || sink.refused.load(Ordering::Relaxed) >= 2).await;
@@ -189,11 +257,7 @@ async fn a_store_that_is_away_holds_the_ack_and_shows_in_readiness() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_engine_that_dies_in_the_middle_is_continued_by_the_next() {
     let rig = Rig::new(Durability::Process).await;
-    let sink = Arc::new(Moody {
-        inner: Arc::clone(&rig.stores.sink),
-        refuse: AtomicBool::new(true),
-        refused: AtomicUsize::new(0),
-    });
+    let sink = Moody::new(&rig.stores.sink);
     let first = rig.engine_with(Arc::clone(&sink) as Arc<dyn Sink>).await;
     for i in 0..30 {
         rig.publish(message(i * 10..i * 10 + 10)).await;

@@ -50,8 +50,8 @@ const PROTOCOL: Label = one_of("protocol", &["http", "grpc"]);
 const MODE: Label =
     one_of("mode", &["binary", "structured", "batch", "ndjson", "raw", "webhook", "protobuf"]);
 const CODE: Label = Label { name: "code", values: Values::ErrorCode };
-const STREAM: Label = one_of("stream", &["raw", "events", "tenant", "dead"]);
-const STAGE: Label = one_of("stage", &["normalizer", "engine"]);
+const STREAM: Label = one_of("stream", &["raw", "events", "usage", "tenant", "dead"]);
+const STAGE: Label = one_of("stage", &["normalizer", "engine", "meter"]);
 const STORE: Label = one_of("kind", &["events", "usage"]);
 const TRANSPORT: Label = one_of("transport", &["sse", "grpc"]);
 const PARTITION: Label = Label { name: "partition", values: Values::Bounded("one for each partition") };
