@@ -40,6 +40,8 @@ enum Scenario {
 
 #[tokio::main(worker_threads = 2)]
 async fn main() -> ExitCode {
+    // Clients ask for the process's provider; an error means that there is one already.
+    drop(rustls::crypto::ring::default_provider().install_default());
     let outcome = match Cli::parse().scenario {
         Scenario::Path(options) => scenario::path::run(options).await,
         Scenario::Kill(options) => scenario::kill::run(options).await,

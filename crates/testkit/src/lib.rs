@@ -30,3 +30,8 @@ pub use self::{
     port::free_port,
     wait::{wait_for, wait_until},
 };
+
+/// Gives this process the provider of cryptography that HTTP clients ask for when they are made. As often as one likes.
+pub fn install_tls() {
+    drop(rustls::crypto::ring::default_provider().install_default());
+}

@@ -207,11 +207,7 @@ impl Context {
 /// An address our client can speak to.
 fn http_url(text: String) -> Result<String> {
     match reqwest::Url::parse(&text) {
-        Ok(url) if url.scheme() == "http" && url.has_host() => Ok(text),
-        Ok(url) if url.scheme() == "https" => {
-            Err(Failure::usage(format!("{text}: this client speaks HTTP without TLS"))
-                .hint("reach the doors behind the proxy that speaks it, or through a tunnel to them"))
-        }
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(text),
         _ => Err(Failure::usage(format!("{text} is no address such as http://127.0.0.1:8080"))),
     }
 }

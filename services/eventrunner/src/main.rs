@@ -36,6 +36,8 @@ fn main() -> ExitCode {
             return if error.use_stderr() { Code::Usage } else { Code::Done }.into();
         }
     };
+    // Clients ask for the process's provider; an error means that there is one already.
+    drop(rustls::crypto::ring::default_provider().install_default());
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&Failure::failed(format!("the program cannot start: {error}"))),

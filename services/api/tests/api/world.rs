@@ -116,6 +116,7 @@ impl World {
         let address = service.local_addr().unwrap();
         let shutdown = Shutdown::new();
         let running = tokio::spawn(service.run(shutdown.clone()));
+        testkit::install_tls();
         let http = reqwest::Client::new();
         Self { nats, bus, catalog, stores, shutdown, running, address, http, keys, embedded, _folder: folder }
     }

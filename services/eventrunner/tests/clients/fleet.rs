@@ -116,6 +116,7 @@ impl Fleet {
             let address = line.and_then(|line| line.split_whitespace().nth(1));
             address.unwrap_or_else(|| panic!("no address of {service} in:\n{}", lines.join("\n"))).to_owned()
         };
+        testkit::install_tls();
         Self {
             url: address("ingest-http"),
             api_url: address("api"),
