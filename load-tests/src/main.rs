@@ -36,6 +36,8 @@ enum Scenario {
     Path(scenario::path::Options),
     /// SIGKILL of the fleet while events are published: nothing promised may be missing afterwards
     Kill(scenario::kill::Options),
+    /// Each store alone, beside a bare loader on the same engine: rates, point reads and pages
+    Stores(scenario::stores::Options),
 }
 
 #[tokio::main(worker_threads = 2)]
@@ -45,6 +47,7 @@ async fn main() -> ExitCode {
     let outcome = match Cli::parse().scenario {
         Scenario::Path(options) => scenario::path::run(options).await,
         Scenario::Kill(options) => scenario::kill::run(options).await,
+        Scenario::Stores(options) => scenario::stores::run(options).await,
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,

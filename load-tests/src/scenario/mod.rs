@@ -2,6 +2,7 @@
 
 pub(crate) mod kill;
 pub(crate) mod path;
+pub(crate) mod stores;
 
 use clap::Args;
 
