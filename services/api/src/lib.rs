@@ -26,6 +26,7 @@ mod options;
 mod params;
 mod probe;
 mod receipt;
+mod search;
 mod service;
 mod sse;
 mod subscription;

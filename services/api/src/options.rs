@@ -29,6 +29,10 @@ pub struct Options {
     pub receipt_scan_events_max: usize,
     /// And how long that may take.
     pub receipt_scan_ms: Millis,
+    /// Events looked at by one request that searches by data; it says how far it came.
+    pub search_events_max: u64,
+    /// And how long that may take.
+    pub search_ms: Millis,
     /// Dead letters read at most for one request that filters them.
     pub letters_scan_max: usize,
     /// Dead letters redriven or deleted at most by one request; it says whether there are more.
@@ -49,6 +53,8 @@ impl Default for Options {
             stream_open_timeout_ms: Millis(10_000),
             receipt_scan_events_max: 100_000,
             receipt_scan_ms: Millis(2_000),
+            search_events_max: 50_000,
+            search_ms: Millis(2_000),
             letters_scan_max: 10_000,
             letters_change_max: 1_000,
             store_timeout_ms: Millis(10_000),
@@ -65,6 +71,7 @@ impl Options {
         let at_least_one = [
             ("streams_per_tenant_max", self.streams_per_tenant_max),
             ("stream_buffer_events", self.stream_buffer_events),
+            ("search_events_max", usize::try_from(self.search_events_max).unwrap_or(usize::MAX)),
             ("letters_scan_max", self.letters_scan_max),
             ("letters_change_max", self.letters_change_max),
         ];

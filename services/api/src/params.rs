@@ -77,6 +77,18 @@ impl Params {
         }
     }
 
+    /// Each value of a repeatable parameter, read by `read`.
+    pub(crate) fn many_read<T>(&mut self, name: &str, read: impl Fn(&str) -> Result<T, String>) -> Vec<T> {
+        let mut values = Vec::new();
+        for text in self.many(name) {
+            match read(&text) {
+                Ok(value) => values.push(value),
+                Err(problem) => self.mistake(name, problem),
+            }
+        }
+        values
+    }
+
     /// An RFC 3339 time.
     pub(crate) fn time(&mut self, name: &str) -> Option<Micros> {
         self.read(name, |v| parse_rfc3339(v).map_err(|e| e.to_string()))

@@ -6,7 +6,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use http::{HeaderMap, HeaderName, header};
-use model::json;
+use model::{format_rfc3339, json};
 use runtime::problem::Problem;
 use serde::Serialize;
 use store::{EventPage, EventQuery, Order};
@@ -15,6 +15,7 @@ use utoipa::ToSchema;
 use crate::{
     app::{App, CanRead},
     params::Params,
+    search::{self, Condition},
     views::EventItem,
 };
 
@@ -31,6 +32,21 @@ pub(super) struct EventList {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     next_cursor: Option<String>,
+    /// How far a search by `data` came; absent without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    searched: Option<Searched>,
+}
+
+/// How far a search came. It does a bounded amount of work: with a `next_cursor` there is more to search.
+#[derive(Debug, Serialize, ToSchema)]
+struct Searched {
+    /// Events looked at.
+    events: u64,
+    /// When the last of them was received, RFC 3339; absent if there was none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    reached: Option<String>,
 }
 
 /// List stored events
@@ -44,6 +60,7 @@ pub(super) struct EventList {
         ("type" = Option<Vec<String>>, Query, description = "Only these event types. Repeatable."),
         ("source" = Option<Vec<String>>, Query, description = "Only these sources. Repeatable."),
         ("subject" = Option<Vec<String>>, Query, description = "Only these subjects. Repeatable."),
+        ("data" = Option<Vec<String>>, Query, description = "Only events with JSON data in which the scalar at a JSON pointer has this value, such as `/order/id=42`. Repeatable: all must hold. Such a search looks at a bounded number of events and says in `searched` how far it came; go on with `next_cursor`."),
         ("since" = Option<String>, Query, description = "Received at or after, RFC 3339."),
         ("until" = Option<String>, Query, description = "Received before, RFC 3339."),
         ("order" = Option<String>, Query, description = "`newest` (default) or `oldest` first."),
@@ -73,16 +90,24 @@ pub(super) async fn handle(
         limit: params.limit(100, 1_000),
         cursor: params.cursor(),
     };
+    let conditions = params.many_read("data", Condition::parse);
     params.finish()?;
-    let page = app.ask(app.stores.events.page(&caller.tenant.id, &query)).await?;
+    let tenant = &caller.tenant.id;
+    let (page, searched) = if conditions.is_empty() {
+        (app.ask(app.stores.events.page(tenant, &query)).await?, None)
+    } else {
+        let found = search::page(&app, tenant, query, &conditions).await?;
+        let reached = found.reached_us.map(format_rfc3339);
+        (found.page, Some(Searched { events: found.scanned, reached }))
+    };
     let wanted = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or_default();
-    Ok(if wanted.starts_with(json::BATCH_MEDIA_TYPE) { batch(&page) } else { list(&page) })
+    Ok(if wanted.starts_with(json::BATCH_MEDIA_TYPE) { batch(&page) } else { list(&page, searched) })
 }
 
-fn list(page: &EventPage) -> Response {
+fn list(page: &EventPage, searched: Option<Searched>) -> Response {
     let events = page.events.iter().map(EventItem::from).collect();
     let next_cursor = page.next.as_ref().map(ToString::to_string);
-    Json(EventList { events, next_cursor }).into_response()
+    Json(EventList { events, next_cursor, searched }).into_response()
 }
 
 fn batch(page: &EventPage) -> Response {

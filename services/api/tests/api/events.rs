@@ -47,6 +47,61 @@ async fn lists_are_narrowed_ordered_and_paged() {
     world.close().await;
 }
 
+/// Events "0" to "99"; the data of each says its id and what remains of it by seven.
+async fn a_hundred(world: &World) {
+    for n in 0..100 {
+        let data = format!(r#"{{"id": "{n}", "order": {{"rest": {}, "open": {}}}}}"#, n % 7, n % 2 == 0);
+        let event = model::CloudEvent::builder(n.to_string(), "/shop", "t").text("application/json", data);
+        world.store(stamp("acme", TEN + n * 1_000_000), vec![event.build().unwrap()]).await;
+    }
+    let text = model::CloudEvent::builder("text", "/shop", "t").text("text/plain", "rest=3").build().unwrap();
+    world.store(stamp("acme", TEN), vec![text]).await;
+    world.store(stamp("globex", TEN), vec![event("3", "/shop", "t")]).await;
+}
+
+#[tokio::test]
+async fn events_are_found_by_what_is_in_their_data() {
+    let world = World::start().await;
+    a_hundred(&world).await;
+    let expected =
+        |keep: fn(i32) -> bool| (0..100).rev().filter(|n| keep(*n)).map(|n| n.to_string()).collect();
+    let cases: [(&str, Vec<String>); 5] = [
+        ("data=/id=17", vec!["17".into()]),
+        ("data=/order/rest=3", expected(|n| n % 7 == 3)),
+        ("data=/order/rest=3&data=/order/open=true", expected(|n| n % 7 == 3 && n % 2 == 0)),
+        ("data=/order/rest=3&until=2026-11-21T10:00:20Z", expected(|n| n % 7 == 3 && n < 20)),
+        ("data=/order=3", vec![]),
+    ];
+    for (query, expected) in cases {
+        // However the pages fall, each event is found once.
+        for limit in [1, 2, 100] {
+            let (mut found, mut cursor) = (Vec::new(), String::new());
+            loop {
+                let page = world.get(&format!("/api/v1/events?{query}&limit={limit}{cursor}")).await;
+                found.extend(ids(&page).into_iter().map(str::to_owned));
+                let Some(next) = page["next_cursor"].as_str() else { break };
+                cursor = format!("&cursor={next}");
+            }
+            assert_eq!(found, expected, "{query}, {limit} a page");
+        }
+    }
+    let problem = world.ask(Method::GET, "/api/v1/events?data=id").await.json::<Value>().await.unwrap();
+    assert_eq!(pointers(&problem), ["query:data"]);
+    world.close().await;
+}
+
+#[tokio::test]
+async fn a_search_says_how_far_it_came() {
+    let world = World::start_with(api::Options { search_events_max: 1, ..crate::world::options() }).await;
+    a_hundred(&world).await;
+    let page = world.get("/api/v1/events?data=/id=nobody").await;
+    let searched = &page["searched"];
+    assert!(searched["events"].as_u64().unwrap() >= 1, "{page}");
+    assert!(searched["reached"].as_str().unwrap().starts_with("2026-11-21T10:0"), "{page}");
+    assert!(world.get("/api/v1/events").await.get("searched").is_none());
+    world.close().await;
+}
+
 #[tokio::test]
 async fn an_item_is_the_event_and_what_the_door_knew() {
     let world = World::start().await;

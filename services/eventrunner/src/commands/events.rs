@@ -14,6 +14,7 @@ use crate::{
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:
   eventrunner events list --since 1h --type com.acme.sale
+  eventrunner events list --since 1d --data /order/id=42
   eventrunner events get /demo hello-1
   eventrunner events receipt /demo hello-1")]
 pub(crate) struct Events {
@@ -43,6 +44,9 @@ struct ListArgs {
     /// Only of this subject; repeatable
     #[arg(long = "subject", value_name = "SUBJECT")]
     subjects: Vec<String>,
+    /// Only with JSON data in which the scalar at a JSON pointer has this value; repeatable, all must hold
+    #[arg(long = "data", value_name = "POINTER=VALUE")]
+    data: Vec<String>,
     /// Received at or after: RFC 3339, or how long ago as 90s, 15m, 2h, 7d
     #[arg(long, value_name = "TIME", value_parser = when::moment)]
     since: Option<String>,
@@ -91,6 +95,7 @@ async fn list(args: ListArgs, output: Output) -> Result<()> {
     query.extend(args.types.into_iter().map(|v| ("type", v)));
     query.extend(args.sources.into_iter().map(|v| ("source", v)));
     query.extend(args.subjects.into_iter().map(|v| ("subject", v)));
+    query.extend(args.data.into_iter().map(|v| ("data", v)));
     query.extend(args.since.map(|v| ("since", v)));
     query.extend(args.until.map(|v| ("until", v)));
     if args.oldest {
