@@ -29,6 +29,8 @@ mod codec;
 mod commit;
 mod cursor;
 mod disk;
+mod erase;
+mod erasure;
 mod event_block;
 mod head;
 mod keys;
@@ -87,6 +89,8 @@ struct Inner {
     queue: Option<mpsc::Sender<Message>>,
     writer: Mutex<Option<JoinHandle<()>>>,
     reads: Semaphore,
+    /// One at a time frees room.
+    tidying: tokio::sync::Mutex<()>,
 }
 
 /// What the store tells of itself. Cheap to ask for.
@@ -164,14 +168,20 @@ impl Embedded {
             .name("store-writer".into())
             .spawn(move || writer.run())
             .map_err(|e| Error::Open(format!("the store's writer cannot be started: {e}")))?;
-        let inner = Inner { shared, queue: Some(queue), writer: Mutex::new(Some(writer)), reads };
+        let tidying = tokio::sync::Mutex::new(());
+        let inner = Inner { shared, queue: Some(queue), writer: Mutex::new(Some(writer)), reads, tidying };
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// The ports, all three on this store.
+    /// The ports, all of them on this store.
     #[must_use]
     pub fn stores(&self) -> Stores {
-        Stores { events: Arc::new(self.clone()), usage: Arc::new(self.clone()), sink: Arc::new(self.clone()) }
+        Stores {
+            events: Arc::new(self.clone()),
+            usage: Arc::new(self.clone()),
+            sink: Arc::new(self.clone()),
+            erasure: Arc::new(self.clone()),
+        }
     }
 
     /// What the store tells of itself.

@@ -17,7 +17,7 @@ mod usage;
 pub mod embedded;
 
 pub use self::{
-    erasure::Erasure,
+    erasure::{EraseAll, Erasure},
     error::Error,
     event::{Cursor, EventPage, EventQuery, EventStore, Order, Place, StoredEvent, TailBatch, Written},
     sink::{Separate, Sink, Stores},

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use async_trait::async_trait;
 use model::Batch;
 
-use crate::{Error, EventStore, UsageStore, records_of};
+use crate::{Erasure, Error, EventStore, UsageStore, records_of};
 
 /// Stores a batch and meters it. The engine's one call.
 #[async_trait]
@@ -26,14 +26,21 @@ pub struct Stores {
     pub usage: Arc<dyn UsageStore>,
     /// Storing and metering batches.
     pub sink: Arc<dyn Sink>,
+    /// Taking away, from events and usage alike.
+    pub erasure: Arc<dyn Erasure>,
 }
 
 impl Stores {
-    /// Stores in which events and usage are kept apart.
+    /// Stores in which events and usage are kept apart. `erasure` takes away from both: see
+    /// [`EraseAll`](crate::EraseAll).
     #[must_use]
-    pub fn separate(events: Arc<dyn EventStore>, usage: Arc<dyn UsageStore>) -> Self {
+    pub fn separate(
+        events: Arc<dyn EventStore>,
+        usage: Arc<dyn UsageStore>,
+        erasure: Arc<dyn Erasure>,
+    ) -> Self {
         let sink = Arc::new(Separate { events: Arc::clone(&events), usage: Arc::clone(&usage) });
-        Self { events, usage, sink }
+        Self { events, usage, sink, erasure }
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod ports {
     pub(crate) mod cursors;
+    pub(crate) mod erasure;
     pub(crate) mod events;
     pub(crate) mod tail;
     pub(crate) mod usage;
@@ -12,10 +13,12 @@ mod ports {
     pub(crate) mod writes;
 }
 
+use std::sync::Arc;
+
 use model::Durability;
-use ports::{cursors, events, tail, usage, world::World, writes};
+use ports::{cursors, erasure, events, tail, usage, world::World, writes};
 use store::{
-    Stores,
+    EraseAll, Stores,
     embedded::{Embedded, Options},
 };
 
@@ -48,6 +51,10 @@ macro_rules! every_case {
             cursors: both_orders_walk_all_in_order, a_walk_under_writes_neither_skips_nor_repeats, walks_with_filters,
                 a_page_holds_at_most_its_limit, foreign_cursors_are_refused;
             tail: the_last_batches_come_back_newest_first, what_is_in_no_stream_has_no_tail;
+            erasure: an_erased_tenant_is_gone_and_nobody_else, a_tenant_erased_may_write_again,
+                erasing_and_expiring_again_is_fine, erased_data_leaves_the_envelope_and_the_receipt,
+                erased_data_is_not_in_the_tail, what_is_not_there_cannot_be_erased,
+                expiring_keeps_what_is_younger_and_all_usage, writes_go_on_while_a_tenant_is_erased;
             usage: sums_equal_the_events, records_are_kept_once, buckets, ranges_are_exact_to_the_microsecond,
                 lists_walk_all, tenants_are_billed_apart, origins_come_back, bad_widths_and_names_are_refused;
         ]);
@@ -63,7 +70,8 @@ async fn open_embedded() -> (Stores, (Embedded, tempfile::TempDir)) {
 /// The same adapter, its events and its usage in two folders: what [`store::Separate`] makes of two stores.
 async fn open_separate() -> (Stores, [(Stores, (Embedded, tempfile::TempDir)); 2]) {
     let (a, b) = (open_embedded().await, open_embedded().await);
-    let stores = Stores::separate(std::sync::Arc::clone(&a.0.events), std::sync::Arc::clone(&b.0.usage));
+    let erasure = EraseAll::new([Arc::clone(&a.0.erasure), Arc::clone(&b.0.erasure)]);
+    let stores = Stores::separate(Arc::clone(&a.0.events), Arc::clone(&b.0.usage), Arc::new(erasure));
     (stores, [a, b])
 }
 

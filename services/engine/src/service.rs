@@ -81,7 +81,7 @@ impl Service {
 
     /// Starts to move usage from the stream into its store. Gives the sink that fills the stream.
     async fn start_metering(&self, context: &Context) -> Result<Arc<dyn Sink>, bus::Error> {
-        let Stores { events, usage, .. } = self.stores.clone();
+        let Stores { events, usage, erasure, .. } = self.stores.clone();
         let health = context.health().component(metering::NAME);
         let stage = Stage {
             name: metering::NAME,
@@ -93,6 +93,6 @@ impl Service {
         let worker = MeterWorker::new(self.bus.clone(), Arc::clone(&usage), health.clone());
         stage.start(&self.bus, context, &health, |_| worker.clone()).await?;
         let queue = UsageQueue::new(self.bus.clone(), self.partitions, usage);
-        Ok(Stores::separate(events, Arc::new(queue)).sink)
+        Ok(Stores::separate(events, Arc::new(queue), erasure).sink)
     }
 }

@@ -216,7 +216,8 @@ async fn usage_waits_in_the_broker_while_its_store_is_away_and_events_go_on() {
         .await
         .unwrap();
     let usage = Moody::new(&rig.stores.usage);
-    let stores = Stores::separate(Arc::clone(&rig.stores.events), Arc::clone(&usage) as Arc<dyn UsageStore>);
+    let Stores { events, erasure, .. } = rig.stores.clone();
+    let stores = Stores::separate(events, Arc::clone(&usage) as Arc<dyn UsageStore>, erasure);
     let first = rig.start(rig.service(stores.clone()).queueing_usage()).await;
     for i in 0..30 {
         rig.publish(message(i * 10..i * 10 + 10)).await;

@@ -49,14 +49,14 @@ const BLOCKS_PORTION: u64 = 65_536;
 pub(super) struct Committer {
     pub(super) disk: Disk,
     pub(super) totals: Totals,
-    persist: PersistMode,
-    log: Log,
-    next_block: u64,
+    pub(super) persist: PersistMode,
+    pub(super) log: Log,
+    pub(super) next_block: u64,
     blocks_end: u64,
-    sums: HashMap<Vec<u8>, u64>,
-    bounds: Bounds,
+    pub(super) sums: HashMap<Vec<u8>, u64>,
+    pub(super) bounds: Bounds,
     ring: Ring,
-    packer: Packer,
+    pub(super) packer: Packer,
 }
 
 /// An event or a record on its way into the transaction.
@@ -123,6 +123,14 @@ impl Committer {
         }
         self.log.stage(&self.disk, &keys, &mut batch);
         self.bounds.stage(&self.disk, &mut batch);
+        self.stage_facts(&mut batch);
+        batch.durability(Some(self.persist)).commit()?;
+        Log::publish(&self.disk.recent, &keys);
+        Ok(())
+    }
+
+    /// Adds the facts about the store.
+    pub(super) fn stage_facts(&mut self, batch: &mut OwnedWriteBatch) {
         if self.next_block > self.blocks_end {
             self.blocks_end = self.next_block + BLOCKS_PORTION;
             batch.insert(&self.disk.index, META_NEXT_BLOCK, self.blocks_end.to_be_bytes());
@@ -130,9 +138,6 @@ impl Committer {
         let Totals { events, records } = self.totals;
         let totals = [events.to_be_bytes(), records.to_be_bytes()].concat();
         batch.insert(&self.disk.index, META_TOTALS, totals);
-        batch.durability(Some(self.persist)).commit()?;
-        Log::publish(&self.disk.recent, &keys);
-        Ok(())
     }
 
     /// Finds out which items are new: against the disk, and against each other.
@@ -319,7 +324,7 @@ impl<'a> Item<'a> {
     }
 }
 
-fn number(bytes: &[u8]) -> Option<u64> {
+pub(super) fn number(bytes: &[u8]) -> Option<u64> {
     bytes.first_chunk().map(|n| u64::from_be_bytes(*n))
 }
 

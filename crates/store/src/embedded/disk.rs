@@ -32,6 +32,8 @@ const FORMAT_FILE: &str = "format";
 
 /// Values of this size and above are written once, beside the tree, and not moved again when it is tidied up.
 const SEPARATE_BYTES: u32 = 1 << 10;
+/// A file is written anew without what is stale in it once that is this share of it.
+const STALE_SHARE: f32 = 0.05;
 /// The threads that tidy up. More than one would take turns to wait in a busy loop (fjall 3.1, `worker_tick`).
 const WORKERS: usize = 1;
 /// Sealed buffers that may wait for the worker while another one is filled.
@@ -210,6 +212,23 @@ impl Disk {
         Ok(true)
     }
 
+    /// Frees the room of what was taken away. Takes as long as the files are large; reads and writes go on.
+    pub(super) fn tidy(&self) -> Result<(), fjall::Error> {
+        for keyspace in [&self.index, &self.data] {
+            keyspace.rotate_memtable()?;
+            let written_out = self.wait_while(STUCK, || keyspace.tree.sealed_memtable_count() > 0)?;
+            written_out.then_some(()).ok_or(fjall::Error::Poisoned)?;
+        }
+        for keyspace in [&self.ids, &self.index, &self.data] {
+            keyspace.major_compact()?;
+        }
+        // Only now is it known which files have something stale in them.
+        if self.data.fragmented_blob_bytes() > 0 {
+            self.data.major_compact()?;
+        }
+        Ok(())
+    }
+
     /// What reading failed with, as callers hear it.
     pub(super) fn read_error(error: fjall::Error) -> Error {
         match error {
@@ -246,7 +265,10 @@ fn data_options() -> KeyspaceCreateOptions {
     small_options().data_block_compression_policy(CompressionPolicy::disabled()).with_kv_separation(Some(
         KvSeparationOptions::default()
             .compression(CompressionType::None)
-            .separation_threshold(SEPARATE_BYTES),
+            .separation_threshold(SEPARATE_BYTES)
+            // Nothing is ever written over, so whatever is stale was taken away, and is to leave the disk.
+            .staleness_threshold(STALE_SHARE)
+            .age_cutoff(1.0),
     ))
 }
 

@@ -105,17 +105,22 @@ impl EventBlockBuilder {
     /// The block and its head.
     pub(super) fn finish(self, stored_at_us: Micros, packer: &mut Packer) -> (Head, Slice) {
         let raw = packer.begin();
-        put_signed(raw, stored_at_us);
-        put_len(raw, self.stamps.len());
-        for stamp in &self.stamps {
-            put_bytes(raw, &hops::Stamp::from(&**stamp).encode_to_vec());
-        }
-        put_len(raw, self.ways.len());
-        self.ways.iter().for_each(|way| way.encode(raw));
+        put_front(raw, stored_at_us, &self.stamps, &self.ways);
         put_varint(raw, u64::from(self.head.count()));
         raw.extend_from_slice(&self.rows);
         (self.head.finish(), packer.finish(&[]))
     }
+}
+
+/// What stands before a block's rows.
+fn put_front(raw: &mut Vec<u8>, stored_at_us: Micros, stamps: &[Arc<Stamp>], ways: &[Way]) {
+    put_signed(raw, stored_at_us);
+    put_len(raw, stamps.len());
+    for stamp in stamps {
+        put_bytes(raw, &hops::Stamp::from(&**stamp).encode_to_vec());
+    }
+    put_len(raw, ways.len());
+    ways.iter().for_each(|way| way.encode(raw));
 }
 
 /// A block read back, its events not yet decoded.
@@ -156,6 +161,30 @@ impl EventBlock {
         u32::try_from(self.rows.len()).unwrap_or(u32::MAX)
     }
 
+    /// Takes an event's data away.
+    pub(super) fn drop_data(&mut self, at: u32) -> Result<(), Error> {
+        let row = usize::try_from(at).ok().and_then(|at| self.rows.get_mut(at));
+        let row = row.ok_or_else(|| Error::Corrupt(format!("no event {at} in its block")))?;
+        let mut event = hops::Event::decode(row.event.clone()).map_err(unreadable)?;
+        event.data = None;
+        row.event = event.encode_to_vec().into();
+        Ok(())
+    }
+
+    /// The block as it is now.
+    pub(super) fn encode(&self, packer: &mut Packer) -> Slice {
+        let raw = packer.begin();
+        put_front(raw, self.stored_at_us, &self.stamps, &self.ways);
+        put_len(raw, self.rows.len());
+        for row in &self.rows {
+            put_len(raw, row.stamp);
+            put_len(raw, row.way);
+            put_varint(raw, u64::from(row.index));
+            put_bytes(raw, &row.event);
+        }
+        packer.finish(&[])
+    }
+
     /// An event as it is on the wire: cheap to look at, not yet checked.
     pub(super) fn peek(&self, at: u32) -> Result<Peek<'_>, Error> {
         let row = usize::try_from(at).ok().and_then(|at| self.rows.get(at));
@@ -182,6 +211,17 @@ pub(super) struct Peek<'a> {
 }
 
 impl Peek<'_> {
+    /// Its source and id, if they are text.
+    pub(super) fn identity(&self) -> Option<(&str, &str)> {
+        let text = |bytes| std::str::from_utf8(bytes).ok();
+        Some((text(&self.event.source)?, text(&self.event.id)?))
+    }
+
+    /// Whether it has data.
+    pub(super) fn has_data(&self) -> bool {
+        self.event.data.is_some()
+    }
+
     pub(super) fn is(&self, source: &str, id: &str) -> bool {
         self.event.source == source.as_bytes() && self.event.id == id.as_bytes()
     }

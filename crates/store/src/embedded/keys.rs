@@ -10,6 +10,7 @@
 //! | `index` | `R` tenant meter minute | a sum |
 //! | `index` | `B` kind level tenant period | the first and last block that may hold something of that minute or day |
 //! | `index` | `T` partition slot | where the events of one of the partition's last batches are (`tail`) |
+//! | `index` | `D` tenant block index | the event's data was erased |
 //! | `index` | `M` name | facts about the store |
 //!
 //! Every key of a tenant's has its id in front, ended by a zero byte, which no id contains: so a tenant's rows are
@@ -128,6 +129,35 @@ pub(super) fn head(tenant: &TenantId, block: u64) -> Vec<u8> {
     key
 }
 
+/// What every block of a kind of a tenant's begins with.
+pub(super) fn blocks(kind: Kind, tenant: &TenantId) -> Vec<u8> {
+    tenant_key(&[kind.tag()], tenant, 0)
+}
+
+/// What every head of a tenant's begins with.
+pub(super) fn heads(tenant: &TenantId) -> Vec<u8> {
+    tenant_key(b"H", tenant, 0)
+}
+
+/// What every key of a tenant's in `index` begins with that speaks of events or usage: heads, sums, bounds, marks.
+pub(super) fn traces(tenant: &TenantId) -> [Vec<u8>; 7] {
+    [&b"H"[..], b"R", b"D", b"BEm", b"BEd", b"BUm", b"BUd"].map(|tag| tenant_key(tag, tenant, 0))
+}
+
+/// What the marks of a block's erased events begin with.
+pub(super) fn erased_of(tenant: &TenantId, block: u64) -> Vec<u8> {
+    let mut key = tenant_key(b"D", tenant, 12);
+    key.extend_from_slice(&block.to_be_bytes());
+    key
+}
+
+/// The key of the mark of an event whose data was erased, in `index`.
+pub(super) fn erased(tenant: &TenantId, position: Position) -> Vec<u8> {
+    let mut key = erased_of(tenant, position.block);
+    key.extend_from_slice(&position.index.to_be_bytes());
+    key
+}
+
 /// The block number a key of either kind ends with.
 pub(super) fn block_of(key: &[u8]) -> Option<u64> {
     key.last_chunk().map(|end| u64::from_be_bytes(*end))
@@ -182,6 +212,8 @@ pub(super) fn bounds(kind: Kind, level: Level, tenant: &TenantId, period: i64) -
 pub(super) const META_HASH_KEY: &[u8] = b"Mhash-key";
 /// No block has this number or a higher one.
 pub(super) const META_NEXT_BLOCK: &[u8] = b"Mnext-block";
+/// There while files may hold what was taken away: a number that each removal raises.
+pub(super) const META_UNTIDY: &[u8] = b"Muntidy";
 /// How many events and usage records there are.
 pub(super) const META_TOTALS: &[u8] = b"Mtotals";
 

@@ -21,26 +21,38 @@ pub(super) fn get(
     source: &str,
     id: &str,
 ) -> Result<Option<StoredEvent>, Error> {
-    let slot = disk.find(&disk.hasher.event(tenant, source, id))?;
-    let Some(position) = slot.and_then(|slot| slot.event()) else { return Ok(None) };
-    // Only now: what the key says is there is in this snapshot then.
+    let key = disk.hasher.event(tenant, source, id);
+    let find = || Ok::<_, Error>(disk.find(&key)?.and_then(|slot| slot.event()));
+    let Some(position) = find()? else { return Ok(None) };
+    // Only now: what the key says is there is in this snapshot then, unless it was taken away between the two.
     let snapshot = disk.snapshot();
-    let block = block(disk, &snapshot, tenant, position.block)?;
+    let block = match block_if_there(disk, &snapshot, tenant, position.block)? {
+        Some(block) => block,
+        None if find()? != Some(position) => return Ok(None),
+        None => return Err(missing(position.block)),
+    };
     let event = block.peek(position.index)?;
     // The key is a hash: only the event itself says whose it is.
     if event.is(source, id) { event.into_event().map(Some) } else { Ok(None) }
 }
 
-pub(super) fn block(
+fn block(disk: &Disk, snapshot: &Snapshot, tenant: &TenantId, number: u64) -> Result<EventBlock, Error> {
+    block_if_there(disk, snapshot, tenant, number)?.ok_or_else(|| missing(number))
+}
+
+pub(super) fn block_if_there(
     disk: &Disk,
     snapshot: &Snapshot,
     tenant: &TenantId,
     number: u64,
-) -> Result<EventBlock, Error> {
+) -> Result<Option<EventBlock>, Error> {
     let found =
         snapshot.get(&disk.data, keys::block(Kind::Events, tenant, number)).map_err(Disk::read_error)?;
-    let bytes = found.ok_or_else(|| Error::Corrupt(format!("block {number} is missing")))?;
-    EventBlock::decode(Bytes::copy_from_slice(&bytes))
+    found.map(|bytes| EventBlock::decode(Bytes::copy_from_slice(&bytes))).transpose()
+}
+
+fn missing(number: u64) -> Error {
+    Error::Corrupt(format!("block {number} is missing"))
 }
 
 /// The heads of the blocks a query may find something in, in its order.

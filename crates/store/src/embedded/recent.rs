@@ -179,7 +179,11 @@ fn into_file(disk: &Disk, map: &Map) -> Result<(), fjall::Error> {
     disk.db.persist(PersistMode::SyncAll)?;
     let mut file = disk.ids.start_ingestion()?;
     for (key, slot) in keys {
-        file.write(key, slot)?;
+        if Slot::decode(&slot).kept == 0 {
+            file.write_tombstone(key)?;
+        } else {
+            file.write(key, slot)?;
+        }
     }
     file.finish()
 }

@@ -16,8 +16,8 @@ use super::{
     codec::{Packer, Reader, put_bytes, put_len, put_signed, put_varint, unpack},
     disk::Disk,
     event_block::EventBlock,
-    keys::Position,
-    read_events::block,
+    keys::{self, Position},
+    read_events::block_if_there,
 };
 use crate::{Error, TailBatch};
 
@@ -109,28 +109,93 @@ pub(super) fn read(disk: &Disk, partition: u32, skip: u64, limit: u32) -> Result
     Ok(batches)
 }
 
-fn decode(disk: &Disk, snapshot: &fjall::Snapshot, packed: Bytes) -> Result<TailBatch, Error> {
-    let mut reader = Reader::new(unpack(packed)?);
-    let mut batch = TailBatch::default();
-    let mut tenant: Option<TenantId> = None;
-    let (mut number, mut streamed) = (0u64, 0u64);
-    let mut open: Option<(u64, EventBlock)> = None;
-    for _ in 0..reader.count()? {
-        let name = reader.text()?;
+/// The places of a batch's events, read one after another.
+struct Places {
+    reader: Reader,
+    left: usize,
+    tenant: Option<TenantId>,
+    number: u64,
+    streamed: u64,
+}
+
+impl Places {
+    fn new(packed: Bytes) -> Result<Self, Error> {
+        let mut reader = Reader::new(unpack(packed)?);
+        Ok(Self { left: reader.count()?, reader, tenant: None, number: 0, streamed: 0 })
+    }
+
+    /// The next event's tenant, position and sequence in its stream.
+    fn next(&mut self) -> Result<Option<(TenantId, Position, u64)>, Error> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        self.left -= 1;
+        let name = self.reader.text()?;
         if !name.is_empty() {
-            tenant = Some(TenantId::from_text(name).map_err(|e| Error::Corrupt(e.to_string()))?);
+            self.tenant = Some(TenantId::from_text(name).map_err(|e| Error::Corrupt(e.to_string()))?);
         }
-        let tenant = tenant.as_ref().ok_or_else(|| Error::Corrupt("a place without its tenant".into()))?;
-        number = number.wrapping_add(reader.signed()?.cast_unsigned());
-        let index = reader.u32()?;
-        streamed = streamed.wrapping_add(reader.signed()?.cast_unsigned());
-        if open.as_ref().is_none_or(|(at, _)| *at != number) {
-            open = Some((number, block(disk, snapshot, tenant, number)?));
+        let tenant =
+            self.tenant.clone().ok_or_else(|| Error::Corrupt("a place without its tenant".into()))?;
+        self.number = self.number.wrapping_add(self.reader.signed()?.cast_unsigned());
+        let index = self.reader.u32()?;
+        self.streamed = self.streamed.wrapping_add(self.reader.signed()?.cast_unsigned());
+        Ok(Some((tenant, Position { block: self.number, index }, self.streamed)))
+    }
+}
+
+/// What was taken away since is left out.
+fn decode(disk: &Disk, snapshot: &fjall::Snapshot, packed: Bytes) -> Result<TailBatch, Error> {
+    let mut places = Places::new(packed)?;
+    let mut batch = TailBatch::default();
+    let mut open: Option<(u64, Option<EventBlock>)> = None;
+    while let Some((tenant, position, streamed)) = places.next()? {
+        if open.as_ref().is_none_or(|(at, _)| *at != position.block) {
+            open = Some((position.block, block_if_there(disk, snapshot, &tenant, position.block)?));
         }
-        if let Some((_, block)) = &open {
-            batch.events.push(block.peek(index)?.into_event()?);
+        let Some((_, Some(block))) = &open else { continue };
+        let event = block.peek(position.index)?;
+        let erased = || snapshot.contains_key(&disk.index, keys::erased(&tenant, position));
+        if event.has_data() || !erased().map_err(Disk::read_error)? {
+            batch.events.push(event.into_event()?);
             batch.streamed.push(streamed);
         }
     }
     Ok(batch)
+}
+
+/// The keys of the batches that hold something of a tenant's.
+pub(super) fn slots_with(disk: &Disk, tenant: &TenantId) -> Result<Vec<Vec<u8>>, Error> {
+    let snapshot = disk.snapshot();
+    let mut slots = Vec::new();
+    for entry in snapshot.prefix(&disk.index, b"T") {
+        let (key, value) = entry.into_inner().map_err(Disk::read_error)?;
+        let mut places = Places::new(Bytes::copy_from_slice(&value))?;
+        while let Some((whose, ..)) = places.next()? {
+            if whose == *tenant {
+                slots.push(key.to_vec());
+                break;
+            }
+        }
+    }
+    Ok(slots)
+}
+
+/// A batch without a tenant's events; none if it has none of them.
+pub(super) fn without(packed: Bytes, tenant: &TenantId, packer: &mut Packer) -> Result<Option<Slice>, Error> {
+    let mut places = Places::new(packed)?;
+    let (mut rest, mut all) = (Vec::new(), 0);
+    while let Some(place) = places.next()? {
+        all += 1;
+        if place.0 != *tenant {
+            rest.push(place);
+        }
+    }
+    if rest.len() == all {
+        return Ok(None);
+    }
+    let entries: Vec<Entry<'_>> = rest
+        .iter()
+        .map(|(tenant, position, streamed)| Entry { tenant, position: *position, streamed: *streamed })
+        .collect();
+    Ok(Some(encode(&entries, packer)))
 }

@@ -20,6 +20,7 @@ use super::{
     Options,
     commit::{Committer, Work},
     disk::{self, Disk},
+    erase::{Change, Changed},
 };
 use crate::Error;
 
@@ -46,6 +47,8 @@ pub(super) struct Job {
 /// What the writer is told.
 pub(super) enum Message {
     Write(Job),
+    /// Take something away, and whoever waits for it.
+    Change(Change, oneshot::Sender<Result<Changed, Error>>),
     /// Finish what is queued, then stop.
     Close,
 }
@@ -53,6 +56,8 @@ pub(super) enum Message {
 pub(super) struct Writer {
     shared: Arc<Shared>,
     queue: mpsc::Receiver<Message>,
+    /// Taken from the queue while jobs were gathered, and not yet its turn.
+    put_off: Option<Message>,
     /// None after a failure: then the database is opened again before the next transaction.
     committer: Option<Committer>,
     persist: PersistMode,
@@ -73,16 +78,22 @@ impl Writer {
         clock: Arc<dyn Clock>,
         lock: Arc<File>,
     ) -> Self {
+        let committer = Some(committer);
         let mut writer =
-            Self { shared, queue, committer: Some(committer), persist, clock, lock, measured: None };
+            Self { shared, queue, put_off: None, committer, persist, clock, lock, measured: None };
         writer.publish_stats();
         writer
     }
 
     pub(super) fn run(mut self) {
-        while let Some(message) = self.queue.blocking_recv() {
+        while let Some(message) = self.put_off.take().or_else(|| self.queue.blocking_recv()) {
             match message {
                 Message::Write(job) => self.write_with_others(job),
+                Message::Change(change, done) => {
+                    let changed = self.change(&change);
+                    self.publish_stats();
+                    drop(done.send(changed));
+                }
                 Message::Close => self.queue.close(),
             }
         }
@@ -105,6 +116,10 @@ impl Writer {
                     works.push(job.work);
                     waiting.push(job.done);
                 }
+                Ok(change @ Message::Change(..)) => {
+                    self.put_off = Some(change);
+                    break;
+                }
                 Ok(Message::Close) => self.queue.close(),
                 Err(_) => break,
             }
@@ -126,22 +141,39 @@ impl Writer {
         if room < shared.options.reserve_bytes {
             return Err(full(&shared, room));
         }
-        let mut committer = match self.committer.take() {
-            Some(committer) => committer,
-            None => self.open_again()?,
-        };
-        match committer.commit(works, self.clock.now()) {
-            Ok(()) => {
+        let mut committer = self.take_committer()?;
+        let committed = committer.commit(works, self.clock.now());
+        self.give_back(committer, committed)
+    }
+
+    /// Not refused for want of room: it gives room back.
+    fn change(&mut self, change: &Change) -> Result<Changed, Error> {
+        let mut committer = self.take_committer()?;
+        let changed = committer.change(change);
+        self.give_back(committer, changed)?
+    }
+
+    fn take_committer(&mut self) -> Result<Committer, Error> {
+        match self.committer.take() {
+            Some(committer) => Ok(committer),
+            None => self.open_again(),
+        }
+    }
+
+    fn give_back<T>(&mut self, committer: Committer, done: Result<T, fjall::Error>) -> Result<T, Error> {
+        let folder = &self.shared.folder;
+        match done {
+            Ok(done) => {
                 self.committer = Some(committer);
-                Ok(())
+                Ok(done)
             }
             Err(e) => {
                 // Whether it is kept is not known, and the engine takes no more writes after such a failure: what
                 // is on disk has to be read anew.
                 tracing::error!(error = %e, folder = %folder.display(), "store failed to write, opening it again");
-                shared.disk.store(None);
+                self.shared.disk.store(None);
                 if disk::is_full(&e) {
-                    Err(full(&shared, disk::room(folder).unwrap_or_default()))
+                    Err(full(&self.shared, disk::room(folder).unwrap_or_default()))
                 } else {
                     Err(Error::Unavailable(format!("writing to {} failed: {e}", folder.display())))
                 }
