@@ -26,6 +26,8 @@ pub trait Check: Send + Sync {
 const TEXT_MAX: usize = 1024;
 /// Largest event a tenant may be allowed, in bytes. The broker's own limit may be lower.
 const EVENT_BYTES_MAX: u32 = 8 * 1024 * 1024;
+/// Longest retention, in days: a hundred years. Longer is "until erased".
+const RETENTION_DAYS_MAX: u32 = 36_500;
 /// Largest batch a tenant may be allowed.
 const BATCH_EVENTS_MAX: u32 = 100_000;
 /// Secrets a source may have at once.
@@ -84,6 +86,7 @@ pub(crate) fn tenant(tenant: &Tenant) -> Vec<FieldError> {
     let limits = &tenant.limits;
     errors.range("/limits/event_bytes_max", limits.event_bytes_max, 1, EVENT_BYTES_MAX);
     errors.range("/limits/batch_events_max", limits.batch_events_max, 1, BATCH_EVENTS_MAX);
+    errors.range("/retention_days", tenant.retention_days, 0, RETENTION_DAYS_MAX);
     errors.0
 }
 

@@ -129,6 +129,7 @@ async fn what_breaks_a_rule_is_refused_with_its_field() {
         ("/system", catalog.put(&ApiKey { system: "none".parse().unwrap(), ..key("acme", "k") }, None).await),
         ("/scopes", catalog.create(&ApiKey { scopes: vec![], ..key("acme", "k") }).await),
         ("/placement", catalog.create(&Tenant { placement: "a.b".to_owned(), ..tenant("b") }).await),
+        ("/retention_days", catalog.create(&Tenant { retention_days: 36_501, ..tenant("b") }).await),
         ("/schema", catalog.create(&schema).await),
     ];
     for (pointer, outcome) in cases {
@@ -146,6 +147,42 @@ async fn what_breaks_a_rule_is_refused_with_its_field() {
     catalog.create(&system("evil", "shop")).await.unwrap();
     let taken = catalog.create(&key("evil", "k1")).await.unwrap_err();
     assert_eq!(taken.fields().first().map(|f| &*f.pointer), Some("/id"), "{taken}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_newer_program_wrote_is_read() {
+    let nats = Nats::start();
+    let (js, catalog) = opened(&nats).await;
+    let entries = [
+        (
+            "tenant.acme.acme",
+            json!({"id": "acme", "retention_days": 7, "limits": {"events_burst": 3, "later": 1}}),
+        ),
+        ("system.acme.shop", json!({"tenant": "acme", "id": "shop", "later": [1]})),
+        (
+            "source.acme.gh",
+            json!({"tenant": "acme", "system": "shop", "id": "gh", "later": {}, "verification":
+                {"later": 1, "scheme": {"type": "github", "later": 1}, "sealed_secrets": ["v1.k.".to_owned() + &"A".repeat(60)]}}),
+        ),
+        ("event-type.acme.dA", json!({"tenant": "acme", "system": "shop", "name": "t", "later": null})),
+        (
+            "key.acme.k1",
+            json!({"tenant": "acme", "system": "shop", "id": "k1", "hash": "0".repeat(64), "scopes": ["read"], "later": 1}),
+        ),
+    ];
+    let mut last = 0;
+    for (key, value) in entries {
+        last = put_raw(&js, key, &value.to_string()).await;
+    }
+    catalog.caught_up(last).await;
+    let snapshot = catalog.snapshot();
+    assert_eq!(catalog.status().skipped, 0);
+    let acme = snapshot.tenant(&id("acme")).unwrap();
+    assert_eq!((acme.limits.events_burst, acme.retention()), (3, Some(Duration::from_secs(7 * 86_400))));
+    assert!(snapshot.source(&id("acme"), &"gh".parse().unwrap()).is_some());
+    assert!(snapshot.event_type(&id("acme"), "t").is_some() && snapshot.key("k1").is_some());
+    // And the other way round: what says nothing of the new is written without it.
+    assert!(!serde_json::to_string(&tenant("b")).unwrap().contains("retention"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -246,7 +283,7 @@ async fn what_cannot_be_used_is_left_out_and_counted() {
     until(&catalog, "the good key", |s| s.key("k1").is_some()).await;
     let last = [
         put_raw(&js, "key.acme.k1", "{").await,
-        put_raw(&js, "tenant.x.x", r#"{"id": "x", "colour": "blue"}"#).await,
+        put_raw(&js, "tenant.x.x", r#"{"id": "x", "disabled": "blue"}"#).await,
         put_raw(&js, "key.evil.k2", &good.replace("k1", "k2")).await,
         put_raw(&js, "nonsense", "1").await,
     ];

@@ -1,7 +1,9 @@
-//! The control-plane resources, as the catalog keeps them (JSON). Unknown fields are refused at the edges
-//! and kept out of here; every field added later has a default, so that old entries stay readable.
+//! The control-plane resources, as the catalog keeps them (JSON). Every field added later has a default, so that old
+//! entries stay readable, and fields that are not known here are passed over, so that newer ones do too: while a
+//! fleet is upgraded, replicas of both versions read the same entries. Where people give fields by name, the edge
+//! that takes them refuses unknown ones.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -10,7 +12,6 @@ use crate::{KeyId, SourceId, SystemId, TenantId};
 
 /// The customer whose data is isolated.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct Tenant {
     /// Its id.
     pub id: TenantId,
@@ -26,9 +27,27 @@ pub struct Tenant {
     /// What it may use.
     #[serde(default)]
     pub limits: TenantLimits,
+    /// Days for which its stored events are kept, counted from their receipt; 0: until erased. Usage is kept.
+    // Left out where it says nothing: programs before this field refuse entries that have it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub retention_days: u32,
     /// RFC 3339.
     #[serde(default)]
     pub created_at: String,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_zero(days: &u32) -> bool {
+    *days == 0
+}
+
+impl Tenant {
+    /// How long its stored events are kept; none: until erased.
+    #[must_use]
+    pub fn retention(&self) -> Option<Duration> {
+        let day = Duration::from_secs(24 * 60 * 60);
+        (self.retention_days > 0).then(|| day * self.retention_days)
+    }
 }
 
 fn default_placement() -> String {
@@ -40,7 +59,7 @@ pub const DEFAULT_PLACEMENT: &str = "default";
 
 /// What a tenant may use. The door enforces these on each replica.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(default)]
 pub struct TenantLimits {
     /// Events a second, sustained; 0: no limit.
     pub events_per_second: u32,
@@ -60,7 +79,6 @@ impl Default for TenantLimits {
 
 /// Something of a tenant's that produces or consumes events.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct System {
     /// Whose it is.
     pub tenant: TenantId,
@@ -76,7 +94,6 @@ pub struct System {
 
 /// A door of a system.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct Source {
     /// Whose it is.
     pub tenant: TenantId,
@@ -106,7 +123,6 @@ pub struct Source {
 
 /// How a provider proves that a request is its own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct Verification {
     /// The scheme.
     pub scheme: SignatureScheme,
@@ -119,7 +135,7 @@ pub struct Verification {
 
 /// Provider signature schemes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", tag = "type", deny_unknown_fields)]
+#[serde(rename_all = "kebab-case", tag = "type")]
 pub enum SignatureScheme {
     /// `X-Hub-Signature-256: sha256=<hex of HMAC-SHA256 of the body>`.
     Github,
@@ -176,7 +192,6 @@ pub enum SignatureEncoding {
 
 /// What may happen in a system.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct EventType {
     /// Whose it is.
     pub tenant: TenantId,
@@ -197,7 +212,6 @@ pub struct EventType {
 
 /// A producer's or consumer's credential. The key itself is shown once and not kept.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct ApiKey {
     /// The tenant it is bound to.
     pub tenant: TenantId,

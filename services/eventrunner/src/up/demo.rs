@@ -87,6 +87,7 @@ async fn make(catalog: &Catalog, old: &context::File) -> Result<Option<Credentia
             disabled: false,
             placement: model::resource::DEFAULT_PLACEMENT.to_owned(),
             limits: TenantLimits::default(),
+            retention_days: 0,
             created_at: created_at.clone(),
         };
         catalog.create(&tenant).await?;

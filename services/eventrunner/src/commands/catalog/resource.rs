@@ -39,6 +39,7 @@ impl Shown for Tenant {
         Column("disabled", "/disabled"),
         Column("placement", "/placement"),
         Column("events/s", "/limits/events_per_second"),
+        Column("retention days", "/retention_days"),
         Column("created", "/created_at"),
     ];
 }

@@ -1,22 +1,44 @@
 //! `eventrunner tenants`.
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use model::{
     Clock as _, SystemClock, format_rfc3339,
     resource::{DEFAULT_PLACEMENT, Tenant, TenantLimits},
 };
 
-use super::{Opened, Verb, delete, get, id, list, write};
-use crate::{context::ConnectArgs, exit::Result, output::Output};
+use super::{ListArgs, OneArgs, Opened, delete, get, id, list, write};
+use crate::{
+    context::ConnectArgs,
+    exit::Result,
+    output::{Output, item},
+};
 
 /// Tenants: the customers whose data is isolated
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:
   eventrunner tenants create acme --name 'Acme Inc.' --events-per-second 1000
+  eventrunner tenants update acme --retention-days 90
   eventrunner tenants list")]
 pub(crate) struct Tenants {
     #[command(subcommand)]
-    verb: Verb<Create>,
+    verb: Verb,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+enum Verb {
+    /// Create one, or with --replace change it as a whole
+    #[command(visible_alias = "add")]
+    Create(Create),
+    /// Change what is given and leave the rest as it is
+    Update(Update),
+    /// List them
+    #[command(visible_alias = "ls")]
+    List(ListArgs),
+    /// Show one
+    Get(OneArgs),
+    /// Delete one that has no systems; its events stay
+    #[command(visible_alias = "rm")]
+    Delete(OneArgs),
 }
 
 #[derive(Debug, Clone, Args)]
@@ -41,6 +63,9 @@ pub(crate) struct Create {
     /// Which tenant stream holds its events
     #[arg(long, default_value = DEFAULT_PLACEMENT)]
     placement: String,
+    /// Days for which its events are kept; 0: until erased
+    #[arg(long, value_name = "DAYS", default_value_t = 0)]
+    retention_days: u32,
     /// Its keys and doors answer 403
     #[arg(long)]
     disabled: bool,
@@ -51,9 +76,39 @@ pub(crate) struct Create {
     connect: ConnectArgs,
 }
 
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Update {
+    /// Its id
+    id: String,
+    /// For people
+    #[arg(long)]
+    name: Option<String>,
+    /// Events a second, sustained; 0: no limit
+    #[arg(long)]
+    events_per_second: Option<u32>,
+    /// Events that may come at once before the rate is enforced
+    #[arg(long)]
+    events_burst: Option<u32>,
+    /// The largest event, in bytes of attributes and data
+    #[arg(long)]
+    event_bytes_max: Option<u32>,
+    /// The most events in one batch request
+    #[arg(long)]
+    batch_events_max: Option<u32>,
+    /// Days for which its events are kept; 0: until erased
+    #[arg(long, value_name = "DAYS")]
+    retention_days: Option<u32>,
+    /// Whether its keys and doors answer 403
+    #[arg(long, value_name = "BOOL")]
+    disabled: Option<bool>,
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
 pub(crate) async fn run(Tenants { verb }: Tenants, output: Output) -> Result<()> {
     match verb {
         Verb::Create(args) => create(args, output).await,
+        Verb::Update(args) => update(args, output).await,
         Verb::List(args) => list::<Tenant>(args, output).await,
         Verb::Get(args) => get::<Tenant>(args, output).await,
         Verb::Delete(args) => delete::<Tenant>(args).await,
@@ -72,10 +127,37 @@ async fn create(args: Create, output: Output) -> Result<()> {
             event_bytes_max: args.event_bytes_max,
             batch_events_max: args.batch_events_max,
         },
+        retention_days: args.retention_days,
         created_at: format_rfc3339(SystemClock.now()),
     };
     let opened = Opened::open(&args.connect).await?;
     write(&opened, &tenant, args.replace, output).await?;
+    opened.close().await;
+    Ok(())
+}
+
+async fn update(args: Update, output: Output) -> Result<()> {
+    let tenant_id = id(&args.id)?;
+    let opened = Opened::open(&args.connect).await?;
+    let found = opened.catalog.get::<Tenant>(&tenant_id, &args.id).await?;
+    let Tenant { id, name, disabled, placement, limits, retention_days, created_at } = found.value;
+    let tenant = Tenant {
+        id,
+        name: args.name.unwrap_or(name),
+        disabled: args.disabled.unwrap_or(disabled),
+        placement,
+        limits: TenantLimits {
+            events_per_second: args.events_per_second.unwrap_or(limits.events_per_second),
+            events_burst: args.events_burst.unwrap_or(limits.events_burst),
+            event_bytes_max: args.event_bytes_max.unwrap_or(limits.event_bytes_max),
+            batch_events_max: args.batch_events_max.unwrap_or(limits.batch_events_max),
+        },
+        retention_days: args.retention_days.unwrap_or(retention_days),
+        created_at,
+    };
+    // At the revision that was read: a change made meanwhile is not written over.
+    opened.catalog.put(&tenant, Some(found.revision)).await?;
+    output.one(&item(&tenant)?)?;
     opened.close().await;
     Ok(())
 }
