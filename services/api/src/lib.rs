@@ -18,6 +18,7 @@ mod endpoints;
 mod error;
 mod follow;
 mod grpc;
+mod history;
 mod letter_view;
 mod letters;
 mod metrics;

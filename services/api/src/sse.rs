@@ -6,11 +6,15 @@ use auth::Principal;
 use bytes::Bytes;
 use futures::{FutureExt as _, Stream, StreamExt as _, stream::BoxStream};
 use model::{CloudEvent, json};
-use runtime::metrics::{self, IntCounter, Metric};
+use runtime::{
+    metrics::{self, IntCounter, Metric},
+    problem::Problem,
+};
 
 use crate::{
     app::{App, StreamSlot},
-    subscription::{Gap, Step, Subscription},
+    history::{History, Position, Step},
+    subscription::Gap,
 };
 
 /// Events that are there already are sent together up to this size.
@@ -20,10 +24,10 @@ const CHUNK_BYTES: usize = 64 << 10;
 struct Sse {
     app: App,
     caller: Principal,
-    steps: BoxStream<'static, Step>,
+    steps: BoxStream<'static, Result<Step, Problem>>,
     /// The last position reached, and the last one the client has been told.
-    position: Option<u64>,
-    told: Option<u64>,
+    position: Option<Position>,
+    told: Option<Position>,
     sent: IntCounter,
     /// What the client gets first.
     opening: Option<Vec<u8>>,
@@ -36,15 +40,15 @@ pub(crate) fn body(
     app: App,
     caller: Principal,
     slot: StreamSlot,
-    subscription: Subscription,
+    history: History,
 ) -> impl Stream<Item = Result<Bytes, Infallible>> {
-    let opening = opening(app.options.stream_retry_ms.0, &subscription);
+    let opening = opening(app.options.stream_retry_ms.0, &history);
     let sse = Sse {
         app,
         caller,
-        steps: subscription.steps,
-        position: subscription.position,
-        told: subscription.position,
+        steps: history.steps,
+        position: history.position.clone(),
+        told: history.position,
         sent: metrics::counter(Metric::ApiStreamedEvents, &["sse"]),
         opening: Some(opening),
         _slot: slot,
@@ -72,11 +76,11 @@ impl Sse {
                 step = self.steps.next() => step?,
                 () = &mut heartbeat => return self.heartbeat(),
             };
-            self.take(&step, &mut chunk)?;
+            self.take(step, &mut chunk)?;
             while chunk.len() < CHUNK_BYTES
                 && let Some(step) = self.steps.next().now_or_never()
             {
-                self.take(&step?, &mut chunk)?;
+                self.take(step?, &mut chunk)?;
             }
             if !chunk.is_empty() {
                 return Some(chunk);
@@ -85,14 +89,31 @@ impl Sse {
     }
 
     /// None when the caller may no longer read.
-    fn take(&mut self, Step { sequence, event }: &Step, chunk: &mut Vec<u8>) -> Option<()> {
-        self.position = Some(*sequence);
-        let Some(event) = event else { return Some(()) };
+    fn take(&mut self, step: Result<Step, Problem>, chunk: &mut Vec<u8>) -> Option<()> {
+        let Step { position, event } = match step {
+            Ok(step) => step,
+            Err(problem) => {
+                // The client comes back to where it was.
+                tracing::warn!(detail = problem.detail, "a stream of events is interrupted");
+                return None;
+            }
+        };
+        if position.is_some() {
+            self.position.clone_from(&position);
+        }
+        let Some(event) = event else {
+            // The end of what is read at once from the store: only now there is a place to come back to.
+            if let Some(Position::Stored(_)) = &position {
+                self.told.clone_from(&self.position);
+                chunk.extend(self.position.iter().flat_map(|p| format!("id: {p}\n\n").into_bytes()));
+            }
+            return Some(());
+        };
         if !self.app.still_admitted(&self.caller) {
             return None;
         }
-        message(chunk, *sequence, event);
-        self.told = self.position;
+        message(chunk, position.as_ref(), &event);
+        self.told.clone_from(&self.position);
         self.sent.inc();
         Some(())
     }
@@ -103,21 +124,21 @@ impl Sse {
         if !self.app.still_admitted(&self.caller) {
             return None;
         }
-        let moved = self.position.filter(|_| self.position != self.told);
-        self.told = self.position;
+        let moved = self.position.clone().filter(|_| self.position != self.told);
+        self.told.clone_from(&self.position);
         Some(moved.map_or_else(|| b":\n\n".to_vec(), |position| format!(":\nid: {position}\n\n").into()))
     }
 }
 
 /// When to come back, from where (so that a client that has not received anything yet misses nothing), and what
 /// is missing.
-fn opening(retry_ms: u64, subscription: &Subscription) -> Vec<u8> {
+fn opening(retry_ms: u64, history: &History) -> Vec<u8> {
     let mut text = format!("retry: {retry_ms}\n");
-    if let Some(position) = subscription.position {
+    if let Some(position) = &history.position {
         text.push_str(&format!("id: {position}\n"));
     }
     text.push('\n');
-    if let Some(Gap { requested, first, last }) = subscription.gap {
+    if let Some(Gap { requested, first, last }) = history.gap {
         text.push_str(&format!(
             "event: gap\ndata: {{\"requested\":{requested},\"first\":{first},\"last\":{last}}}\n\n"
         ));
@@ -125,8 +146,11 @@ fn opening(retry_ms: u64, subscription: &Subscription) -> Vec<u8> {
     text.into()
 }
 
-fn message(out: &mut Vec<u8>, sequence: u64, event: &CloudEvent) {
-    out.extend_from_slice(format!("id: {sequence}\ndata: ").as_bytes());
+fn message(out: &mut Vec<u8>, position: Option<&Position>, event: &CloudEvent) {
+    if let Some(position) = position {
+        out.extend_from_slice(format!("id: {position}\n").as_bytes());
+    }
+    out.extend_from_slice(b"data: ");
     let from = out.len();
     json::encode_into(event, out);
     // A line break in JSON text stands between tokens: inside a string it must be escaped.
@@ -149,7 +173,7 @@ mod tests {
             .build()
             .unwrap();
         let mut out = Vec::new();
-        message(&mut out, 7, &event);
+        message(&mut out, Some(&Position::Sequence(7)), &event);
         let text = String::from_utf8(out).unwrap();
         let data = text.strip_prefix("id: 7\ndata: ").unwrap().strip_suffix("\n\n").unwrap();
         assert!(!data.contains(['\n', '\r']));
@@ -160,10 +184,10 @@ mod tests {
     #[test]
     fn the_opening_tells_where_to_resume_and_what_is_missing() {
         let steps = || futures::stream::pending().boxed();
-        let plain = Subscription { position: Some(5), gap: None, steps: steps() };
+        let plain = History { position: Some(Position::Sequence(5)), gap: None, steps: steps() };
         assert_eq!(opening(2_000, &plain), b"retry: 2000\nid: 5\n\n");
         let gap = Gap { requested: 3, first: 10, last: 20 };
-        let gap = Subscription { position: None, gap: Some(gap), steps: steps() };
+        let gap = History { position: None, gap: Some(gap), steps: steps() };
         let expected = "retry: 1\n\nevent: gap\ndata: {\"requested\":3,\"first\":10,\"last\":20}\n\n";
         assert_eq!(opening(1, &gap), expected.as_bytes());
     }

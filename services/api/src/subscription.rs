@@ -1,5 +1,6 @@
 //! A tenant's event stream, from a start and narrowed, as both transports read it.
 
+use async_nats::jetstream::stream::State;
 use auth::Principal;
 use bus::topology;
 use futures::{StreamExt as _, stream::BoxStream};
@@ -83,12 +84,10 @@ impl Subscription {
         start: Start,
     ) -> Result<Self, Problem> {
         let tenant = &caller.tenant;
-        let stream = topology::tenant_stream(&tenant.placement);
-        let held = app.bus.jetstream().get_stream(&stream).await.map_err(error::of_broker)?;
-        let state = &held.cached_info().state;
+        let state = held(app, caller).await?;
         let (position, gap) = resolve(start, state.first_sequence, state.last_sequence);
         let selection = Selection {
-            stream,
+            stream: topology::tenant_stream(&tenant.placement),
             subjects: subjects(&tenant.placement, &tenant.id, &narrow.types),
             headers_only: false,
             messages_max: app.options.stream_buffer_events,
@@ -105,6 +104,13 @@ impl Subscription {
         });
         Ok(Self { position: known, gap, steps: steps.boxed() })
     }
+}
+
+/// What the stream of the caller's tenant holds now.
+pub(crate) async fn held(app: &App, caller: &Principal) -> Result<State, Problem> {
+    let name = topology::tenant_stream(&caller.tenant.placement);
+    let stream = app.bus.jetstream().get_stream(name).await.map_err(error::of_broker)?;
+    Ok(stream.cached_info().state.clone())
 }
 
 /// What the broker counts besides the message itself.

@@ -11,9 +11,10 @@ use runtime::problem::Problem;
 
 use crate::{
     app::{App, CanRead},
+    history::{Begin, History, Position},
     params::Params,
     sse,
-    subscription::{Narrow, Start, Subscription},
+    subscription::{Narrow, Start},
 };
 
 /// Follow the tenant's events
@@ -22,6 +23,9 @@ use crate::{
 /// on one line (white space between JSON tokens of its data may differ from what was sent). Events are messages
 /// without a name, so that `onmessage` sees them all. A client that comes back with `last-event-id` gets what
 /// followed, each event once.
+///
+/// A start in time before what the stream still holds is read from the event store first, in the order of receipt; while
+/// it lasts an `id` comes after every hundred events, so that up to as many may come again after a disconnect.
 ///
 /// A message named `gap` tells that the stream no longer holds, or never held, what follows the position asked for:
 /// `{"requested": …, "first": …, "last": …}`; reading begins at `first`. Comments keep the connection alive.
@@ -47,23 +51,23 @@ pub(super) async fn handle(
     let narrow = Narrow { types: params.many("type"), sources: params.many("source") };
     let asked = params.read("start", Start::parse).unwrap_or(Start::New);
     params.finish()?;
-    let start = last_event_id(&headers)?.unwrap_or(asked);
+    let begin = last_event_id(&headers)?.map_or(Begin::At(asked), Begin::After);
     let slot = app.stream_slot(&caller.tenant.id, "sse")?;
-    let subscription = Subscription::open(&app, &caller, narrow, start).await?;
+    let history = History::open(&app, &caller, narrow, begin).await?;
     let headers = [
         (header::CONTENT_TYPE, "text/event-stream"),
         (header::CACHE_CONTROL, "no-store"),
         // Proxies of the nginx kind would hold events back.
         (header::HeaderName::from_static("x-accel-buffering"), "no"),
     ];
-    let body = Body::from_stream(sse::body(app, caller, slot, subscription));
+    let body = Body::from_stream(sse::body(app, caller, slot, history));
     Ok((headers, body).into_response())
 }
 
-fn last_event_id(headers: &HeaderMap) -> Result<Option<Start>, Problem> {
+fn last_event_id(headers: &HeaderMap) -> Result<Option<Position>, Problem> {
     let Some(value) = headers.get("last-event-id").filter(|v| !v.is_empty()) else { return Ok(None) };
-    let sequence = value.to_str().ok().and_then(|v| v.parse().ok());
-    sequence.map(|s| Some(Start::After(s))).ok_or_else(|| {
+    let position = value.to_str().ok().and_then(Position::parse);
+    position.map(Some).ok_or_else(|| {
         Problem::new(ErrorCode::InvalidArgument, "last-event-id is none of this stream's")
             .field("header:last-event-id", "must be the id of an event received here")
     })

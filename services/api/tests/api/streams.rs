@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use api::Options;
 use futures::TryStreamExt as _;
+use model::{Clock as _, SystemClock};
 use rand::RngExt as _;
 use serde_json::json;
 use testkit::wait_until;
 
 use crate::{
     sse::{Sse, event_ids},
-    world::{PATIENCE, TEN, World, event, events, options, pointers, tenants},
+    world::{PATIENCE, TEN, World, event, events, options, pointers, stamp, tenants},
 };
 
 #[tokio::test]
@@ -36,6 +37,35 @@ async fn events_come_in_order_whole_and_on_one_line() {
             "time": "2026-11-21T10:00:00+02:00", "datacontenttype": "application/json", "data": {"n": 1},
         })
     );
+    world.close().await;
+}
+
+/// The stream holds only the last fifty of three hundred events; whoever starts earlier is given the others by the store.
+#[tokio::test]
+async fn what_the_stream_has_let_go_comes_from_the_store() {
+    let world = World::start().await;
+    let all = events(300);
+    let ids = |range: std::ops::Range<usize>| range.map(|n| n.to_string()).collect::<Vec<_>>();
+    for (n, chunk) in all.chunks(10).take(25).enumerate() {
+        world.store(stamp("acme", TEN + n as i64 * 1_000_000), chunk.to_vec()).await;
+    }
+    world.store(stamp("globex", TEN), vec![event("theirs", "/shop", "com.example.order")]).await;
+    // On their way when the stream's first message was stored: in both.
+    world.store(stamp("acme", SystemClock.now() - 1_000), all[250..].to_vec()).await;
+    world.publish("acme", &all[250..]).await;
+    let start = "?start=2026-11-21T10:00:05Z";
+    let mut stream = world.stream(start, None).await;
+    let mut seen = stream.take_messages(120).await;
+    assert!(seen[110].id.starts_with("stored."), "{}", seen[110].id);
+    seen.extend(stream.take_messages(130).await);
+    assert_eq!(event_ids(&seen), ids(50..300), "each once, in order");
+    world.publish("acme", &[event("300", "/shop", "com.example.order")]).await;
+    let next = stream.next().await.unwrap();
+    assert_eq!((&*next.event_id(), &*next.id), ("300", "51"), "from here on it is the stream");
+    // Resumed in the middle of the old ones: no event is missed, and at most a page comes again.
+    let mut again = world.stream(start, Some(&seen[110].id)).await;
+    let resumed = event_ids(&again.take_messages(151).await);
+    assert_eq!(resumed, ids(150..301));
     world.close().await;
 }
 
@@ -261,9 +291,9 @@ async fn strangers_messages_are_passed_over() {
 
 /// A time after everything published so far, by the broker's clock, which is this machine's.
 async fn wait_past_now() -> String {
-    let now = model::Clock::now(&model::SystemClock) + 1_000;
+    let now = SystemClock.now() + 1_000;
     assert!(now > TEN - 365 * 24 * 3_600_000_000);
-    wait_until("a millisecond passes", PATIENCE, async || model::Clock::now(&model::SystemClock) > now).await;
+    wait_until("a millisecond passes", PATIENCE, async || SystemClock.now() > now).await;
     model::format_rfc3339(now)
 }
 
