@@ -63,6 +63,8 @@ pub(crate) struct Counts {
     /// Age of the message begun last when it was begun.
     lag_seconds: Gauge,
     owned: Gauge,
+    /// The same, for this partition alone.
+    owned_here: Gauge,
 }
 
 impl Counts {
@@ -74,6 +76,7 @@ impl Counts {
             takeovers: counter(Metric::ConsumerTakeovers),
             lag_seconds: metrics::gauge(Metric::ConsumerLagAge, &[stage, &partition.to_string()]),
             owned: metrics::gauge(Metric::ConsumerOwnedPartitions, &[stage]),
+            owned_here: metrics::gauge(Metric::ConsumerOwnedPartition, &[stage, &partition.to_string()]),
         }
     }
 }
@@ -144,6 +147,7 @@ impl<W: Worker> Reader<W> {
                 changed = owned.wait_for(mine) => if changed.is_err() { return },
             }
             self.counts.owned.inc();
+            self.counts.owned_here.set(1.0);
             let mut lost = owned.clone();
             let stop = async {
                 tokio::select! {
@@ -153,6 +157,7 @@ impl<W: Worker> Reader<W> {
             };
             let ended = self.own(stop, &mut pin, &mut backoff).await;
             self.counts.owned.dec();
+            self.counts.owned_here.set(0.0);
             if let Err(error) = ended {
                 tracing::warn!(stream = self.stream, partition = self.partition, %error, "reading interrupted");
                 tokio::select! {

@@ -9,6 +9,7 @@ mod context;
 mod durability;
 mod exit;
 mod output;
+mod readiness;
 mod services;
 mod up;
 mod when;

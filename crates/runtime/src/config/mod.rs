@@ -126,6 +126,17 @@ impl<T> Loaded<T> {
     }
 }
 
+impl<T: Serialize> Loaded<T> {
+    /// The dotted key of each [`Secret`] that is set, and the form in which it was given (`file:<path>` stays that): to
+    /// hand the configuration on to a process of one's own.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<(String, String)> {
+        let given = |key: &String| self.figment.find_value(key).ok()?.into_string();
+        let keys = print::redacted_keys(&self.value).into_iter();
+        keys.filter_map(|key| given(&key).map(|value| (key, value))).collect()
+    }
+}
+
 /// Reads all layers.
 ///
 /// # Errors

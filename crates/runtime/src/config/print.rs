@@ -21,6 +21,27 @@ pub fn print(config: &impl Serialize) -> Result<String, super::Error> {
     toml::to_string_pretty(&table).map_err(|e| invalid(e.to_string()))
 }
 
+/// The dotted keys of the values that show themselves as [`REDACTED`].
+pub(super) fn redacted_keys(config: &impl Serialize) -> Vec<String> {
+    fn collect(value: &toml::Value, key: &str, keys: &mut Vec<String>) {
+        match value {
+            toml::Value::String(text) if text == REDACTED => keys.push(key.to_owned()),
+            toml::Value::Table(table) => {
+                for (name, value) in table {
+                    let key = if key.is_empty() { name.clone() } else { format!("{key}.{name}") };
+                    collect(value, &key, keys);
+                }
+            }
+            _ => {}
+        }
+    }
+    let mut keys = Vec::new();
+    if let Ok(value) = toml::Value::try_from(config) {
+        collect(&value, "", &mut keys);
+    }
+    keys
+}
+
 fn redact(value: &mut toml::Value) {
     match value {
         // Lists of URLs are one text in many clients: `nats://a:b@one,nats://c@two`.

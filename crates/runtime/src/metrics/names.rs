@@ -52,6 +52,8 @@ const MODE: Label =
 const CODE: Label = Label { name: "code", values: Values::ErrorCode };
 const STREAM: Label = one_of("stream", &["raw", "events", "usage", "tenant", "dead"]);
 const STAGE: Label = one_of("stage", &["normalizer", "engine", "meter"]);
+const SERVICE: Label =
+    one_of("service", &["ingest-http", "ingest-grpc", "normalizer", "engine", "api", "nats-server"]);
 const STORE: Label = one_of("kind", &["events", "usage"]);
 const TRANSPORT: Label = one_of("transport", &["sse", "grpc"]);
 const PARTITION: Label = Label { name: "partition", values: Values::Bounded("one for each partition") };
@@ -154,6 +156,8 @@ metrics! {
     ConsumerTakeovers = Counter, "eventrunner_consumer_taken_over_partitions_total", [STAGE];
     /// Partitions this process owns.
     ConsumerOwnedPartitions = Gauge, "eventrunner_consumer_owned_partitions", [STAGE];
+    /// 1 for each partition this process owns, 0 for one it has given up.
+    ConsumerOwnedPartition = Gauge, "eventrunner_consumer_owned_partition", [STAGE, PARTITION];
 
     /// Events normalized: passed unchanged, mapped from raw, or dead-lettered.
     NormalizerEvents = Counter, "eventrunner_normalizer_events_total", [one_of("result", &["passed", "mapped", "dead"])];
@@ -212,6 +216,9 @@ metrics! {
     HttpClosedConnections = Counter, "eventrunner_http_closed_connections_total", [one_of("reason", &["header_timeout", "idle", "write_stalled", "aborted"])];
     /// Handlers that panicked.
     HttpPanics = Counter, "eventrunner_http_handler_panics_total", [];
+
+    /// Processes of `up --processes` that ended unasked and were started again.
+    FleetRestartedProcesses = Counter, "eventrunner_fleet_restarted_processes_total", [SERVICE];
 
     /// Processor time used by the process.
     ProcessCpu = Counter, "eventrunner_process_cpu_seconds_total", [];

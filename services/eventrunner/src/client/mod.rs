@@ -39,6 +39,9 @@ fn build(builder: reqwest::ClientBuilder) -> Result<reqwest::Client> {
 }
 
 fn builder() -> reqwest::ClientBuilder {
+    // The program does it first thing.
+    #[cfg(test)]
+    testkit::install_tls();
     reqwest::Client::builder()
         .user_agent(concat!("eventrunner/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT_TIMEOUT)

@@ -1,11 +1,16 @@
 //! `eventrunner <service>`: one service in a process of its own, as the Helm chart runs them.
 
 use std::{
+    io,
     sync::{Arc, OnceLock},
     time::Duration,
 };
 
 use clap::Args;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use runtime::{
     admin,
     health::Health,
@@ -32,15 +37,35 @@ pub(crate) enum Service {
     Api,
 }
 
+impl Service {
+    pub(crate) const ALL: [Self; 5] =
+        [Self::IngestHttp, Self::IngestGrpc, Self::Normalizer, Self::Engine, Self::Api];
+
+    /// The subcommand.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::IngestHttp => "ingest-http",
+            Self::IngestGrpc => "ingest-grpc",
+            Self::Normalizer => "normalizer",
+            Self::Engine => "engine",
+            Self::Api => "api",
+        }
+    }
+}
+
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ServiceArgs {
     #[command(flatten)]
     config: ConfigArgs,
+    /// Drain and stop when stdin ends: whoever started this process holds the other end
+    #[arg(long, hide = true)]
+    supervised: bool,
 }
 
 pub(crate) async fn run(service: Service, args: ServiceArgs) -> Result<Code> {
     let config = args.config.load([])?;
     telemetry::init(&config.log).map_err(|e| Failure::config(e.to_string()))?;
+    let supervised = args.supervised;
     // Before anything else: it is what an operator can set right at once.
     let store = match service {
         Service::Engine | Service::Api => Some(services::open_store(&config).await?),
@@ -50,6 +75,10 @@ pub(crate) async fn run(service: Service, args: ServiceArgs) -> Result<Code> {
     let failed: Arc<OnceLock<Failure>> = Arc::default();
     let exit = lifecycle::run(StopOptions::default(), health, |context| {
         let (failed, store) = (Arc::clone(&failed), store.clone());
+        // Not before: the signal it sends must find somebody who listens.
+        if supervised {
+            stop_when_alone();
+        }
         async move {
             Box::pin(start(service, config, store.as_ref(), &context)).await.map_err(|failure| {
                 let message = failure.message.clone();
@@ -71,6 +100,9 @@ async fn start(service: Service, config: Config, store: Option<&Embedded>, conte
         .await
         .map_err(|e| Failure::new(Code::CannotTake, e.to_string()))?;
     tracing::info!(address = %address, "metrics and health are served");
+    // Until the service's own components are there.
+    let streams = context.health().component("streams");
+    streams.ready(false, "waits for the broker, the streams and the catalog");
     let ground = Ground::wait_for(config).await?;
     match (service, store) {
         (Service::IngestHttp, _) => {
@@ -92,7 +124,20 @@ async fn start(service: Service, config: Config, store: Option<&Embedded>, conte
         }
         (Service::Engine | Service::Api, None) => return Err(Failure::failed("there is no store")),
     }
+    streams.started();
+    streams.ready(true, "");
     Ok(())
+}
+
+/// Asks this process to drain as soon as its stdin ends. A pipe's other end closes with the process that holds it, however
+/// that one dies.
+fn stop_when_alone() {
+    // A thread of its own: a read of stdin cannot be cancelled, and must not keep the process from ending.
+    std::thread::spawn(|| {
+        let ended = io::copy(&mut io::stdin().lock(), &mut io::sink());
+        tracing::warn!(error = ?ended.err(), "whoever started this process is gone");
+        let _ = kill(Pid::this(), Signal::SIGTERM);
+    });
 }
 
 /// Make or change the streams, their consumers and the catalog's bucket, as the configuration has them

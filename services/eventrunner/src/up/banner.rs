@@ -7,6 +7,7 @@ use super::{
     fleet::Fleet,
     folder,
     plan::Plan,
+    processes::{self, Member},
 };
 use crate::{
     exit::Result,
@@ -23,6 +24,8 @@ pub(super) struct Banner {
     head: String,
     broker: Option<String>,
     nats_url: String,
+    /// Whether what was sent can be read back: the engine and the API may have been left out.
+    readable: bool,
     lowered: Option<String>,
 }
 
@@ -53,8 +56,9 @@ impl Banner {
                 path.display(),
                 topology.durability
             ),
-            broker: plan.broker.as_ref().map(|(program, _)| program.version.clone()),
+            broker: plan.broker.as_ref().map(|broker| broker.program.version.clone()),
             nats_url: plan.config.nats.url.clone(),
+            readable: plan.processes.as_ref().is_none_or(processes::Plan::is_whole),
             lowered,
         }
     }
@@ -67,17 +71,33 @@ impl Banner {
     }
 
     fn line(&self, name: &str, address: &str, rest: &str) -> Result<()> {
-        let name = self.paint.text(Style::Green, &format!("{name:<12}"));
+        let name = self.paint.text(Style::Green, &format!("{name:<14}"));
         let address = format!("{address:<28}");
         print(format!("  {name}  {address}  {}", self.paint.text(Style::Dim, rest)).trim_end())
     }
 
-    pub(super) fn broker(&self, pid: Option<u32>) -> Result<()> {
-        let rest = match (&self.broker, pid) {
-            (Some(version), Some(pid)) => format!("{version}, process id {pid}"),
-            _ => "yours".to_owned(),
-        };
-        self.line("nats-server", &self.nats_url, &rest)
+    /// A line for each node, or one for a broker of somebody else's.
+    pub(super) fn broker(&self, pids: &[u32]) -> Result<()> {
+        let Some(version) = &self.broker else { return self.line("nats-server", &self.nats_url, "yours") };
+        let urls = self.nats_url.split(',');
+        urls.zip(pids)
+            .try_for_each(|(url, pid)| self.line("nats-server", url, &format!("{version}, process id {pid}")))
+    }
+
+    /// A line for each process.
+    pub(super) fn processes(&self, members: &[Member], admin: SocketAddr) -> Result<()> {
+        for member in members.iter().filter(|member| member.service != "nats-server") {
+            let scheme = if member.service == "ingest-grpc" { "" } else { "http://" };
+            let address = member.address.as_ref().map(|address| format!("{scheme}{address}"));
+            let pid = member.pid.map_or_else(|| "not running".to_owned(), |pid| format!("process id {pid}"));
+            let rest = format!("{pid}, admin {}", member.admin_url);
+            self.line(&member.name, &address.unwrap_or_default(), &rest)?;
+        }
+        self.line(
+            "admin",
+            &format!("http://{admin}"),
+            "/metrics, /healthz/ready of all; logs/ and fleet.json in the data folder",
+        )
     }
 
     pub(super) fn services(&self, fleet: &Fleet, admin: SocketAddr) -> Result<()> {
@@ -114,7 +134,8 @@ impl Banner {
             ))?,
         }
         print("\nThen, in another terminal:\n")?;
-        for next in ["tail --since 1h", "events list", &receipt, "usage", "doctor"] {
+        let whole = ["tail --since 1h", "events list", &receipt, "usage", "doctor"];
+        for next in if self.readable { &whole[..] } else { &whole[4..] } {
             let (verb, rest) = next.split_once(' ').unwrap_or((next, ""));
             print(format!("  {program} {verb} {rest}").trim_end().to_owned().as_str())?;
         }

@@ -1,4 +1,4 @@
-//! `eventrunner up`: the whole fleet in this process, with a broker of its own, in one folder.
+//! `eventrunner up`: the whole fleet in this process or in processes of its own, with a broker of its own, in one folder.
 
 mod banner;
 pub(crate) mod broker;
@@ -7,7 +7,9 @@ mod fleet;
 pub(crate) mod folder;
 mod plan;
 pub(crate) mod ports;
+pub(crate) mod processes;
 mod room;
+mod supervise;
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -25,7 +27,14 @@ use runtime::{
     telemetry,
 };
 
-use self::{banner::Banner, broker::Supervisor, demo::Urls, fleet::Fleet, plan::Plan};
+use self::{
+    banner::Banner,
+    demo::Urls,
+    fleet::Fleet,
+    plan::{Brokers, Plan},
+    ports::Held,
+    processes::{Processes, Replica, Roster},
+};
 use crate::{
     config::ConfigArgs,
     exit::{Code, Failure, Result},
@@ -41,11 +50,14 @@ use crate::{
   eventrunner up
   eventrunner up --port-base 9100 --data-dir /tmp/second
   eventrunner up --durability process
-  eventrunner up --nats-url nats://127.0.0.1:4222    # a broker of your own")]
+  eventrunner up --nats-url nats://127.0.0.1:4222    # a broker of your own
+  eventrunner up --processes --replicas normalizer=3,engine=0,api=0 --nats-nodes 3")]
 pub(crate) struct Up {
     /// What an accepted event survives: disk (a power cut) or process (the death of any process)
     #[arg(long, value_name = "DURABILITY")]
     durability: Option<Durability>,
+    #[command(flatten)]
+    processes: ProcessArgs,
     #[command(flatten)]
     ports: PortArgs,
     #[command(flatten)]
@@ -55,6 +67,18 @@ pub(crate) struct Up {
     /// Logs of every service, not only of what goes wrong
     #[arg(long, short)]
     verbose: bool,
+}
+
+/// Each service in a process of its own.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Processes")]
+struct ProcessArgs {
+    /// Run each service in a process of its own, started again when it dies; fleet.json in the data folder lists them
+    #[arg(long)]
+    processes: bool,
+    /// How many processes of a service, such as engine=3,normalizer=3; 0 leaves it out [default: 1 of each]
+    #[arg(long, value_name = "SERVICE=N", value_delimiter = ',', requires = "processes")]
+    replicas: Vec<Replica>,
 }
 
 /// Where to listen, on the loopback interface.
@@ -94,6 +118,17 @@ struct BrokerArgs {
     /// A broker of your own, instead of one that is started here
     #[arg(long, value_name = "URL")]
     nats_url: Option<String>,
+    /// How many nodes the broker has: 1, or 3 that keep each stream three times [default: what the data folder has, or 1]
+    #[arg(long, value_name = "N", value_parser = one_or_three, conflicts_with = "nats_url")]
+    nats_nodes: Option<u8>,
+}
+
+fn one_or_three(text: &str) -> std::result::Result<u8, String> {
+    match text {
+        "1" => Ok(1),
+        "3" => Ok(3),
+        _ => Err("1 or 3".to_owned()),
+    }
 }
 
 /// Longer than all parts of the fleet may take together.
@@ -107,15 +142,17 @@ pub(crate) async fn run(args: Up, output: Output) -> Result<Code> {
     telemetry::init(&plan.config.log).map_err(|e| Failure::config(e.to_string()))?;
     let banner = Banner::new(&plan, output);
     banner.head()?;
-    let mut supervisor = plan.start_broker().await?;
+    let roster = plan.roster();
+    let mut brokers = plan.start_broker(&roster).await?;
+    let held = plan.take_held();
     let health = Health::new(Duration::from_secs(plan.config.admin.work_age_seconds_max));
     // What goes wrong at the start has its own code and words; the lifecycle knows only that something did.
     let failed: Arc<OnceLock<Failure>> = Arc::default();
     let exit = lifecycle::run(STOP, health, |context| {
-        let failed = Arc::clone(&failed);
-        let (plan, banner, supervisor) = (&plan, &banner, supervisor.as_mut());
+        let (failed, roster) = (Arc::clone(&failed), Arc::clone(&roster));
+        let (plan, banner, brokers) = (&plan, &banner, &mut brokers);
         async move {
-            let started = start(plan, banner, supervisor, &context, began).await;
+            let started = start(plan, banner, brokers, (held, roster), &context, began).await;
             started.map_err(|failure| {
                 let message = failure.message.clone();
                 let _ = failed.set(failure);
@@ -124,9 +161,8 @@ pub(crate) async fn run(args: Up, output: Output) -> Result<Code> {
         }
     })
     .await;
-    if let Some(supervisor) = supervisor {
-        supervisor.stop().await;
-    }
+    brokers.stop().await;
+    roster.remove();
     match (failed.get(), exit) {
         (Some(failure), _) => Err(failure.clone()),
         (None, Exit::Done) => {
@@ -144,33 +180,55 @@ pub(crate) async fn run(args: Up, output: Output) -> Result<Code> {
 async fn start(
     plan: &Plan,
     banner: &Banner,
-    supervisor: Option<&mut Supervisor>,
+    brokers: &mut Brokers,
+    (held, roster): (Vec<Held>, Arc<Roster>),
     context: &Context,
     began: Instant,
 ) -> Result<()> {
-    let pid = match supervisor {
-        Some(supervisor) => Some(supervisor.ready().await?),
-        None => None,
+    let pids = brokers.ready().await?;
+    banner.broker(&pids)?;
+    let config = &plan.config;
+    let shutdown = context.shutdown().clone();
+    let started = match &plan.processes {
+        None => Started::Here(Fleet::start(config.clone(), context.health()).await?),
+        Some(plan) => {
+            let processes = Processes::start(config, plan, held, roster, context.health());
+            Started::Processes(Box::pin(processes).await?)
+        }
     };
-    banner.broker(pid)?;
-    let fleet = Fleet::start(plan.config.clone(), context.health()).await?;
-    let admin = admin::spawn(&plan.config.admin.http, context.health())
+    let admin = admin::spawn(&config.admin.http, context.health())
         .await
         .map_err(|e| Failure::new(Code::CannotTake, e.to_string()))?;
-    banner.services(&fleet, admin)?;
-    let urls = Urls {
-        url: format!("http://{}", reachable(fleet.addresses.http)),
-        api_url: format!("http://{}", reachable(fleet.addresses.api)),
-        nats_url: plan.config.nats.url.clone(),
-        admin_url: format!("http://{}", reachable(admin)),
-        nats_monitor_url: plan.config.broker.monitor_url.clone(),
+    let (http, api, catalog) = match &started {
+        Started::Here(fleet) => {
+            banner.services(fleet, admin)?;
+            (fleet.addresses.http, fleet.addresses.api, fleet.catalog.clone())
+        }
+        Started::Processes(processes) => {
+            banner.processes(&processes.members(), admin)?;
+            (config.ingest_http.server.listen, config.api.http.listen, processes.catalog.clone())
+        }
     };
-    let key_file = plan.config.sealing_key_file()?;
-    let credentials = demo::prepare(&fleet.catalog, plan.folder.path(), &urls, key_file).await?;
+    let urls = Urls {
+        url: format!("http://{}", reachable(http)),
+        api_url: format!("http://{}", reachable(api)),
+        nats_url: config.nats.url.clone(),
+        admin_url: format!("http://{}", reachable(admin)),
+        nats_monitor_url: config.broker.monitor_url.clone(),
+    };
+    let credentials = demo::prepare(&catalog, plan.folder.path(), &urls, config.sealing_key_file()?).await?;
     plan.folder.sign(Some(urls.api_url.clone()))?;
-    let shutdown = context.shutdown().clone();
-    context.spawn_critical("fleet", fleet.run(shutdown));
+    match started {
+        Started::Here(fleet) => context.spawn_critical("fleet", fleet.run(shutdown)),
+        Started::Processes(processes) => context.spawn_critical("fleet", processes.run(shutdown)),
+    }
     banner.ready(&urls, credentials.as_ref(), began.elapsed())
+}
+
+/// The running services.
+enum Started {
+    Here(Fleet),
+    Processes(Processes),
 }
 
 /// Where a client on this machine reaches a listener: one on every interface has an address nobody can connect to.

@@ -12,41 +12,59 @@ use crate::exit::{Code, Failure, Result};
 #[derive(Debug)]
 pub(crate) struct Port<'a> {
     /// Who will.
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     /// Where.
     pub(crate) address: &'a mut SocketAddr,
     /// Whether a port of 0 must become a certain one now, because others are told before it is taken.
     pub(crate) fixed: bool,
+    /// Whether any other will do when it is taken.
+    pub(crate) may_move: bool,
     /// How to choose another.
     pub(crate) flag: &'static str,
 }
 
+/// A port that was chosen for somebody and is kept free for them while this lives.
+#[derive(Debug)]
+pub(crate) struct Held {
+    /// Whom it is for.
+    pub(crate) name: String,
+    _listener: TcpListener,
+}
+
 /// Tries each port. All are held until the last was tried, so that two of ours on one port are found too; the ones
 /// that were chosen here stay held, so that nobody gets them meanwhile, until what is returned is dropped. What
-/// `leftover`, a process that will be stopped first, holds is free.
-pub(crate) fn check(ports: &mut [Port<'_>], leftover: Option<u32>) -> Result<Vec<TcpListener>> {
+/// `leftovers`, processes that will be stopped first, hold is free.
+pub(crate) fn check(ports: &mut [Port<'_>], leftovers: &[u32]) -> Result<Vec<Held>> {
     let (mut chosen, mut tried) = (Vec::new(), Vec::new());
     let mut faults = Vec::new();
     let mut code = Code::CannotTake;
     for index in 0..ports.len() {
         let (before, [port, ..]) = ports.split_at_mut(index) else { continue };
-        match TcpListener::bind(*port.address) {
+        let bound = TcpListener::bind(*port.address).or_else(|error| {
+            if !port.may_move {
+                return Err(error);
+            }
+            port.address.set_port(0);
+            TcpListener::bind(*port.address)
+        });
+        match bound {
             Ok(listener) if port.address.port() == 0 => {
                 if port.fixed {
                     *port.address = listener.local_addr().unwrap_or(*port.address);
-                    chosen.push(listener);
+                    chosen.push(Held { name: port.name.clone(), _listener: listener });
                 }
             }
             Ok(listener) => tried.push(listener),
             Err(error) => {
                 let holder = holder(port.address.port());
-                if leftover.is_some() && holder.as_ref().map(|h| h.pid) == leftover {
+                if holder.as_ref().is_some_and(|h| leftovers.contains(&h.pid)) {
                     continue;
                 }
                 if error.kind() == io::ErrorKind::PermissionDenied {
                     code = Code::NoPermission;
                 }
-                let ours = before.iter().find(|other| *other.address == *port.address).map(|o| o.name);
+                let ours =
+                    before.iter().find(|other| *other.address == *port.address).map(|o| o.name.as_str());
                 faults.push(fault(port, &error, ours, holder.as_ref()));
             }
         }
@@ -118,8 +136,8 @@ fn listening_inode(table: &str, port: u16) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn port<'a>(name: &'static str, address: &'a mut SocketAddr, flag: &'static str) -> Port<'a> {
-        Port { name, address, fixed: true, flag }
+    fn port<'a>(name: &str, address: &'a mut SocketAddr, flag: &'static str) -> Port<'a> {
+        Port { name: name.to_owned(), address, fixed: true, may_move: false, flag }
     }
 
     #[test]
@@ -129,10 +147,14 @@ mod tests {
         let mut ports =
             [port("a", &mut a, "--a"), port("b", &mut b, "--b"), port("later", &mut later, "--later")];
         ports[2].fixed = false;
-        let held = check(&mut ports, None).unwrap();
+        let held = check(&mut ports, &[]).unwrap();
         assert!(a.port() != 0 && b.port() != 0 && a != b);
         assert_eq!(later, any, "whoever listens there chooses");
         assert!(TcpListener::bind(a).is_err() && TcpListener::bind(b).is_err());
+        let mut elsewhere = a;
+        let mut moving = [Port { may_move: true, ..port("d", &mut elsewhere, "--d") }];
+        assert_eq!(check(&mut moving, &[]).unwrap()[0].name, "d");
+        assert_ne!(elsewhere, a, "taken, and moved");
         drop(held);
         assert!(TcpListener::bind(a).is_ok() && TcpListener::bind(b).is_ok());
     }
@@ -145,7 +167,7 @@ mod tests {
         let (mut b, mut c) = (free, free);
         let mut ports =
             [port("a", &mut a, "--a-port"), port("b", &mut b, "--b-port"), port("c", &mut c, "--c-port")];
-        let failure = check(&mut ports, None).unwrap_err();
+        let failure = check(&mut ports, &[]).unwrap_err();
         let text = failure.to_string();
         assert_eq!(failure.code, Code::CannotTake);
         assert!(text.contains("c and b cannot both") && text.contains("--c-port"), "{text}");
@@ -153,7 +175,7 @@ mod tests {
         if cfg!(target_os = "linux") {
             let us = std::process::id();
             assert!(text.contains(&format!("(process id {us})")), "{text}");
-            check(&mut [port("a", &mut a, "--a-port")], Some(us)).unwrap();
+            check(&mut [port("a", &mut a, "--a-port")], &[us]).unwrap();
         }
     }
 

@@ -6,6 +6,7 @@
 mod command_line;
 mod doctor;
 mod newcomer;
+mod processes;
 mod publish;
 mod support;
 mod up;

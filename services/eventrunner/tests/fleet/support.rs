@@ -157,6 +157,8 @@ impl Fleet {
     }
 
     fn spawn(folder: &Path, args: &[&str]) -> Running {
+        // Tests have HTTP clients of their own.
+        testkit::install_tls();
         Running::start(eventrunner(folder).args(["up", "--port-base", "0"]).args(args))
     }
 

@@ -8,7 +8,10 @@ use serde::Deserialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc2822};
 
 use super::{Finding, Patient};
-use crate::client::{Api, error::root, http_client};
+use crate::{
+    client::{Api, error::root, http_client},
+    readiness::Readiness,
+};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Seconds by which clocks may differ; the answer's own has no fractions.
@@ -108,19 +111,6 @@ fn clock(date: &str) -> Option<Finding> {
     })
 }
 
-/// The component of readiness that is not ready.
-#[derive(Deserialize)]
-struct Readiness {
-    components: Vec<Component>,
-}
-
-#[derive(Deserialize)]
-struct Component {
-    name: String,
-    ok: bool,
-    reason: Option<String>,
-}
-
 async fn fleet(patient: &Patient) -> Finding {
     const CHECK: &str = "readiness";
     let url = format!("{}/healthz/ready", patient.admin_url);
@@ -132,20 +122,10 @@ async fn fleet(patient: &Patient) -> Finding {
     };
     match answer {
         Err(error) => Finding::warn(CHECK, format!("not known: {url}: {}", root(&error)), advice),
-        Ok(readiness) => {
-            let not_ready: Vec<String> = readiness
-                .components
-                .iter()
-                .filter(|c| !c.ok)
-                .map(|c| format!("{}: {}", c.name, c.reason.as_deref().unwrap_or("not ready")))
-                .collect();
-            if not_ready.is_empty() {
-                let names: Vec<&str> = readiness.components.iter().map(|c| c.name.as_str()).collect();
-                Finding::ok(CHECK, names.join(", "))
-            } else {
-                Finding::fail(CHECK, not_ready.join("; "), "see the logs of what is not ready")
-            }
-        }
+        Ok(readiness) => match readiness.hindrances() {
+            none if none.is_empty() => Finding::ok(CHECK, readiness.names().join(", ")),
+            some => Finding::fail(CHECK, some.join("; "), "see the logs of what is not ready"),
+        },
     }
 }
 

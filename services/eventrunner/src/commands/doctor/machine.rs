@@ -61,12 +61,12 @@ fn room(data_dir: &Path) -> Finding {
 fn running(data_dir: &Path) -> Finding {
     match (folder::holder(data_dir), broker::find_leftover(&data_dir.join("nats"))) {
         (Some(pid), Some(nats)) => {
-            Finding::ok("up", format!("runs as process {pid}, its nats-server as process {nats}"))
+            Finding::ok("up", format!("runs as process {pid}, its nats-server as process {}", nats.pid))
         }
         (Some(pid), None) => Finding::ok("up", format!("runs as process {pid}, with a broker of your own")),
         (None, Some(nats)) => Finding::warn(
             "up",
-            format!("does not run, but its nats-server does (process {nats})"),
+            format!("does not run, but its nats-server does (process {})", nats.pid),
             "it was killed: start it again, and it puts things right: eventrunner up",
         ),
         (None, None) => Finding::warn("up", "does not run on this folder", "start it: eventrunner up"),

@@ -3,6 +3,7 @@
 mod broker;
 mod doors;
 mod machine;
+mod processes;
 
 use clap::Args;
 use serde::Serialize;
@@ -80,7 +81,7 @@ pub(crate) async fn run(args: Doctor, output: Output) -> Result<Code> {
     };
     let mut findings = machine::look(&patient);
     show(&findings, output)?;
-    for more in [broker::look(&patient).await, doors::look(&patient).await] {
+    for more in [broker::look(&patient).await, processes::look(&patient).await, doors::look(&patient).await] {
         show(&more, output)?;
         findings.extend(more);
     }

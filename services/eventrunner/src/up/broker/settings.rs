@@ -21,18 +21,53 @@ pub(super) const PID_FILE: &str = "nats.pid";
 /// only refuse the streams of an earlier start, when the disk had more room.
 const RESERVED_BYTES_MAX: u64 = 1 << 50;
 
+/// What makes several nodes one broker.
+#[derive(Debug, Clone)]
+pub(crate) struct Cluster {
+    /// Where this node meets the others.
+    pub(crate) listen: SocketAddr,
+    /// Where each of them does.
+    pub(crate) routes: Vec<SocketAddr>,
+}
+
 /// What the configuration file is made of.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
+    /// Its number, from 1 on.
+    pub(crate) node: u32,
     /// Folder for everything of the broker's.
     pub(crate) folder: PathBuf,
     pub(crate) listen: SocketAddr,
     /// Where it tells about itself, over HTTP.
     pub(crate) monitor: SocketAddr,
     pub(crate) durability: Durability,
+    /// None: it is alone.
+    pub(crate) cluster: Option<Cluster>,
 }
 
 impl Settings {
+    /// As it is called in what is said.
+    pub(crate) fn name(&self) -> String {
+        match self.cluster {
+            None => "nats-server".to_owned(),
+            Some(_) => format!("nats-server-{}", self.node),
+        }
+    }
+
+    /// The folder of a node, in the data folder.
+    pub(crate) fn folder_name(node: u32) -> String {
+        if node == 1 { "nats".to_owned() } else { format!("nats-{node}") }
+    }
+
+    /// How many nodes the broker of a data folder has, if there is one. A node that was alone cannot become one of three
+    /// with its streams, nor the other way round: a cluster deletes what its leader does not know.
+    pub(crate) fn nodes_of(data_dir: &Path) -> Option<u32> {
+        let folder = data_dir.join(Self::folder_name(1));
+        let text = fs::read_to_string(folder.join(CONFIG_FILE)).ok()?;
+        let nodes = if text.lines().any(|line| line.starts_with("cluster {")) { 3 } else { 1 };
+        folder.join("jetstream").is_dir().then_some(nodes)
+    }
+
     pub(crate) fn config_file(&self) -> PathBuf {
         self.folder.join(CONFIG_FILE)
     }
@@ -54,11 +89,13 @@ impl Settings {
         let quoted = |path: &Path| format!("{:?}", path.display().to_string());
         let sync = match self.durability {
             // Each message is on the disk before it is acknowledged.
-            Durability::Disk | Durability::Replicated => "always",
-            Durability::Process => "2m",
+            Durability::Disk => "always",
+            // Another node has it, or the operating system.
+            Durability::Replicated | Durability::Process => "2m",
         };
+        let server = self.cluster.as_ref().map_or_else(String::new, |_| format!("-{}", self.node));
         let lines = [
-            ("server_name", "\"eventrunner\"".to_owned()),
+            ("server_name", format!("\"eventrunner{server}\"")),
             ("listen", format!("\"{}\"", self.listen)),
             ("http", format!("\"{}\"", self.monitor)),
             ("max_payload", PAYLOAD_BYTES_MAX.to_string()),
@@ -77,6 +114,14 @@ impl Settings {
             RESERVED_BYTES_MAX,
             64 << 20
         );
+        if let Some(Cluster { listen, routes }) = &self.cluster {
+            let routes: Vec<_> = routes.iter().map(|route| format!("\"nats://{route}\"")).collect();
+            let _ = write!(
+                text,
+                "cluster {{\n  name: \"eventrunner\"\n  listen: \"{listen}\"\n  routes: [{}]\n}}\n",
+                routes.join(", ")
+            );
+        }
         text
     }
 
@@ -94,6 +139,8 @@ mod tests {
     #[test]
     fn disk_means_that_each_message_is_synced() {
         let settings = |durability| Settings {
+            node: 1,
+            cluster: None,
             folder: "/data/with \"quotes\"".into(),
             listen: "127.0.0.1:4222".parse().unwrap(),
             monitor: "127.0.0.1:8222".parse().unwrap(),
@@ -106,5 +153,25 @@ mod tests {
         );
         assert!(disk.contains(r#"store_dir: "/data/with \"quotes\"/jetstream""#), "{disk}");
         assert!(settings(Durability::Process).text().contains("sync_interval: 2m"));
+    }
+
+    #[test]
+    fn the_folder_tells_how_many_nodes_there_are() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(Settings::nodes_of(folder.path()), None);
+        let meet: SocketAddr = "127.0.0.1:6222".parse().unwrap();
+        for (cluster, nodes) in [(None, 1), (Some(Cluster { listen: meet, routes: vec![meet] }), 3)] {
+            let settings = Settings {
+                node: 1,
+                folder: folder.path().join(Settings::folder_name(1)),
+                listen: "127.0.0.1:4222".parse().unwrap(),
+                monitor: "127.0.0.1:8222".parse().unwrap(),
+                durability: Durability::Disk,
+                cluster,
+            };
+            fs::create_dir_all(settings.folder.join("jetstream")).unwrap();
+            settings.write().unwrap();
+            assert_eq!(Settings::nodes_of(folder.path()), Some(nodes));
+        }
     }
 }
