@@ -19,6 +19,7 @@ cargo_fuzz_version=0.13.2
 buf_version=1.75.0
 conformance_version=v0.2.0
 grpcurl_version=v1.9.4
+clickhouse_version=26.7.3-stable.1
 
 say() { printf '%s\n' "$*" >&2; }
 
@@ -112,6 +113,22 @@ buf() {
     ln -sf "$cache/npm/node_modules/.bin/buf" "$cache/bin/buf"
 }
 
+clickhouse() { # the engine as a library, which scripts/clickhouse.sh runs as a server
+    local dir="$cache/clickhouse"
+    [ "$(cat "$dir/version" 2>/dev/null)" = "$clickhouse_version" ] && return
+    [ "$(uname -sm)" = "Linux x86_64" ] || return
+    say "installing the ClickHouse engine (180 MB, once)"
+    rm -rf "$dir" "$dir.fresh"
+    mkdir -p "$dir.fresh"
+    (cd "$dir.fresh" && quietly npm pack --silent "@chdb/lib-linux-x64-gnu@$clickhouse_version") || return
+    tar -xzf "$dir.fresh"/*.tgz -C "$dir.fresh" package/libchdb.so || return
+    mkdir -p "$dir"
+    mv "$dir.fresh/package/libchdb.so" "$dir" || return
+    rm -rf "$dir.fresh"
+    # Written last: half an installation is none.
+    printf '%s\n' "$clickhouse_version" >"$dir/version"
+}
+
 cargo_tool() { # cargo_tool NAME VERSION
     [[ "$("$cache/bin/$1" --version 2>/dev/null)" == *"$2"* ]] && return
     say "compiling $1 (minutes, once)"
@@ -138,13 +155,14 @@ install() {
     node) need "the Node clients (is Node there?)" "tests with the JavaScript SDK and GitHub's webhooks" node_clients ;;
     go) need "the Go clients (is Go there?)" "tests with grpcurl, and of CloudEvents conformance" go_clients ;;
     buf) need "buf (is Node there?)" "the protobuf lint" buf ;;
+    clickhouse) need "the ClickHouse engine (is this Linux on x86-64, with Node?)" "tests of the usage store on ClickHouse" clickhouse ;;
     cargo-deny) need "cargo-deny" "the check of licences and sources" cargo_tool cargo-deny "$cargo_deny_version" ;;
     cargo-fuzz) need "cargo-fuzz" "fuzzing" cargo_tool cargo-fuzz "$cargo_fuzz_version" ;;
     *) say "no such tool: $1"; exit 64 ;;
     esac
 }
 
-[ $# -gt 0 ] || set -- nats-server python node go buf cargo-deny
+[ $# -gt 0 ] || set -- nats-server clickhouse python node go buf cargo-deny
 for tool in "$@"; do install "$tool"; done
 if [ "$missing" -ne 0 ] && [ "${CI:-}" = true ]; then
     say "under CI nothing may be left out"

@@ -11,11 +11,17 @@
 mod erasure;
 mod error;
 mod event;
+#[cfg(feature = "clickhouse")]
+mod migration;
 mod sink;
 mod usage;
 
+#[cfg(feature = "clickhouse")]
+pub mod clickhouse;
 pub mod embedded;
 
+#[cfg(feature = "clickhouse")]
+pub use self::migration::{Migration, Mode, Report};
 pub use self::{
     erasure::{EraseAll, Erasure},
     error::Error,

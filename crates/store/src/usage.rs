@@ -41,7 +41,8 @@ pub trait UsageStore: Send + Sync + fmt::Debug + 'static {
         query: &UsageQuery,
     ) -> Result<Vec<UsageBucket>, Error>;
 
-    /// One page of records, in the order the store took them.
+    /// One page of records. The order is the store's own, the same in every walk: that in which it took them, or that of
+    /// their times. Records written while a walk is under way may be left out of it.
     ///
     /// # Errors
     /// If the store cannot answer, or the cursor is not one it gave.

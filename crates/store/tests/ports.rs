@@ -90,6 +90,49 @@ async fn open_narrow() -> (Stores, (Embedded, tempfile::TempDir)) {
     (embedded.stores(), (embedded, folder))
 }
 
+/// Events in a folder, usage in ClickHouse. Only with the cases in which no event comes again with another time of receipt:
+/// the embedded store does not say so, being exact by itself.
+#[cfg(feature = "clickhouse")]
+mod on_clickhouse {
+    use std::sync::Arc;
+
+    use store::{
+        EraseAll, Erasure, Mode,
+        clickhouse::{ClickHouse, Options, migrations},
+    };
+
+    use super::{Embedded, Stores, World, erasure, open_embedded, usage, writes};
+
+    const DATABASE: &str = "ports";
+
+    async fn open() -> (Stores, (Embedded, tempfile::TempDir)) {
+        static MIGRATED: tokio::sync::OnceCell<()> = tokio::sync::OnceCell::const_new();
+        let url = testkit::ClickHouse::shared().url();
+        let options = Options { url, database: DATABASE.into(), linger_ms_max: 2, ..Options::default() };
+        MIGRATED
+            .get_or_init(async || {
+                migrations::migrate(&options, None, Mode::Apply).await.unwrap();
+            })
+            .await;
+        let usage = ClickHouse::open(options, None).await.unwrap();
+        let (events, alive) = open_embedded().await;
+        let usage = Arc::new(usage);
+        let erasure = EraseAll::new([events.erasure, Arc::clone(&usage) as Arc<dyn Erasure>]);
+        (Stores::separate(events.events, usage, Arc::new(erasure)), alive)
+    }
+
+    use self::open as open_it;
+    suite!(clickhouse, open_it(), [
+        writes: writing_again_changes_nothing, many_tenants_in_one_batch, an_empty_batch_is_fine,
+            stored_and_metered_apart_is_exact_too;
+        erasure: an_erased_tenant_is_gone_and_nobody_else, a_tenant_erased_may_write_again,
+            erasing_and_expiring_again_is_fine, expiring_keeps_what_is_younger_and_all_usage,
+            writes_go_on_while_a_tenant_is_erased;
+        usage: records_are_kept_once, buckets, ranges_are_exact_to_the_microsecond, lists_walk_all,
+            tenants_are_billed_apart, origins_come_back, bad_widths_and_names_are_refused;
+    ]);
+}
+
 every_case!(embedded, open_embedded());
 every_case!(embedded_with_narrow_limits, open_narrow());
 every_case!(separate, open_separate());

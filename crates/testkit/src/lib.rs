@@ -19,12 +19,14 @@
 //! # });
 //! ```
 
+mod clickhouse;
 mod clock;
 mod nats;
 mod port;
 mod wait;
 
 pub use self::{
+    clickhouse::{ClickHouse, ClickHouseOptions},
     clock::ManualClock,
     nats::{NatsOptions, NatsServer, nats_server_binary},
     port::free_port,
