@@ -10,11 +10,11 @@
 //! ```no_run
 //! # async fn example() -> Result<(), store::Error> {
 //! use store::clickhouse::{ClickHouse, Options, migrations};
-//! use store::{METER_EVENTS, Mode, UsageQuery, UsageStore as _};
+//! use store::{METER_EVENTS, UsageQuery, UsageStore as _, migration::Mode};
 //!
 //! let options = Options { url: "http://127.0.0.1:8123".into(), ..Options::default() };
-//! migrations::migrate(&options, None, Mode::Apply).await?;
-//! let usage = ClickHouse::open(options, None).await?;
+//! migrations::migrate(&options, Mode::Apply).await?;
+//! let usage = ClickHouse::open(options).await?;
 //! let sums = usage.sum(&"acme".parse().unwrap(), METER_EVENTS, &UsageQuery::default()).await?;
 //! # Ok(())
 //! # }
@@ -33,7 +33,7 @@ use std::{fmt, sync::Arc};
 use async_trait::async_trait;
 use clickhouse::{Client, error::Error as ClientError};
 use model::{Micros, TenantId};
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::ExposeSecret as _;
 
 use self::{
     error::{code, code_of, message_of, within},
@@ -64,9 +64,9 @@ impl ClickHouse {
     /// # Errors
     /// [`Error::Open`] if something must be put right, saying what; [`Error::Unavailable`] if the server does not
     /// answer: try again.
-    pub async fn open(options: Options, password: Option<SecretString>) -> Result<Self, Error> {
+    pub async fn open(options: Options) -> Result<Self, Error> {
         options.check()?;
-        let client = client(&options, password.as_ref());
+        let client = client(&options);
         let found = migrations::current(&client, &options).await.map_err(|e| open_error(&options, e))?;
         let (database, target) = (&options.database, migrations::target());
         match found {
@@ -164,13 +164,13 @@ impl Erasure for ClickHouse {
     }
 }
 
-fn client(options: &Options, password: Option<&SecretString>) -> Client {
+fn client(options: &Options) -> Client {
     let client = Client::default()
         .with_url(&options.url)
         .with_database(&options.database)
         .with_user(&options.user)
         .with_product_info("eventrunner", env!("CARGO_PKG_VERSION"));
-    match password {
+    match &options.password {
         Some(password) => client.with_password(password.expose_secret()),
         None => client,
     }

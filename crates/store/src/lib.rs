@@ -11,17 +11,14 @@
 mod erasure;
 mod error;
 mod event;
-#[cfg(feature = "clickhouse")]
-mod migration;
 mod sink;
 mod usage;
 
 #[cfg(feature = "clickhouse")]
 pub mod clickhouse;
 pub mod embedded;
+pub mod migration;
 
-#[cfg(feature = "clickhouse")]
-pub use self::migration::{Migration, Mode, Report};
 pub use self::{
     erasure::{EraseAll, Erasure},
     error::Error,

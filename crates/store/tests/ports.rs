@@ -97,8 +97,9 @@ mod on_clickhouse {
     use std::sync::Arc;
 
     use store::{
-        EraseAll, Erasure, Mode,
+        EraseAll, Erasure,
         clickhouse::{ClickHouse, Options, migrations},
+        migration::Mode,
     };
 
     use super::{Embedded, Stores, World, erasure, open_embedded, usage, writes};
@@ -111,10 +112,10 @@ mod on_clickhouse {
         let options = Options { url, database: DATABASE.into(), linger_ms_max: 2, ..Options::default() };
         MIGRATED
             .get_or_init(async || {
-                migrations::migrate(&options, None, Mode::Apply).await.unwrap();
+                migrations::migrate(&options, Mode::Apply).await.unwrap();
             })
             .await;
-        let usage = ClickHouse::open(options, None).await.unwrap();
+        let usage = ClickHouse::open(options).await.unwrap();
         let (events, alive) = open_embedded().await;
         let usage = Arc::new(usage);
         let erasure = EraseAll::new([events.erasure, Arc::clone(&usage) as Arc<dyn Erasure>]);

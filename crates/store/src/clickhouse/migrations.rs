@@ -1,7 +1,6 @@
 //! The schema, step by step.
 
 use clickhouse::{Client, error::Error as ClientError};
-use secrecy::SecretString;
 
 use super::{
     Options, client,
@@ -12,13 +11,16 @@ use super::{
         REMOVE_RETENTION, RETENTION, SCHEMA_VERSION, SET_RETENTION,
     },
 };
-use crate::{Error, Migration, Mode, Report};
+use crate::{
+    Error,
+    migration::{Migration, Mode, Pending, Report},
+};
 
 /// In order of their versions.
 pub const MIGRATIONS: &[Migration] = &[Migration {
     version: 1,
     name: "usage records, and usage by minute for dashboards",
-    statements: &[CREATE_RECORDS, CREATE_TENANT_USAGE],
+    statements: &[CREATE_DATABASE, CREATE_SCHEMA_VERSIONS, CREATE_RECORDS, CREATE_TENANT_USAGE],
 }];
 
 /// The version this program works with.
@@ -32,33 +34,22 @@ pub fn target() -> u32 {
 /// # Errors
 /// [`Error::Open`] if the server refuses the user or a statement, or the schema is newer than this program;
 /// [`Error::Unavailable`] if it does not answer.
-pub async fn migrate(
-    options: &Options,
-    password: Option<&SecretString>,
-    mode: Mode,
-) -> Result<Report, Error> {
+pub async fn migrate(options: &Options, mode: Mode) -> Result<Report, Error> {
     options.check()?;
-    let runner = Runner { options, client: client(options, password) };
-    let current = runner.current().await?;
-    let mut report = Report { current: current.unwrap_or(0), target: target(), pending: Vec::new() };
-    if report.current > report.target {
-        return Err(newer(options, report.current));
+    let runner = Runner { options, client: client(options) };
+    let current = current(&runner.client, options).await.map_err(|e| open_error(options, e))?.unwrap_or(0);
+    if current > target() {
+        return Err(newer(options, current));
     }
-    if current.is_none() {
-        runner.prepare(mode, &mut report).await?;
-    }
-    for migration in MIGRATIONS.iter().filter(|m| m.version > report.current) {
-        for statement in migration.statements {
-            report.pending.push((*statement).to_owned());
-            if mode == Mode::Apply {
-                runner.run(statement).await?;
-            }
-        }
-        if mode == Mode::Apply {
-            runner.record(migration).await?;
+    let database = format!("`{}`", options.database);
+    let mut report =
+        Report::new(current, MIGRATIONS, mode, |s| s.replace("{database:Identifier}", &database));
+    if mode == Mode::Apply {
+        for migration in MIGRATIONS.iter().filter(|m| m.version > current) {
+            runner.apply(migration).await?;
         }
     }
-    runner.retention(mode, &mut report).await?;
+    report.pending.extend(runner.retention(current, mode).await?);
     Ok(report)
 }
 
@@ -93,61 +84,41 @@ struct Runner<'a> {
 }
 
 impl Runner<'_> {
-    async fn current(&self) -> Result<Option<u32>, Error> {
-        current(&self.client, self.options).await.map_err(|e| open_error(self.options, e))
-    }
-
-    /// The database and the table of versions.
-    async fn prepare(&self, mode: Mode, report: &mut Report) -> Result<(), Error> {
-        let database = &self.options.database;
-        report.pending.push(CREATE_DATABASE.replace("{database:Identifier}", &format!("`{database}`")));
-        report.pending.push(CREATE_SCHEMA_VERSIONS.to_owned());
-        if mode == Mode::Apply {
-            // Not in the database: it may not exist yet.
-            let create = self.client.clone().with_database("default").query_raw(CREATE_DATABASE);
-            let create = create.param("database", database);
-            self.answered(CREATE_DATABASE, within(self.options.write_timeout(), create.execute()).await)?;
-            self.run(CREATE_SCHEMA_VERSIONS).await?;
+    async fn apply(&self, migration: &Migration) -> Result<(), Error> {
+        for statement in migration.statements {
+            // The database need not be there yet.
+            let database = if *statement == CREATE_DATABASE { "default" } else { &self.options.database };
+            let client = self.client.clone().with_database(database);
+            let run = client.query_raw(statement).param("database", &self.options.database).execute();
+            self.answered(statement, within(self.options.write_timeout(), run).await)?;
         }
-        Ok(())
-    }
-
-    async fn run(&self, statement: &str) -> Result<(), Error> {
-        let done = self.client.query_raw(statement).execute();
-        self.answered(statement, within(self.options.write_timeout(), done).await)
-    }
-
-    async fn record(&self, migration: &Migration) -> Result<(), Error> {
         let record = self.client.query_raw(RECORD_VERSION);
         let record = record.param("version", migration.version).param("name", migration.name);
         self.answered(RECORD_VERSION, within(self.options.write_timeout(), record.execute()).await)
     }
 
-    /// The table's TTL as the options have it.
-    async fn retention(&self, mode: Mode, report: &mut Report) -> Result<(), Error> {
+    /// Gives the table the TTL that the options want. A schema that is not there yet has none.
+    async fn retention(&self, current: u32, mode: Mode) -> Result<Option<Pending>, Error> {
         let wanted = self.options.retention_days.unwrap_or(0);
-        let has_table = mode == Mode::Apply || report.current > 0;
-        if self.kept(has_table).await? == wanted {
-            return Ok(());
+        let kept = if current == 0 && mode != Mode::Apply { 0 } else { self.kept().await? };
+        if kept == wanted {
+            return Ok(None);
         }
         let statement = if wanted == 0 { REMOVE_RETENTION } else { SET_RETENTION };
-        report.pending.push(statement.replace("{days:UInt32}", &wanted.to_string()));
-        if mode != Mode::Apply {
-            return Ok(());
+        let sent = statement.replace("{days:UInt32}", &wanted.to_string());
+        let statements = if mode == Mode::Check { Vec::new() } else { vec![sent] };
+        if mode == Mode::Apply {
+            let alter = self.client.query_raw(statement).param("days", wanted).execute();
+            let altered = within(self.options.write_timeout(), alter).await;
+            // Another runner may have been first, and there is no "remove if it exists".
+            if altered.is_ok() || self.kept().await? != wanted {
+                self.answered(statement, altered)?;
+            }
         }
-        let alter = self.client.query_raw(statement).param("days", wanted).execute();
-        let altered = within(self.options.write_timeout(), alter).await;
-        // Another runner may have been first, and there is no "remove if it exists".
-        if altered.is_err() && self.kept(true).await? == wanted {
-            return Ok(());
-        }
-        self.answered(statement, altered)
+        Ok(Some(Pending { version: target(), name: "retention of usage", statements }))
     }
 
-    async fn kept(&self, has_table: bool) -> Result<u32, Error> {
-        if !has_table {
-            return Ok(0);
-        }
+    async fn kept(&self) -> Result<u32, Error> {
         retention(&self.client, self.options).await.map_err(|e| open_error(self.options, e))
     }
 
