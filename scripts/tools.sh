@@ -106,6 +106,17 @@ go_clients() {
         go_tool grpcurl github.com/fullstorydev/grpcurl "$grpcurl_version" ./cmd/grpcurl
 }
 
+cassandra() { # the jars, with the file they were fetched for beside them, which comes last
+    local dir="$cache/cassandra" wanted="$here/cassandra-pom.xml"
+    fresh "$dir/pom.xml" "$wanted" && return
+    say "installing Cassandra"
+    command -v java >/dev/null || { say "    there is no Java"; return 1; }
+    rm -rf "$dir"
+    quietly mvn --quiet --batch-mode --file "$wanted" dependency:copy-dependencies -DincludeScope=runtime \
+        "-DoutputDirectory=$dir" || return
+    cp "$wanted" "$dir/pom.xml"
+}
+
 buf() {
     [ "$("$cache/bin/buf" --version 2>/dev/null)" = "$buf_version" ] && return
     say "installing buf"
@@ -154,6 +165,7 @@ install() {
     python) need "the Python clients (does python3 have venv?)" "tests with clients of other languages, the Helm chart's checks" python_clients ;;
     node) need "the Node clients (is Node there?)" "tests with the JavaScript SDK and GitHub's webhooks" node_clients ;;
     go) need "the Go clients (is Go there?)" "tests with grpcurl, and of CloudEvents conformance" go_clients ;;
+    cassandra) need "Cassandra (are Maven and Java 17 there?)" "tests on a CQL server" cassandra ;;
     buf) need "buf (is Node there?)" "the protobuf lint" buf ;;
     clickhouse) need "the ClickHouse engine (is this Linux on x86-64, with Node?)" "tests of the usage store on ClickHouse" clickhouse ;;
     cargo-deny) need "cargo-deny" "the check of licences and sources" cargo_tool cargo-deny "$cargo_deny_version" ;;
@@ -162,7 +174,7 @@ install() {
     esac
 }
 
-[ $# -gt 0 ] || set -- nats-server clickhouse python node go buf cargo-deny
+[ $# -gt 0 ] || set -- nats-server cassandra clickhouse python node go buf cargo-deny
 for tool in "$@"; do install "$tool"; done
 if [ "$missing" -ne 0 ] && [ "${CI:-}" = true ]; then
     say "under CI nothing may be left out"

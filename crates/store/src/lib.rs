@@ -16,8 +16,14 @@ mod usage;
 
 #[cfg(feature = "clickhouse")]
 pub mod clickhouse;
+#[cfg(feature = "cql")]
+pub mod cql;
 pub mod embedded;
 pub mod migration;
+
+use std::{sync::Arc, time::Duration};
+
+use model::TenantId;
 
 pub use self::{
     erasure::{EraseAll, Erasure},
@@ -29,3 +35,6 @@ pub use self::{
         UsageRecord, UsageStore, record_id, records_of,
     },
 };
+
+/// How long a tenant's events are kept from when they were stored; `None`: until they are erased.
+pub type Retention = Arc<dyn Fn(&TenantId) -> Option<Duration> + Send + Sync>;

@@ -4,6 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod ports {
+    #[cfg(feature = "cql")]
+    pub(crate) mod cassandra;
     pub(crate) mod cursors;
     pub(crate) mod erasure;
     pub(crate) mod events;
@@ -137,3 +139,34 @@ mod on_clickhouse {
 every_case!(embedded, open_embedded());
 every_case!(embedded_with_narrow_limits, open_narrow());
 every_case!(separate, open_separate());
+
+/// Events in a real Cassandra, usage in the embedded store.
+#[cfg(feature = "cql")]
+async fn open_cql(options: store::cql::Options) -> (Stores, (Embedded, tempfile::TempDir)) {
+    let events = store::cql::Cql::open(options, Arc::new(|_| None)).await.unwrap();
+    let (usage, alive) = open_embedded().await;
+    let erasure = EraseAll::new([Arc::new(events.clone()) as Arc<_>, usage.erasure]);
+    (Stores::separate(Arc::new(events), usage.usage, Arc::new(erasure)), alive)
+}
+
+/// Partitions of a few events, pages of a row, requests one by one: every limit is met at once.
+#[cfg(feature = "cql")]
+fn narrow_cql() -> store::cql::Options {
+    store::cql::Options {
+        requests_max: 2,
+        write_requests_max: 2,
+        batch_bytes_max: 1_000,
+        batch_rows_max: 3,
+        partition_rows_max: 20,
+        partition_bytes_max: 20_000,
+        page_rows_max: 25,
+        page_requests_max: 3,
+        page_bytes_max: 10_000,
+        ..ports::cassandra::options()
+    }
+}
+
+#[cfg(feature = "cql")]
+every_case!(cql, open_cql(ports::cassandra::options()));
+#[cfg(feature = "cql")]
+every_case!(cql_with_narrow_limits, open_cql(narrow_cql()));

@@ -1,4 +1,4 @@
-//! What tests stand on: a real nats-server of their own, a clock that stands still, waiting for conditions.
+//! What tests stand on: a real nats-server or Cassandra of their own, a clock that stands still, waiting for conditions.
 //!
 //! Invariant: a test owns its world. Every server is on a loopback port nobody else has, keeps its data in a folder
 //! of its own, and is gone when the test is, however the test ended. Nothing here waits a fixed time.
@@ -19,6 +19,7 @@
 //! # });
 //! ```
 
+mod cassandra;
 mod clickhouse;
 mod clock;
 mod nats;
@@ -26,6 +27,7 @@ mod port;
 mod wait;
 
 pub use self::{
+    cassandra::{Cassandra, CassandraOptions},
     clickhouse::{ClickHouse, ClickHouseOptions},
     clock::ManualClock,
     nats::{NatsOptions, NatsServer, nats_server_binary},

@@ -1,0 +1,244 @@
+//! The CQL adapter: events in ScyllaDB or Cassandra, shared by any number of processes.
+//!
+//! Invariants:
+//! - Of events with one identity the first received is kept, whoever writes what when: each writer says which event it
+//!   has, reads who else said so, and all come to the same end (`candidate`). No statement on this way has a condition.
+//! - No partition grows without bound: events go to the coarsest partition of their time that is not full (`placing`).
+//! - Every statement but those on a schema names its whole partition key, and stands in one list (`statements`).
+//!
+//! The layout and its reasons are in `docs/adr/0005-cql-layout.md`.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), store::Error> {
+//! use std::{sync::Arc, time::Duration};
+//! use store::{cql::{Cql, Options, migrations::migrate}, migration::Mode};
+//!
+//! let options = Options { nodes: vec!["10.0.0.7:9042".into()], ..Options::default() };
+//! migrate(&options, Mode::Apply).await?;
+//! let month = Duration::from_secs(30 * 86_400);
+//! let events = Cql::open(options, Arc::new(move |_| Some(month))).await?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod candidate;
+mod connect;
+mod cursor;
+mod erase;
+mod failure;
+mod key;
+pub mod migrations;
+mod options;
+mod placing;
+mod read;
+mod row;
+mod statements;
+mod tail;
+mod walk;
+mod write;
+
+use std::{fmt, ops::ControlFlow, sync::Arc};
+
+use async_trait::async_trait;
+use model::{Batch, Clock, Micros, SystemClock, TenantId};
+use scylla::{
+    client::{execution_profile::ExecutionProfileHandle, session::Session},
+    response::{PagingState, query_result::QueryRowsResult},
+    serialize::row::SerializeRow,
+};
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+pub use self::options::{Consistency, Options};
+use self::{
+    erase::Heeded,
+    placing::Placing,
+    statements::{Cql as Statement, Prepared},
+};
+use crate::{Erasure, Error, EventPage, EventQuery, EventStore, Retention, StoredEvent, TailBatch, Written};
+
+/// The longest a row may be told to live, seconds: 20 years.
+const TTL_MAX: i32 = 20 * 365 * 86_400;
+
+/// A connection to a cluster. Clones share it.
+#[derive(Clone)]
+pub struct Cql {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    options: Options,
+    session: Session,
+    prepared: Prepared,
+    write_profile: ExecutionProfileHandle,
+    requests: Semaphore,
+    placing: Placing,
+    heeded: Heeded,
+    retention: Retention,
+    clock: Arc<dyn Clock>,
+}
+
+/// A statement, and how often it was asked for since the store was opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StatementUse {
+    /// Its text.
+    pub text: &'static str,
+    /// How often.
+    pub uses: u64,
+    /// Whether it names the whole partition key, so that a node that has the row is asked at once.
+    pub names_its_partition: bool,
+}
+
+impl Cql {
+    /// Connects to a cluster whose keyspace has this program's schema. Waits for a cluster that is not there yet.
+    ///
+    /// # Errors
+    /// [`Error::Open`] if nobody answers in time, the user is refused or may not write, or the keyspace is missing or of
+    /// another version; it says what to do.
+    pub async fn open(options: Options, retention: Retention) -> Result<Self, Error> {
+        Self::open_with(options, retention, Arc::new(SystemClock)).await
+    }
+
+    /// Connects with a clock of the caller's, which says when an event was stored.
+    ///
+    /// # Errors
+    /// As [`Cql::open`].
+    pub async fn open_with(
+        options: Options,
+        retention: Retention,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, Error> {
+        let connect::Connected { session, read, write } = connect::connect(&options).await?;
+        migrations::check(&session, &options).await?;
+        let prepared = Prepared::new(&session, &options.keyspace, &read, &write).await?;
+        let requests = usize::try_from(options.requests_max).unwrap_or(usize::MAX);
+        let inner = Inner {
+            requests: Semaphore::new(requests.min(Semaphore::MAX_PERMITS)),
+            options,
+            session,
+            prepared,
+            write_profile: write,
+            placing: Placing::default(),
+            heeded: Heeded::default(),
+            retention,
+            clock,
+        };
+        inner.run(Statement::Probe, ()).await?;
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Every statement the store can make.
+    #[must_use]
+    pub fn statements(&self) -> Vec<StatementUse> {
+        let all = self.inner.prepared.uses();
+        let all = all.map(|(text, prepared, uses)| StatementUse {
+            text,
+            uses,
+            names_its_partition: prepared.is_token_aware() || text.contains("tenant = ''"),
+        });
+        all.collect()
+    }
+}
+
+impl Inner {
+    fn write_requests_max(&self) -> usize {
+        usize::try_from(self.options.write_requests_max).unwrap_or(usize::MAX)
+    }
+
+    /// How long a tenant's rows live from now on, seconds; 0 for ever.
+    fn ttl(&self, tenant: &TenantId) -> i32 {
+        let kept = (self.retention)(tenant);
+        kept.map_or(0, |kept| i32::try_from(kept.as_secs()).unwrap_or(TTL_MAX).clamp(1, TTL_MAX))
+    }
+
+    async fn permit(&self) -> Result<SemaphorePermit<'_>, Error> {
+        self.requests.acquire().await.map_err(|_| Error::Unavailable("the store is closed".into()))
+    }
+
+    /// Runs a statement that gives no rows.
+    async fn run(&self, statement: Statement, values: impl SerializeRow) -> Result<(), Error> {
+        let _permit = self.permit().await?;
+        let prepared = self.prepared.get(statement);
+        self.session.execute_unpaged(prepared, values).await.map_err(|e| failure::of(&e)).map(drop)
+    }
+
+    /// Runs a statement that gives few rows.
+    async fn rows(&self, statement: Statement, values: impl SerializeRow) -> Result<QueryRowsResult, Error> {
+        let _permit = self.permit().await?;
+        let prepared = self.prepared.get(statement);
+        let result = self.session.execute_unpaged(prepared, values).await.map_err(|e| failure::of(&e))?;
+        result.into_rows_result().map_err(failure::unreadable)
+    }
+
+    /// Runs a statement that may give many rows, page by page.
+    fn pages(&self, statement: Statement) -> Pages<'_> {
+        Pages { inner: self, statement, state: Some(PagingState::start()) }
+    }
+}
+
+/// Where the reading of many rows has got to.
+struct Pages<'a> {
+    inner: &'a Inner,
+    statement: Statement,
+    state: Option<PagingState>,
+}
+
+impl Pages<'_> {
+    async fn next(&mut self, values: &impl SerializeRow) -> Result<Option<QueryRowsResult>, Error> {
+        let Some(state) = self.state.take() else { return Ok(None) };
+        let _permit = self.inner.permit().await?;
+        let prepared = self.inner.prepared.get(self.statement);
+        let session = &self.inner.session;
+        let (result, next) =
+            session.execute_single_page(prepared, values, state).await.map_err(|e| failure::of(&e))?;
+        self.state = match next.into_paging_control_flow() {
+            ControlFlow::Continue(state) => Some(state),
+            ControlFlow::Break(()) => None,
+        };
+        result.into_rows_result().map_err(failure::unreadable).map(Some)
+    }
+}
+
+impl fmt::Debug for Cql {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Options { nodes, keyspace, .. } = &self.inner.options;
+        f.debug_struct("Cql").field("nodes", nodes).field("keyspace", keyspace).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl EventStore for Cql {
+    async fn write(&self, batch: Arc<Batch>) -> Result<Written, Error> {
+        self.inner.write(&batch).await
+    }
+
+    async fn get(&self, tenant: &TenantId, source: &str, id: &str) -> Result<Option<StoredEvent>, Error> {
+        self.inner.get(tenant, source, id).await
+    }
+
+    async fn page(&self, tenant: &TenantId, query: &EventQuery) -> Result<EventPage, Error> {
+        self.inner.page(tenant, query).await
+    }
+
+    async fn tail(&self, partition: u32, skip: u64, limit: u32) -> Result<Vec<TailBatch>, Error> {
+        self.inner.tail(partition, skip, limit).await
+    }
+
+    async fn count(&self, tenant: &TenantId, query: &EventQuery) -> Result<u64, Error> {
+        self.inner.count(tenant, query).await
+    }
+}
+
+#[async_trait]
+impl Erasure for Cql {
+    async fn erase_tenant(&self, tenant: &TenantId) -> Result<(), Error> {
+        self.inner.erase_tenant(tenant).await
+    }
+
+    async fn erase_data(&self, tenant: &TenantId, source: &str, id: &str) -> Result<bool, Error> {
+        self.inner.erase_data(tenant, source, id).await
+    }
+
+    async fn expire(&self, tenant: &TenantId, before_us: Micros) -> Result<(), Error> {
+        self.inner.expire(tenant, before_us).await
+    }
+}
