@@ -21,6 +21,7 @@ mod door;
 mod error;
 pub mod members;
 mod publish;
+pub mod purge;
 pub mod reader;
 mod stage;
 pub mod topology;

@@ -22,6 +22,8 @@ pub const EVENTS: &str = "EVENTS";
 pub const USAGE: &str = "USAGE";
 /// The stream of events that could not go on.
 pub const DEAD: &str = "DEAD";
+/// The KV bucket of orders to erase a tenant, and of what came of them.
+pub const ERASURES: &str = "erasures";
 /// The KV bucket of live replicas.
 pub const MEMBERS: &str = "members";
 /// The priority group of every partition consumer.
@@ -118,6 +120,7 @@ pub async fn ensure(bus: &Bus, options: &TopologyOptions) -> Result<Topology, Er
     };
     ensure_stream(bus, dead).await?;
     ensure_members(bus, options).await?;
+    ensure_erasures(bus, options).await?;
     Ok(Topology { partitions })
 }
 
@@ -215,7 +218,7 @@ async fn existing_partitions(bus: &Bus) -> Result<Option<u32>, Error> {
     }
 }
 
-fn is_missing(error: &async_nats::jetstream::context::GetStreamError) -> bool {
+pub(crate) fn is_missing(error: &async_nats::jetstream::context::GetStreamError) -> bool {
     use async_nats::jetstream::{ErrorCode, context::GetStreamErrorKind};
     matches!(error.kind(), GetStreamErrorKind::JetStream(e) if e.error_code() == ErrorCode::STREAM_NOT_FOUND)
 }
@@ -259,6 +262,21 @@ async fn ensure_consumer(
     let handle =
         bus.jetstream().get_stream_no_info(stream).await.map_err(|e| Error::broker(what.clone(), &e))?;
     handle.create_consumer(config).await.map(drop).map_err(|e| Error::broker(what, &e))
+}
+
+async fn ensure_erasures(bus: &Bus, options: &TopologyOptions) -> Result<(), Error> {
+    if bus.jetstream().get_key_value(ERASURES).await.is_ok() {
+        return Ok(());
+    }
+    let config = kv::Config {
+        bucket: ERASURES.to_owned(),
+        description: "tenants to erase, and the proof that they were".to_owned(),
+        history: 1,
+        num_replicas: options.replicas,
+        ..Default::default()
+    };
+    let made = bus.jetstream().create_key_value(config).await;
+    made.map(drop).map_err(|e| Error::broker(format!("bucket {ERASURES}"), &e))
 }
 
 async fn ensure_members(bus: &Bus, options: &TopologyOptions) -> Result<(), Error> {

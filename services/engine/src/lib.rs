@@ -9,6 +9,7 @@
 //! the tenant streams whole (`mend`).
 
 mod effects;
+mod housekeeping;
 mod mend;
 mod metering;
 mod options;
@@ -16,4 +17,8 @@ mod service;
 mod tenant_stream;
 mod worker;
 
-pub use self::{options::Options, service::Service};
+pub use self::{
+    housekeeping::{HousekeepingOptions, order},
+    options::Options,
+    service::Service,
+};

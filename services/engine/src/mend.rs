@@ -91,6 +91,8 @@ impl Mender {
                         lost.push((event.place.events_sequence, skip));
                         whole = 0;
                     }
+                    // All of it was erased: it tells nothing of the streams.
+                    (None, _) => {}
                     _ => whole += 1,
                 }
                 if whole >= self.under_way_max {

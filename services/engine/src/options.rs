@@ -4,6 +4,8 @@ use bus::{members::MembersOptions, reader::ReaderOptions};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::HousekeepingOptions;
+
 /// How events are worked.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -16,6 +18,8 @@ pub struct Options {
     pub metering: ReaderOptions,
     /// How replicas share the partitions.
     pub members: MembersOptions,
+    /// What is done beside the events, by one replica at a time.
+    pub housekeeping: HousekeepingOptions,
 }
 
 impl Default for Options {
@@ -24,6 +28,7 @@ impl Default for Options {
             reader: ReaderOptions::default(),
             metering: ReaderOptions { in_flight_max: 256, pull_messages: 256, ..ReaderOptions::default() },
             members: MembersOptions::default(),
+            housekeeping: HousekeepingOptions::default(),
         }
     }
 }

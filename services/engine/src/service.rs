@@ -13,6 +13,7 @@ use store::{Sink, Stores};
 use crate::{
     Options,
     effects::Effects,
+    housekeeping::Housekeeper,
     mend::Mender,
     metering::{self, MeterWorker, UsageQueue},
     worker::EngineWorker,
@@ -51,6 +52,13 @@ impl Service {
     /// If the other engines cannot be met.
     pub async fn start(self, context: &Context) -> Result<(), bus::Error> {
         let health = context.health().component(NAME);
+        let housekeeper = Housekeeper::new(
+            self.options.housekeeping.clone(),
+            self.bus.clone(),
+            self.catalog.clone(),
+            self.stores.clone(),
+        );
+        context.spawn(housekeeper.run(context.shutdown().clone()));
         let sink = if self.queues_usage { self.start_metering(context).await? } else { self.stores.sink };
         let effects = Effects::new(self.bus.clone(), self.catalog.clone(), sink, health.clone());
         let mender = Mender {

@@ -181,6 +181,13 @@ metrics! {
     /// Events published again to a tenant stream whose tail the broker had lost.
     EngineMendedEvents = Counter, "eventrunner_engine_mended_events_total", [];
 
+    /// Times a tenant's retention was applied.
+    HousekeepingExpirations = Counter, "eventrunner_housekeeping_expirations_total", [one_of("result", &["done", "failed"])];
+    /// When retention was last applied to every tenant that has one, in seconds since the Unix epoch.
+    HousekeepingRetentionTime = Gauge, "eventrunner_housekeeping_retention_time_seconds", [];
+    /// Tenants erased.
+    HousekeepingErasures = Counter, "eventrunner_housekeeping_erasures_total", [one_of("result", &["done", "failed"])];
+
     /// Time of one commit.
     StoreCommitDuration = SECONDS, "eventrunner_store_commit_duration_seconds", [STORE];
     /// Records waiting to be committed.

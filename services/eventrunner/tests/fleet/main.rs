@@ -5,6 +5,7 @@
 
 mod command_line;
 mod doctor;
+mod erasure;
 mod newcomer;
 mod processes;
 mod publish;

@@ -1,5 +1,6 @@
 //! `eventrunner tenants|systems|sources|event-types|keys`: the resources of the catalog, written through the broker.
 
+mod erase;
 mod event_types;
 mod keys;
 mod resource;
@@ -69,7 +70,7 @@ pub(crate) struct OneArgs {
 pub(crate) struct Opened {
     pub(crate) context: Context,
     pub(crate) catalog: Catalog,
-    bus: Bus,
+    pub(crate) bus: Bus,
 }
 
 impl Opened {

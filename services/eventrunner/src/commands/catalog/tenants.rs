@@ -6,7 +6,7 @@ use model::{
     resource::{DEFAULT_PLACEMENT, Tenant, TenantLimits},
 };
 
-use super::{ListArgs, OneArgs, Opened, delete, get, id, list, write};
+use super::{ListArgs, OneArgs, Opened, delete, erase, get, id, list, write};
 use crate::{
     context::ConnectArgs,
     exit::Result,
@@ -18,6 +18,7 @@ use crate::{
 #[command(after_help = "Examples:
   eventrunner tenants create acme --name 'Acme Inc.' --events-per-second 1000
   eventrunner tenants update acme --retention-days 90
+  eventrunner tenants erase acme
   eventrunner tenants list")]
 pub(crate) struct Tenants {
     #[command(subcommand)]
@@ -39,6 +40,8 @@ enum Verb {
     /// Delete one that has no systems; its events stay
     #[command(visible_alias = "rm")]
     Delete(OneArgs),
+    /// Take away everything there is of one: events, usage, streams, dead letters, catalog entries
+    Erase(erase::EraseArgs),
 }
 
 #[derive(Debug, Clone, Args)]
@@ -112,6 +115,7 @@ pub(crate) async fn run(Tenants { verb }: Tenants, output: Output) -> Result<()>
         Verb::List(args) => list::<Tenant>(args, output).await,
         Verb::Get(args) => get::<Tenant>(args, output).await,
         Verb::Delete(args) => delete::<Tenant>(args).await,
+        Verb::Erase(args) => erase::run(args, output).await,
     }
 }
 
