@@ -37,7 +37,7 @@ mod tail;
 mod walk;
 mod write;
 
-use std::{fmt, ops::ControlFlow, sync::Arc};
+use std::{fmt, ops::ControlFlow, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use model::{Batch, Clock, Micros, SystemClock, TenantId};
@@ -46,7 +46,11 @@ use scylla::{
     response::{PagingState, query_result::QueryRowsResult},
     serialize::row::SerializeRow,
 };
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::{Instant, sleep},
+};
+use tracing::info;
 
 pub use self::options::{Consistency, Options};
 use self::{
@@ -58,6 +62,9 @@ use crate::{Erasure, Error, EventPage, EventQuery, EventStore, Retention, Stored
 
 /// The longest a row may be told to live, seconds: 20 years.
 const TTL_MAX: i32 = 20 * 365 * 86_400;
+
+/// Between two attempts to open a cluster that is still coming up.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// A connection to a cluster. Clones share it.
 #[derive(Clone)]
@@ -107,9 +114,19 @@ impl Cql {
         retention: Retention,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, Error> {
+        let deadline = Instant::now() + Duration::from_millis(options.open_timeout_ms);
         let connect::Connected { session, read, write } = connect::connect(&options).await?;
-        migrations::check(&session, &options).await?;
-        let prepared = Prepared::new(&session, &options.keyspace, &read, &write).await?;
+        let prepared = loop {
+            // Nodes may answer before there are enough of them.
+            match prepare(&session, &options, &read, &write).await {
+                Ok(prepared) => break prepared,
+                Err(Error::Unavailable(why)) if Instant::now() < deadline => {
+                    info!(error = why, "waiting for the CQL cluster");
+                    sleep(PAUSE).await;
+                }
+                Err(error) => return Err(error),
+            }
+        };
         let requests = usize::try_from(options.requests_max).unwrap_or(usize::MAX);
         let inner = Inner {
             requests: Semaphore::new(requests.min(Semaphore::MAX_PERMITS)),
@@ -122,7 +139,6 @@ impl Cql {
             retention,
             clock,
         };
-        inner.run(Statement::Probe, ()).await?;
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -137,6 +153,19 @@ impl Cql {
         });
         all.collect()
     }
+}
+
+async fn prepare(
+    session: &Session,
+    options: &Options,
+    read: &ExecutionProfileHandle,
+    write: &ExecutionProfileHandle,
+) -> Result<Prepared, Error> {
+    migrations::check(session, options).await?;
+    let prepared = Prepared::new(session, &options.keyspace, read, write).await?;
+    let probe = prepared.get(Statement::Probe);
+    session.execute_unpaged(probe, ()).await.map_err(|e| failure::of(&e))?;
+    Ok(prepared)
 }
 
 impl Inner {

@@ -21,7 +21,7 @@ pub(super) fn of(error: &ExecutionError) -> Error {
         )
         | ExecutionError::BadQuery(_) => Error::Corrupt(error.to_string()),
         ExecutionError::EmptyPlan => {
-            Error::Unavailable("no node of the data centre in option datacenter is known".into())
+            Error::Open("no node is known of the data centre in option datacenter of the CQL store".into())
         }
         _ => Error::Unavailable(error.to_string()),
     }
@@ -50,7 +50,10 @@ fn of_server(kind: &DbError, message: &str) -> Error {
 /// Cassandra: `max_mutation_size`; ScyllaDB: `batch_size_fail_threshold_in_kb`, commit log segment.
 fn too_large(message: &str) -> bool {
     let message = message.to_ascii_lowercase();
-    message.contains("too large") || message.contains("maximum size") || message.contains("max size")
+    message.contains("oversized")
+        || message.contains("too large")
+        || message.contains("maximum size")
+        || message.contains("max size")
 }
 
 fn missing(message: &str) -> bool {

@@ -2,10 +2,10 @@
 //!
 //! The version is the highest row of `migration`. Whoever migrates holds a lock in the same table, a row that expires,
 //! put there with a condition; each statement may run again, so that a runner that died in the middle is followed by
-//! another. The one table that must be there before the lock has a fixed id: two runners that create it at once create
-//! the same.
+//! another. The one table that must be there before the lock has an id made of the keyspace's name: two runners that create
+//! it at once, on nodes that do not yet know of each other's, create the same.
 
-use std::time::Duration;
+use std::{hash::Hasher as _, time::Duration};
 
 use scylla::{
     client::session::Session,
@@ -13,6 +13,8 @@ use scylla::{
     value::Row,
 };
 use tokio::time::{Instant, sleep};
+
+use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
 use super::{Options, connect::connect, failure};
 use crate::{
@@ -55,7 +57,7 @@ pub const MIGRATIONS: &[Migration] = &[Migration {
 }];
 
 const CREATE_MIGRATION: &str = "CREATE TABLE IF NOT EXISTS {ks}.migration (kind text, version int, name text, \
-     PRIMARY KEY ((kind), version)) WITH id = 'f5b1c7c2-3a0e-4d8c-9a54-0c6de5a1e201'";
+     PRIMARY KEY ((kind), version)) WITH id = '{id}'";
 const KEYSPACE: &str = "SELECT keyspace_name FROM system_schema.keyspaces WHERE keyspace_name = ?";
 const TABLE: &str =
     "SELECT table_name FROM system_schema.tables WHERE keyspace_name = ? AND table_name = 'migration'";
@@ -124,6 +126,17 @@ impl Schema<'_> {
         )
     }
 
+    fn table_id(&self) -> String {
+        let mut hasher = SipHasher13::new();
+        hasher.write(self.options.keyspace.as_bytes());
+        let hash = hasher.finish128();
+        uuid::Builder::from_custom_bytes(
+            [hash.h1.to_be_bytes(), hash.h2.to_be_bytes()].concat().try_into().unwrap_or_default(),
+        )
+        .into_uuid()
+        .to_string()
+    }
+
     async fn look(&self, mode: Mode) -> Result<Report, Error> {
         let there = self.exists(KEYSPACE).await?;
         let current = if there && self.exists(TABLE).await? { self.version().await? } else { 0 };
@@ -144,7 +157,7 @@ impl Schema<'_> {
 
     async fn apply(&self, report: Report) -> Result<Report, Error> {
         self.ddl(&self.create_keyspace()).await?;
-        self.ddl(&self.fill(CREATE_MIGRATION)).await?;
+        self.ddl(&self.fill(CREATE_MIGRATION).replace("{id}", &self.table_id())).await?;
         let owner = uuid::Uuid::new_v4().to_string();
         self.lock(&owner).await?;
         let applied = self.apply_locked(&owner).await;

@@ -155,6 +155,18 @@ statements! {
          AND (written_at, stream_sequence) <= (?, ?) LIMIT ?";
 }
 
+async fn prepare(
+    session: &Session,
+    text: String,
+    profile: ExecutionProfileHandle,
+) -> Result<PreparedStatement, Error> {
+    let mut prepared = session.prepare(text).await.map_err(|e| failure::of(&e.into()))?;
+    // All of them: whatever is inserted is derived from its key, and a mark set twice is set.
+    prepared.set_is_idempotent(true);
+    prepared.set_execution_profile_handle(Some(profile));
+    Ok(prepared)
+}
+
 /// Every statement prepared, with how often each was asked for.
 #[derive(Debug)]
 pub(super) struct Prepared {
@@ -169,18 +181,17 @@ impl Prepared {
         read: &ExecutionProfileHandle,
         write: &ExecutionProfileHandle,
     ) -> Result<Self, Error> {
-        let prepare = |(_, kind, text): &'static (Cql, Kind, &str)| async move {
-            let prepared = session.prepare(text.replace("{ks}", keyspace)).await;
-            let mut prepared = prepared.map_err(|e| failure::of(&e.into()))?;
-            // All of them: whatever is inserted is derived from its key, and a mark set twice is set.
-            prepared.set_is_idempotent(true);
-            prepared.set_execution_profile_handle(Some(match kind {
-                Kind::Read => read.clone(),
-                Kind::Write => write.clone(),
-            }));
-            Ok::<_, Error>(prepared)
-        };
-        let statements: Vec<_> = stream::iter(ALL).map(prepare).buffered(8).try_collect().await?;
+        let preparing: Vec<_> = ALL
+            .iter()
+            .map(|(_, kind, text)| {
+                let profile = match kind {
+                    Kind::Read => read,
+                    Kind::Write => write,
+                };
+                prepare(session, text.replace("{ks}", keyspace), profile.clone())
+            })
+            .collect();
+        let statements = stream::iter(preparing).buffered(8).try_collect().await?;
         let uses = ALL.iter().map(|_| AtomicU64::new(0)).collect();
         Ok(Self { statements, uses })
     }
