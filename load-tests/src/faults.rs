@@ -1,6 +1,9 @@
-//! When faults happen.
+//! Faults, and when they happen.
 
-use std::time::Duration;
+use std::{
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 use crate::oracle::Ledger;
 
@@ -12,4 +15,11 @@ pub(crate) async fn promised(ledger: &Ledger, requests: u64) {
     while ledger.promised() < requests {
         tokio::time::sleep(LOOK).await;
     }
+}
+
+/// SIGKILL: nothing is flushed, nothing said.
+pub(crate) fn kill(pid: u32) -> anyhow::Result<()> {
+    let status = Command::new("kill").args(["-KILL", &pid.to_string()]).stderr(Stdio::null()).status()?;
+    anyhow::ensure!(status.success(), "cannot kill process {pid}");
+    Ok(())
 }

@@ -14,6 +14,8 @@ use clap::{Args, ValueEnum};
 use serde::Deserialize;
 use tempfile::TempDir;
 
+use crate::servers::Servers;
+
 /// From the start of the process until the doors answer; a busy disk has streams to recover.
 const START_TIMEOUT: Duration = Duration::from_secs(120);
 const STOP_TIMEOUT: Duration = Duration::from_secs(60);
@@ -49,6 +51,19 @@ pub(crate) struct FleetArgs {
     /// The binary to start a fleet with [default: `eventrunner` beside this one]
     #[arg(long, value_name = "FILE")]
     pub(crate) bin: Option<PathBuf>,
+    /// Start each service as a process of its own, on a CQL and a ClickHouse server started for it, instead of the whole
+    /// fleet in one process
+    #[arg(long, conflicts_with = "context")]
+    pub(crate) processes: bool,
+    /// Nodes of its broker
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "processes")]
+    pub(crate) nats_nodes: u8,
+    /// Nodes of its CQL cluster
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "processes")]
+    pub(crate) cql_nodes: u8,
+    /// How many processes of a service, such as engine=3,normalizer=3
+    #[arg(long, value_name = "SERVICE=N,…", requires = "processes")]
+    pub(crate) replicas: Option<String>,
     /// Folder for the data of a fleet that is started; must be on a real disk for figures to mean anything
     #[arg(long, value_name = "FOLDER", default_value = "target/load")]
     pub(crate) dir: PathBuf,
@@ -77,13 +92,15 @@ impl Access {
     }
 }
 
-/// A fleet in one process, with its broker beside it, in a folder of its own. Killed when dropped.
+/// A fleet with its broker beside it, in a folder of its own. Killed when dropped.
 #[derive(Debug)]
 pub(crate) struct Own {
     command: Vec<OsString>,
     context: PathBuf,
     child: Child,
     folder: TempDir,
+    /// What a fleet of processes keeps events and usage in. Dropped last.
+    servers: Option<Servers>,
 }
 
 impl Own {
@@ -98,7 +115,7 @@ impl Own {
         let folder = TempDir::with_prefix_in("fleet-", std::fs::canonicalize(&args.dir)?)?;
         let data = folder.path().join("data");
         let port = free_ports()?.to_string();
-        let command = [
+        let mut command: Vec<OsString> = vec![
             binary.into(),
             "up".into(),
             "--data-dir".into(),
@@ -108,8 +125,19 @@ impl Own {
             "--durability".into(),
             durability.as_str().into(),
         ];
+        let mut servers = None;
+        if args.processes {
+            let started = Servers::start(args.cql_nodes).await?;
+            command.extend(["--processes", "--stores", "external", "--nats-nodes"].map(Into::into));
+            command.push(args.nats_nodes.to_string().into());
+            command.extend(started.flags());
+            if let Some(replicas) = &args.replicas {
+                command.extend(["--replicas".into(), replicas.into()]);
+            }
+            servers = Some(started);
+        }
         let child = spawn(&command, folder.path())?;
-        let mut own = Self { command: command.into(), context: data.join("context.toml"), child, folder };
+        let mut own = Self { command, context: data.join("context.toml"), child, folder, servers };
         let access = own.ready().await?;
         Ok((own, access))
     }
@@ -117,6 +145,22 @@ impl Own {
     /// Its process.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Every process of the fleet, by name: `engine-1` and so on, the broker's nodes, and `up` itself.
+    pub(crate) fn processes(&self) -> Vec<(String, u32)> {
+        let file = self.folder.path().join("data/fleet.json");
+        let roster = std::fs::read(file).ok().and_then(|text| serde_json::from_slice::<Roster>(&text).ok());
+        let members = roster.into_iter().flat_map(|roster| roster.processes);
+        let members = members.filter_map(|member| Some((member.name, member.pid?)));
+        let own =
+            [Some(("fleet".to_owned(), self.pid())), self.broker_pid().map(|pid| ("broker".to_owned(), pid))];
+        own.into_iter().flatten().chain(members).collect()
+    }
+
+    /// The servers of a fleet of processes.
+    pub(crate) fn servers(&mut self) -> Option<&mut Servers> {
+        self.servers.as_mut()
     }
 
     /// Its broker's process.
@@ -194,6 +238,18 @@ impl Drop for Own {
             let _ = interrupt(broker);
         }
     }
+}
+
+/// `fleet.json`, as far as it is read here.
+#[derive(Debug, Deserialize)]
+struct Roster {
+    processes: Vec<Member>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Member {
+    name: String,
+    pid: Option<u32>,
 }
 
 fn spawn(command: &[OsString], folder: &Path) -> anyhow::Result<Child> {

@@ -10,10 +10,12 @@ mod faults;
 mod fleet;
 mod generator;
 mod load;
+mod memory;
 mod oracle;
 mod places;
 mod run;
 mod scenario;
+mod servers;
 
 use std::process::ExitCode;
 

@@ -33,6 +33,8 @@ pub(crate) struct Run {
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) answers: Arc<Answers>,
     pub(crate) began: Instant,
+    /// Without any progress for so long, the run has failed.
+    pub(crate) stall: Duration,
     places: Places,
     sending: AbortOnDropHandle<anyhow::Result<Histogram<u64>>>,
 }
@@ -77,7 +79,7 @@ impl Run {
         };
         let began = Instant::now();
         let sending = AbortOnDropHandle::new(tokio::spawn(async move { generator.run(connections).await }));
-        Ok(Self { load, ledger, answers, began, places, sending })
+        Ok(Self { load, ledger, answers, began, stall: STALL, places, sending })
     }
 
     /// Events that are sent.
@@ -89,7 +91,7 @@ impl Run {
     pub(crate) async fn complete(&mut self) -> anyhow::Result<Times> {
         let mut accepted = None;
         let (mut usage, mut stream) = (0, 0);
-        let mut progress = Progress::new();
+        let mut progress = Progress::new(self.stall);
         let total = self.events();
         let (complete, requests) = loop {
             if accepted.is_none() && self.sending.is_finished() {
@@ -153,11 +155,12 @@ struct Progress {
     told: Duration,
     moved: Duration,
     last: [u64; 3],
+    stall: Duration,
 }
 
 impl Progress {
-    fn new() -> Self {
-        Self { told: Duration::ZERO, moved: Duration::ZERO, last: [0; 3] }
+    fn new(stall: Duration) -> Self {
+        Self { told: Duration::ZERO, moved: Duration::ZERO, last: [0; 3], stall }
     }
 
     fn see(&mut self, elapsed: Duration, now: [u64; 3]) -> anyhow::Result<()> {
@@ -171,7 +174,7 @@ impl Progress {
         }
         let [accepted, usage, stream] = now;
         ensure!(
-            elapsed - self.moved < STALL,
+            elapsed - self.moved < self.stall,
             "nothing moves any more: {accepted} accepted, {usage} stored and counted, {stream} in the tenant stream"
         );
         Ok(())

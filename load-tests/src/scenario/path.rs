@@ -31,16 +31,20 @@ pub(crate) struct Options {
 }
 
 /// A process by name.
-type Process = (&'static str, u32);
+type Process = (String, u32);
 
 /// What processes use while events are on their way.
 struct Meter(Vec<(Process, Duration)>);
 
 impl Meter {
     fn start(processes: &[Process]) -> Self {
-        let own = ("this tool", std::process::id());
-        let all = processes.iter().copied().chain([own]);
-        Self(all.filter_map(|process| Some((process, cpu::used(process.1)?))).collect())
+        let own = ("this tool".to_owned(), std::process::id());
+        let all = processes.iter().cloned().chain([own]);
+        Self(
+            all.filter_map(|process| Some((cpu::used(process.1)?, process)))
+                .map(|(used, p)| (p, used))
+                .collect(),
+        )
     }
 
     fn stop(&mut self) {
@@ -79,8 +83,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<bool> {
         return measure(&options, &Access::read(context)?, &[]).await;
     }
     let (own, access) = Own::start(&options.fleet, options.durability).await?;
-    let processes = [Some(("fleet", own.pid())), own.broker_pid().map(|pid| ("broker", pid))];
-    let processes: Vec<_> = processes.into_iter().flatten().collect();
+    let processes = own.processes();
     let good = measure(&options, &access, &processes).await?;
     own.stop().await?;
     Ok(good)

@@ -11,6 +11,7 @@ mod exit;
 mod output;
 mod readiness;
 mod services;
+mod stores;
 mod up;
 mod when;
 

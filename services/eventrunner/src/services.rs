@@ -6,11 +6,11 @@ use auth::quota::Quotas;
 use bus::{Accept, Backoff, Bus, Door, topology::Topology};
 use catalog::{Catalog, Sealer};
 use runtime::{health::Component, lifecycle::Context};
-use store::{Stores, embedded::Embedded};
+use store::Stores;
 use tokio::sync::watch;
 
 use crate::{
-    config::Config,
+    config::{Config, StoreKind},
     durability,
     exit::{Code, Failure, Result},
 };
@@ -72,6 +72,9 @@ pub(crate) async fn make_streams(bus: &Bus, config: &Config) -> Result<Topology>
     loop {
         let made = async {
             let topology = bus::topology::ensure(bus, &config.topology).await?;
+            if config.store.kind == StoreKind::External {
+                bus::topology::ensure_usage(bus, &config.topology, topology).await?;
+            }
             catalog::ensure_bucket(bus.jetstream(), &config.catalog, config.topology.replicas).await?;
             Ok::<_, Failure>(topology)
         };
@@ -104,24 +107,6 @@ async fn wait_for_streams(bus: &Bus) -> Result<Topology> {
         told = true;
         backoff.wait().await;
     }
-}
-
-/// Opens the store of this machine.
-pub(crate) async fn open_store(config: &Config) -> Result<Embedded> {
-    let folder = config.store_folder()?;
-    let options = config.store.embedded.clone();
-    Embedded::open(folder.clone(), config.topology.durability, options).await.map_err(|error| {
-        let message = error.to_string();
-        let code = if message.contains("in use") { Code::CannotTake } else { Code::Failed };
-        let failure = Failure::new(code, message);
-        match code {
-            Code::CannotTake => failure.hint(
-                "the embedded store belongs to one process: engine and api share it in `eventrunner up`;\n\
-                 as processes of their own they need stores that can be shared",
-            ),
-            _ => failure,
-        }
-    })
 }
 
 /// The HTTP door.
@@ -180,6 +165,7 @@ pub(crate) async fn start_normalizer(ground: &Ground, context: &Context) -> Resu
 pub(crate) async fn start_engine(ground: &Ground, stores: &Stores, context: &Context) -> Result<()> {
     let Ground { config, bus, topology, catalog, .. } = ground.clone();
     let service = engine::Service::new(config.engine, bus, catalog, stores.clone(), topology.partitions);
+    let service = if config.store.kind == StoreKind::External { service.queueing_usage() } else { service };
     Ok(service.start(context).await?)
 }
 

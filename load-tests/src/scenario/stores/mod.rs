@@ -1,11 +1,14 @@
 //! Each store alone: how fast it takes rows beside a bare loader on the same engine in the same run, and how long point
 //! reads and pages take as it grows.
 
+mod clickhouse;
+mod cql;
 mod embedded;
 mod reads;
 mod rows;
 
 use std::{
+    ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
@@ -20,7 +23,7 @@ use tempfile::TempDir;
 use tokio::task::JoinSet;
 
 use self::{
-    reads::Latency,
+    reads::{Latency, Reader},
     rows::{PER_BATCH, Rows},
 };
 
@@ -39,9 +42,9 @@ pub(crate) struct Options {
     /// Bytes of each event's data
     #[arg(long, default_value_t = 512)]
     data_bytes: usize,
-    /// Batches of a hundred events under way at once
-    #[arg(long, default_value_t = 64)]
-    under_way: usize,
+    /// Batches of a hundred events under way at once [default: as many as the engine has of each store]
+    #[arg(long)]
+    under_way: Option<usize>,
     /// Point reads, and pages at each position, that are timed
     #[arg(long, default_value_t = 500)]
     reads: u64,
@@ -55,6 +58,10 @@ pub(crate) struct Options {
 enum Kind {
     /// Events and usage in a folder.
     Embedded,
+    /// Events in a CQL server.
+    Cql,
+    /// Usage in a ClickHouse server.
+    Clickhouse,
 }
 
 /// A store with its engine running.
@@ -66,8 +73,18 @@ trait Subject: Send + Sync {
     /// The store, opened anew.
     async fn open(&mut self) -> anyhow::Result<Stores>;
 
+    /// Batches the engine has under way at once.
+    fn under_way(&self) -> usize {
+        64
+    }
+
+    /// Whether it keeps events; else it keeps usage.
+    fn keeps_events(&self) -> bool {
+        true
+    }
+
     /// Writes the rows of these batches as fast as the engine's own client takes them, to a place of their own.
-    async fn bare(&mut self, rows: &Rows, batches: std::ops::Range<u64>) -> anyhow::Result<()>;
+    async fn bare(&mut self, rows: &Rows, batches: Range<u64>) -> anyhow::Result<()>;
 
     /// Ends everything.
     async fn close(&mut self);
@@ -81,8 +98,9 @@ struct Figures {
     baseline_rows_per_s: u64,
     ratio: f64,
     events: u64,
-    point_read: Latency,
-    /// Pages of a hundred events, newest first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    point_read: Option<Latency>,
+    /// Pages of a hundred events, newest first; of usage records, from the first.
     first_pages: Latency,
     /// The same at the other end.
     last_pages: Latency,
@@ -118,54 +136,61 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<bool> {
 fn subject(kind: Kind, folder: &Path) -> Box<dyn Subject> {
     match kind {
         Kind::Embedded => Box::new(embedded::Embedded::new(folder)),
+        Kind::Cql => Box::new(cql::OfCql::default()),
+        Kind::Clickhouse => Box::new(clickhouse::OfClickHouse::default()),
     }
 }
 
 async fn measure(options: &Options, subject: &mut dyn Subject) -> anyhow::Result<Figures> {
     let rows = Arc::new(Rows::new(options.tenants, options.data_bytes));
     let batches = options.events.div_ceil(PER_BATCH).max(10);
+    let under_way = options.under_way.unwrap_or_else(|| subject.under_way());
     // The bare loader takes a tenth before and a tenth after: a machine is seldom as idle at one end as at the other.
     let part = batches / 10;
     let mut bare = Duration::ZERO;
-    let mut run_bare = async |subject: &mut dyn Subject, range: std::ops::Range<u64>| {
+    let mut run_bare = async |subject: &mut dyn Subject, range: Range<u64>| {
         eprintln!("{}: a bare loader writes {} rows", subject.name(), (range.end - range.start) * PER_BATCH);
         let at = Instant::now();
         subject.bare(&rows, range).await?;
         bare += at.elapsed();
         anyhow::Ok(())
     };
-    run_bare(subject, 0..part).await?;
     let stores = subject.open().await?;
+    run_bare(subject, 0..part).await?;
     eprintln!("{}: writing {} events", subject.name(), batches * PER_BATCH);
-    let mut took = write(&stores, &rows, 0..part, options.under_way).await?;
-    let first_pages_at_a_tenth = reads::first_pages(&stores, &rows, options.reads).await?;
-    took += write(&stores, &rows, part..batches, options.under_way).await?;
+    let mut took = write(&stores, &rows, 0..part, under_way).await?;
+    let reader =
+        Reader { stores: &stores, rows: &rows, reads: options.reads, events: subject.keeps_events() };
+    let first_pages_at_a_tenth = reader.first_pages().await?;
+    took += write(&stores, &rows, part..batches, under_way).await?;
     run_bare(subject, part..part * 2).await?;
     eprintln!("{}: reading", subject.name());
     let events = batches * PER_BATCH;
-    let rate =
-        |rows: u64, span: Duration| u64::try_from(u128::from(rows) * 1_000_000 / span.as_micros().max(1));
-    let (rows_per_s, baseline) = (rate(events, took)?, rate(part * 2 * PER_BATCH, bare)?);
+    let (rows_per_s, baseline) = (rate(events, took), rate(part * 2 * PER_BATCH, bare));
     #[expect(clippy::cast_precision_loss, reason = "a ratio for people")]
-    let ratio = (rows_per_s as f64 / baseline as f64 * 100.0).round() / 100.0;
+    let ratio = (rows_per_s as f64 / baseline.max(1) as f64 * 100.0).round() / 100.0;
     Ok(Figures {
         store: subject.name(),
         rows_per_s,
         baseline_rows_per_s: baseline,
         ratio,
         events,
-        point_read: reads::points(&stores, &rows, batches, options.reads).await?,
-        first_pages: reads::first_pages(&stores, &rows, options.reads).await?,
-        last_pages: reads::last_pages(&stores, &rows, options.reads).await?,
+        point_read: if subject.keeps_events() { Some(reader.points(batches).await?) } else { None },
+        first_pages: reader.first_pages().await?,
+        last_pages: reader.last_pages(batches).await?,
         first_pages_at_a_tenth,
     })
+}
+
+fn rate(rows: u64, span: Duration) -> u64 {
+    u64::try_from(u128::from(rows) * 1_000_000 / span.as_micros().max(1)).unwrap_or(u64::MAX)
 }
 
 /// Writes batches, so many at once, as the engine does.
 async fn write(
     stores: &Stores,
     rows: &Arc<Rows>,
-    batches: std::ops::Range<u64>,
+    batches: Range<u64>,
     under_way: usize,
 ) -> anyhow::Result<Duration> {
     let at = Instant::now();
@@ -190,12 +215,13 @@ fn print(figures: &Figures) {
     println!("  written               {:>10} events/s", figures.rows_per_s);
     println!("  bare loader           {:>10} events/s", figures.baseline_rows_per_s);
     println!("  ratio                 {:>10.2}", figures.ratio);
-    for (what, latency) in [
-        ("point read", &figures.point_read),
-        ("first pages", &figures.first_pages),
-        ("last pages", &figures.last_pages),
-        ("first, at a tenth", &figures.first_pages_at_a_tenth),
-    ] {
+    let latencies = [
+        ("point read", figures.point_read.as_ref()),
+        ("first pages", Some(&figures.first_pages)),
+        ("last pages", Some(&figures.last_pages)),
+        ("first, at a tenth", Some(&figures.first_pages_at_a_tenth)),
+    ];
+    for (what, latency) in latencies.into_iter().filter_map(|(what, latency)| Some((what, latency?))) {
         println!("  {what:<20}  {:>10} µs median, {} µs p99", latency.p50_us, latency.p99_us);
     }
 }

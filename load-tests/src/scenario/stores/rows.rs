@@ -41,6 +41,11 @@ impl Rows {
         Self { seed, tenants: (0..tenants.max(1)).filter_map(|n| tenant(n).ok()).collect(), bodies }
     }
 
+    /// How many tenants.
+    pub(super) fn tenants(&self) -> u64 {
+        self.tenants.len() as u64
+    }
+
     /// The tenant of a batch.
     pub(super) fn tenant(&self, batch: u64) -> &TenantId {
         &self.tenants[usize::try_from(batch).unwrap_or_default() % self.tenants.len()]

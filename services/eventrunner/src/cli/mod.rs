@@ -102,7 +102,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Code> {
         Command::Engine(args) => return service::run(Service::Engine, args).await,
         Command::Api(args) => return service::run(Service::Api, args).await,
         Command::Doctor(args) => return doctor::run(args, output).await,
-        Command::Migrate(args) => service::migrate(args).await,
+        Command::Migrate(args) => return service::migrate(args).await,
         Command::Publish(args) => publish::run(args, output).await,
         Command::Tail(args) => tail::run(args, output).await,
         Command::Events(args) => events::run(args, output).await,

@@ -17,7 +17,7 @@ use runtime::{
     lifecycle::{self, Context, StopOptions},
     telemetry,
 };
-use store::embedded::Embedded;
+use store::migration::Mode;
 
 use crate::{
     config::{Config, ConfigArgs},
@@ -25,6 +25,7 @@ use crate::{
     exit::{Code, Failure, Result},
     output::{item, note, print},
     services::{self, Ground},
+    stores::{self, LateCatalog, OpenStores},
 };
 
 /// Which one.
@@ -67,8 +68,9 @@ pub(crate) async fn run(service: Service, args: ServiceArgs) -> Result<Code> {
     telemetry::init(&config.log).map_err(|e| Failure::config(e.to_string()))?;
     let supervised = args.supervised;
     // Before anything else: it is what an operator can set right at once.
+    let catalog = LateCatalog::default();
     let store = match service {
-        Service::Engine | Service::Api => Some(services::open_store(&config).await?),
+        Service::Engine | Service::Api => Some(OpenStores::open(&config, &catalog).await?),
         _ => None,
     };
     let health = Health::new(Duration::from_secs(config.admin.work_age_seconds_max));
@@ -80,7 +82,7 @@ pub(crate) async fn run(service: Service, args: ServiceArgs) -> Result<Code> {
             stop_when_alone();
         }
         async move {
-            Box::pin(start(service, config, store.as_ref(), &context)).await.map_err(|failure| {
+            Box::pin(start(service, config, (store.as_ref(), &catalog), &context)).await.map_err(|failure| {
                 let message = failure.message.clone();
                 let _ = failed.set(failure);
                 message
@@ -95,7 +97,12 @@ pub(crate) async fn run(service: Service, args: ServiceArgs) -> Result<Code> {
     Ok(failed.get().map_or_else(|| exit.into(), |failure| failure.code))
 }
 
-async fn start(service: Service, config: Config, store: Option<&Embedded>, context: &Context) -> Result<()> {
+async fn start(
+    service: Service,
+    config: Config,
+    (store, catalog): (Option<&OpenStores>, &LateCatalog),
+    context: &Context,
+) -> Result<()> {
     let address = admin::spawn(&config.admin.http, context.health())
         .await
         .map_err(|e| Failure::new(Code::CannotTake, e.to_string()))?;
@@ -104,6 +111,8 @@ async fn start(service: Service, config: Config, store: Option<&Embedded>, conte
     let streams = context.health().component("streams");
     streams.ready(false, "waits for the broker, the streams and the catalog");
     let ground = Ground::wait_for(config).await?;
+    // Nobody else sets it.
+    let _ = catalog.set(ground.catalog.clone());
     match (service, store) {
         (Service::IngestHttp, _) => {
             let sealer = Arc::new(ground.config.sealer()?);
@@ -140,11 +149,18 @@ fn stop_when_alone() {
     });
 }
 
-/// Make or change the streams, their consumers and the catalog's bucket, as the configuration has them
+/// Make or change the streams, the catalog's bucket and the schemas of external stores, as the configuration has them
 ///
-/// Safe to run again, and by several at once. Services wait until it has been run.
+/// Safe to run again, and by several at once. Services wait until it has been run. Schemas only grow before what needs them
+/// is rolled out, and shrink a release later, so that it may run while the release before is still there.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Migrate {
+    /// Only say whether the stores' schemas are as this program needs them; exit code 1 if they are not
+    #[arg(long, conflicts_with = "dry_run")]
+    check: bool,
+    /// Only say what would be run on the stores
+    #[arg(long)]
+    dry_run: bool,
     /// How long to wait for the broker, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     timeout: u64,
@@ -152,24 +168,45 @@ pub(crate) struct Migrate {
     config: ConfigArgs,
 }
 
-pub(crate) async fn migrate(args: Migrate) -> Result<()> {
+pub(crate) async fn migrate(args: Migrate) -> Result<Code> {
     let config = args.config.load([])?;
     telemetry::init(&config.log).map_err(|e| Failure::config(e.to_string()))?;
+    let mode = match (args.check, args.dry_run) {
+        (true, _) => Mode::Check,
+        (_, true) => Mode::DryRun,
+        _ => Mode::Apply,
+    };
+    let reports = stores::migrate(&config, mode).await?;
+    let stores: Vec<_> = reports.iter().map(|(name, report)| stores::report_json(name, report)).collect();
+    if mode != Mode::Apply {
+        let behind = reports.iter().any(|(_, report)| !report.pending.is_empty());
+        note(if behind {
+            "the stores' schemas are behind"
+        } else {
+            "the stores' schemas are as this program needs them"
+        });
+        print(item(&serde_json::json!({"stores": stores}))?.get())?;
+        return Ok(if behind && mode == Mode::Check { Code::Failed } else { Code::Done });
+    }
+    let partitions = migrate_streams(&config, args.timeout).await?;
+    note("streams, consumers, the catalog and the stores are as configured");
+    print(item(&serde_json::json!({"partitions": partitions, "stores": stores}))?.get())?;
+    Ok(Code::Done)
+}
+
+/// The streams; gives the number of partitions.
+async fn migrate_streams(config: &Config, seconds: u64) -> Result<u32> {
     let made = async {
         let bus = services::connect(&config.nats).await;
-        durability::check(&config).await?;
-        let topology = services::make_streams(&bus, &config).await?;
+        durability::check(config).await?;
+        let topology = services::make_streams(&bus, config).await?;
         Ok::<_, Failure>((bus, topology))
     };
-    let seconds = args.timeout;
+    let late = || {
+        Failure::unavailable(format!("the broker at {} did not do it within {seconds} s", config.nats.url))
+    };
     let (bus, topology) =
-        tokio::time::timeout(Duration::from_secs(seconds), made).await.map_err(|_| {
-            Failure::unavailable(format!(
-                "the broker at {} did not do it within {seconds} s",
-                config.nats.url
-            ))
-        })??;
+        tokio::time::timeout(Duration::from_secs(seconds), made).await.map_err(|_| late())??;
     bus.close().await;
-    note("streams, consumers and the catalog are as configured");
-    print(item(&serde_json::json!({"partitions": topology.partitions}))?.get())
+    Ok(topology.partitions)
 }

@@ -5,7 +5,7 @@ pub(crate) mod reference;
 use std::path::PathBuf;
 
 use catalog::{Sealer, SealingKey};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use runtime::{
     admin,
     config::{Secret, Sources},
@@ -96,14 +96,45 @@ pub(crate) struct Sealing {
     pub(crate) key_file: Option<PathBuf>,
 }
 
+/// What kind of stores.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum StoreKind {
+    /// A folder of one process.
+    #[default]
+    Embedded,
+    /// ScyllaDB or Cassandra for events, ClickHouse for usage, shared by any number of processes.
+    External,
+}
+
+impl std::fmt::Display for StoreKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Embedded => "embedded",
+            Self::External => "external",
+        })
+    }
+}
+
 /// Where events and usage are kept.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Store {
+    /// `embedded`: a folder of one process. `external`: `cql` for events and `clickhouse` for usage, shared by any number of
+    /// processes.
+    pub(crate) kind: StoreKind,
     /// Folder of the embedded store, for one process at a time; `store` in the data folder when absent.
     pub(crate) folder: Option<PathBuf>,
     /// Limits of the embedded store.
     pub(crate) embedded: store::embedded::Options,
+    /// Where external events are.
+    pub(crate) cql: store::cql::Options,
+    /// The password of `cql.user`.
+    pub(crate) cql_password: Secret,
+    /// Where external usage is.
+    pub(crate) clickhouse: store::clickhouse::Options,
+    /// The password of `clickhouse.user`.
+    pub(crate) clickhouse_password: Secret,
 }
 
 /// Where the configuration comes from.

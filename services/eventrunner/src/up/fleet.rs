@@ -10,13 +10,14 @@ use runtime::{
     health::Health,
     lifecycle::{Context, Failure as TaskFailure, Shutdown, StopOptions},
 };
-use store::{Stores, embedded::Embedded};
+use store::{Stores, migration::Mode};
 
 use crate::{
     config::Config,
     durability,
     exit::Result,
     services::{self, Ground},
+    stores::{self, LateCatalog, OpenStores},
 };
 
 /// How long each part may take to finish what is in flight.
@@ -27,7 +28,7 @@ const PART_ABORT: Duration = Duration::from_secs(2);
 pub(crate) struct Fleet {
     /// Doors, normalizer, engine, API: in the order in which they stop.
     parts: [Context; 4],
-    store: Embedded,
+    store: OpenStores,
     pub(crate) catalog: Catalog,
     pub(crate) bus: Bus,
     pub(crate) partitions: u32,
@@ -64,7 +65,8 @@ impl Fleet {
         durability::check(&config).await?;
         let topology = services::make_streams(&bus, &config).await?;
         let catalog = Catalog::open(bus.jetstream().clone(), config.catalog.clone()).await;
-        let store = services::open_store(&config).await?;
+        stores::migrate(&config, Mode::Apply).await?;
+        let store = OpenStores::open(&config, &LateCatalog::new(catalog.clone().into())).await?;
         let ground = Ground::new(config, bus.clone(), topology, catalog.clone());
         let parts = std::array::from_fn(|_| Context::new(health.clone()));
         match Addresses::of_started(&ground, &store.stores(), &parts).await {

@@ -36,7 +36,7 @@ use self::{
     processes::{Processes, Replica, Roster},
 };
 use crate::{
-    config::ConfigArgs,
+    config::{ConfigArgs, StoreKind},
     exit::{Code, Failure, Result},
     output::{Output, note},
 };
@@ -59,6 +59,8 @@ pub(crate) struct Up {
     #[command(flatten)]
     processes: ProcessArgs,
     #[command(flatten)]
+    stores: StoreArgs,
+    #[command(flatten)]
     ports: PortArgs,
     #[command(flatten)]
     broker: BrokerArgs,
@@ -79,6 +81,21 @@ struct ProcessArgs {
     /// How many processes of a service, such as engine=3,normalizer=3; 0 leaves it out [default: 1 of each]
     #[arg(long, value_name = "SERVICE=N", value_delimiter = ',', requires = "processes")]
     replicas: Vec<Replica>,
+}
+
+/// Where events and usage are kept.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Stores")]
+struct StoreArgs {
+    /// embedded, in the data folder, for the fleet in one process; or external: servers that you run [default: embedded]
+    #[arg(long, value_name = "KIND", value_enum)]
+    stores: Option<StoreKind>,
+    /// Nodes of the ScyllaDB or Cassandra cluster [default: 127.0.0.1:9042]
+    #[arg(long, value_name = "HOST:PORT", value_delimiter = ',')]
+    cql: Vec<String>,
+    /// HTTP interface of the ClickHouse server [default: http://127.0.0.1:8123]
+    #[arg(long, value_name = "URL")]
+    clickhouse: Option<String>,
 }
 
 /// Where to listen, on the loopback interface.
@@ -152,7 +169,7 @@ pub(crate) async fn run(args: Up, output: Output) -> Result<Code> {
         let (failed, roster) = (Arc::clone(&failed), Arc::clone(&roster));
         let (plan, banner, brokers) = (&plan, &banner, &mut brokers);
         async move {
-            let started = start(plan, banner, brokers, (held, roster), &context, began).await;
+            let started = Box::pin(start(plan, banner, brokers, (held, roster), &context, began)).await;
             started.map_err(|failure| {
                 let message = failure.message.clone();
                 let _ = failed.set(failure);
@@ -190,10 +207,10 @@ async fn start(
     let config = &plan.config;
     let shutdown = context.shutdown().clone();
     let started = match &plan.processes {
-        None => Started::Here(Fleet::start(config.clone(), context.health()).await?),
+        None => Started::Here(Box::pin(Fleet::start(config.clone(), context.health())).await?.into()),
         Some(plan) => {
             let processes = Processes::start(config, plan, held, roster, context.health());
-            Started::Processes(Box::pin(processes).await?)
+            Started::Processes(Box::pin(processes).await?.into())
         }
     };
     let admin = admin::spawn(&config.admin.http, context.health())
@@ -227,8 +244,8 @@ async fn start(
 
 /// The running services.
 enum Started {
-    Here(Fleet),
-    Processes(Processes),
+    Here(Box<Fleet>),
+    Processes(Box<Processes>),
 }
 
 /// Where a client on this machine reaches a listener: one on every interface has an address nobody can connect to.

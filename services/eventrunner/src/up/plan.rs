@@ -350,6 +350,10 @@ fn flags(args: &Up) -> Vec<(&'static str, String)> {
     let mut flags: Vec<_> =
         listen.into_iter().filter_map(|(key, port)| Some((key, local(port?).to_string()))).collect();
     flags.extend(args.durability.map(|durability| ("topology.durability", durability.to_string())));
+    let stores = &args.stores;
+    flags.extend(stores.stores.map(|kind| ("store.kind", kind.to_string())));
+    flags.extend((!stores.cql.is_empty()).then(|| ("store.cql.nodes", format!("{:?}", stores.cql))));
+    flags.extend(stores.clickhouse.clone().map(|url| ("store.clickhouse.url", url)));
     flags.extend(args.broker.nats_url.clone().map(|url| ("nats.url", url)));
     flags
 }

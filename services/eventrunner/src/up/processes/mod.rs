@@ -19,6 +19,7 @@ use runtime::{
     lifecycle::{Failure as TaskFailure, Shutdown},
     telemetry::LogOptions,
 };
+use store::migration::Mode;
 
 pub(crate) use self::{
     child::Child,
@@ -29,10 +30,10 @@ pub(crate) use self::{
 use super::{ports::Held, supervise::Supervisor};
 use crate::{
     commands::service::Service,
-    config::Config,
+    config::{Config, StoreKind},
     durability,
     exit::{Failure, Result},
-    services,
+    services, stores,
 };
 
 /// Name of the configuration that the processes are given, in the data folder.
@@ -78,13 +79,14 @@ impl Plan {
             .filter(|child| matches!(child.service, Service::Engine | Service::Api))
             .map(Child::name)
             .collect();
-        if with_store.len() > 1 {
+        if with_store.len() > 1 && config.store.kind == StoreKind::Embedded {
             return Err(Failure::config(format!(
                 "the embedded stores belong to one process, and these would be several: {}",
                 with_store.join(", ")
             ))
             .hint(
                 "run the fleet in one process: eventrunner up\n\
+                 or on stores that can be shared: --stores external --cql HOST:PORT --clickhouse URL\n\
                  or leave services out: --replicas engine=0,api=0",
             ));
         }
@@ -139,6 +141,7 @@ impl Processes {
         let bus = services::connect(&config.nats).await;
         durability::check(config).await?;
         services::make_streams(&bus, config).await?;
+        stores::migrate(config, Mode::Apply).await?;
         let catalog = Catalog::open(bus.jetstream().clone(), config.catalog.clone()).await;
         let mut processes = Self { stages: Default::default(), roster, catalog, bus };
         match processes.start_stages(plan, &file, &mut held, health).await {
