@@ -1,10 +1,14 @@
-//! One `eventrunner up` for all tests, on free ports and a folder of its own.
+//! One `eventrunner up` of each form for all tests, on free ports and a folder of its own.
 
 use std::{
     env,
     io::{BufRead as _, BufReader},
     process::{Child, Command, Stdio},
-    sync::{Mutex, OnceLock, mpsc},
+    sync::{
+        Mutex, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -15,7 +19,7 @@ use nix::{
 };
 use serde_json::Value;
 use tempfile::TempDir;
-use testkit::wait_for;
+use testkit::{Cassandra, ClickHouse, wait_for};
 use tokio::runtime::Runtime;
 
 use crate::{
@@ -32,11 +36,36 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(60);
 /// From the 202 until the event can be read.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
-static FLEET: OnceLock<Fleet> = OnceLock::new();
+/// In which form a fleet runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// In one process, on embedded stores.
+    Embedded,
+    /// Each service in a process of its own, two of those that share partitions, on CQL and ClickHouse.
+    Processes,
+}
+
+impl Form {
+    pub(crate) const ALL: [Self; 2] = [Self::Embedded, Self::Processes];
+
+    /// What begins the names of its tests.
+    pub(crate) fn prefix(self) -> &'static str {
+        match self {
+            Self::Embedded => "",
+            Self::Processes => "processes::",
+        }
+    }
+}
+
+static FLEETS: [OnceLock<Fleet>; 2] = [OnceLock::new(), OnceLock::new()];
+/// Of the fleet that tests run against now.
+static FORM: AtomicUsize = AtomicUsize::new(0);
 
 #[derive(Debug)]
 pub(crate) struct Fleet {
     up: Mutex<Child>,
+    /// What events and usage are kept in, if not in the fleet itself.
+    _servers: Option<(Cassandra, ClickHouse)>,
     folder: TempDir,
     pub(crate) runtime: Runtime,
     pub(crate) http: reqwest::Client,
@@ -55,9 +84,15 @@ pub(crate) struct Tenant {
     pub(crate) key: String,
 }
 
+/// From now on tests run against a fleet of this form.
+pub(crate) fn choose(form: Form) {
+    FORM.store(form as usize, Ordering::SeqCst);
+}
+
 /// The fleet, started by whoever comes first.
 pub(crate) fn fleet() -> &'static Fleet {
-    FLEET.get_or_init(Fleet::start)
+    let form = Form::ALL[FORM.load(Ordering::SeqCst)];
+    FLEETS[form as usize].get_or_init(|| Fleet::start(form))
 }
 
 /// Stops the fleet as Ctrl-C does, if it was started.
@@ -65,7 +100,7 @@ pub(crate) fn fleet() -> &'static Fleet {
 /// # Errors
 /// If it does not end well.
 pub(crate) fn stop() -> Result<(), String> {
-    let Some(fleet) = FLEET.get() else { return Ok(()) };
+    let Some(fleet) = FLEETS[FORM.load(Ordering::SeqCst)].get() else { return Ok(()) };
     let mut up = fleet.up.lock().expect("not poisoned");
     let pid = i32::try_from(up.id()).expect("a process id");
     let _ = signal::kill(Pid::from_raw(pid), Signal::SIGINT);
@@ -94,11 +129,17 @@ fn program() -> Command {
 }
 
 impl Fleet {
-    fn start() -> Self {
+    fn start(form: Form) -> Self {
         let folder = TempDir::with_prefix("eventrunner-clients-").unwrap();
         let mut command = program();
         command.args(["up", "--port-base", "0", "--data-dir"]).arg(folder.path());
         command.arg("--nats-server").arg(testkit::nats_server_binary());
+        let servers = (form == Form::Processes).then(|| (Cassandra::start(), ClickHouse::start()));
+        if let Some((cassandra, clickhouse)) = &servers {
+            command.args(["--processes", "--replicas", "engine=2,normalizer=2", "--stores", "external"]);
+            command.args(["--cql", &cassandra.nodes().join(","), "--clickhouse", &clickhouse.url()]);
+            command.args(["--set", "store.cql.replication=1"]);
+        }
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         let mut up = command.spawn().unwrap();
         let told = BufReader::new(up.stdout.take().expect("piped"));
@@ -112,7 +153,9 @@ impl Fleet {
         }
         // A line a service: its name, then its address.
         let address = |service: &str| {
-            let line = lines.iter().find(|line| line.split_whitespace().next() == Some(service));
+            let first = format!("{service}-1");
+            let is_its = |name: Option<&str>| name == Some(service) || name == Some(&first);
+            let line = lines.iter().find(|line| is_its(line.split_whitespace().next()));
             let address = line.and_then(|line| line.split_whitespace().nth(1));
             address.unwrap_or_else(|| panic!("no address of {service} in:\n{}", lines.join("\n"))).to_owned()
         };
@@ -126,6 +169,7 @@ impl Fleet {
             // Sooner than the doors close idle connections: a request must not meet the end of its own.
             http: reqwest::Client::builder().pool_idle_timeout(Duration::from_secs(10)).build().unwrap(),
             up: Mutex::new(up),
+            _servers: servers,
             folder,
         }
     }

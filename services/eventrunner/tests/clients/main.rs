@@ -1,5 +1,5 @@
-//! Clients that are not ours, and input that is real, against a fleet started as a newcomer starts it:
-//! `eventrunner up`.
+//! Clients that are not ours, and input that is real, against a fleet started as a newcomer starts it, `eventrunner up`,
+//! and against one of processes on CQL and ClickHouse.
 //!
 //! Invariant: nothing here trusts our own code to judge it. What a client sent is read from the bytes it put
 //! on the wire; what came of it is read back through the API, and, where the client can, by the client
@@ -24,7 +24,10 @@ use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Trial};
 
-use crate::tools::{Need, Tools};
+use crate::{
+    fleet::Form,
+    tools::{Need, Tools},
+};
 
 /// Name, what it needs, and the test.
 type Case = (&'static str, &'static [Need], fn());
@@ -44,8 +47,21 @@ const CASES: &[Case] = &[
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let tools = if arguments.list { Tools::default() } else { Tools::install() };
-    let trials = CASES.iter().map(|&(name, needs, test)| {
-        let missing = needs.iter().find(|need| !tools.has(**need));
+    let mut good = true;
+    // One form after the other: what a fleet does must not hide behind the load of another.
+    for form in Form::ALL {
+        fleet::choose(form);
+        let conclusion = libtest_mimic::run(&arguments, trials(form, &tools, &arguments));
+        let stopped = fleet::stop().inspect_err(|problem| eprintln!("{problem}"));
+        good &= stopped.is_ok() && !conclusion.has_failed();
+    }
+    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn trials(form: Form, tools: &Tools, arguments: &Arguments) -> Vec<Trial> {
+    let of_form: &[Need] = if form == Form::Processes { &[Need::Stores] } else { &[] };
+    let trial = |&(name, needs, test): &Case| {
+        let missing = needs.iter().chain(of_form).find(|need| !tools.has(**need)).copied();
         let run = move || match missing {
             Some(need) => Err(format!("{} could not be installed, see above", need.name()).into()),
             None => {
@@ -53,12 +69,8 @@ fn main() -> ExitCode {
                 Ok(())
             }
         };
-        Trial::test(name, run).with_ignored_flag(missing.is_some() && !arguments.list && !tools::is_ci())
-    });
-    let conclusion = libtest_mimic::run(&arguments, trials.collect());
-    let stopped = fleet::stop();
-    if let Err(problem) = &stopped {
-        eprintln!("{problem}");
-    }
-    if stopped.is_err() { ExitCode::FAILURE } else { conclusion.exit_code() }
+        let ignored = missing.is_some() && !arguments.list && !tools::is_ci();
+        Trial::test(format!("{}{name}", form.prefix()), run).with_ignored_flag(ignored)
+    };
+    CASES.iter().map(trial).collect()
 }

@@ -15,6 +15,8 @@ pub(crate) enum Need {
     Python,
     Node,
     Go,
+    /// Servers of stores that processes share.
+    Stores,
 }
 
 impl Need {
@@ -23,6 +25,7 @@ impl Need {
             Self::Python => "the Python clients",
             Self::Node => "the Node clients",
             Self::Go => "the Go clients",
+            Self::Stores => "Cassandra and ClickHouse",
         }
     }
 }
@@ -35,15 +38,17 @@ impl Tools {
     /// Installs what is missing: nothing when `make test` has done it before.
     pub(crate) fn install() -> Self {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/tools.sh");
-        let here = [Need::Python, Need::Node, Need::Go].into_iter().filter(|need| {
-            let tool = match need {
-                Need::Python => "python",
-                Need::Node => "node",
-                Need::Go => "go",
+        let all = [Need::Python, Need::Node, Need::Go, Need::Stores];
+        let here = all.into_iter().filter(|need| {
+            let names: &[&str] = match need {
+                Need::Python => &["python"],
+                Need::Node => &["node"],
+                Need::Go => &["go"],
+                Need::Stores => &["cassandra", "clickhouse"],
             };
             // Without CI the script ends well without the tool, so that is looked for; what is left out, it
             // says itself.
-            let _ = Command::new("bash").arg(&script).arg(tool).stdin(Stdio::null()).status();
+            let _ = Command::new("bash").arg(&script).args(names).stdin(Stdio::null()).status();
             need.files().iter().all(|file| file.exists())
         });
         Self(here.collect())
@@ -60,6 +65,7 @@ impl Need {
             Self::Python => &["venv/requirements.txt", "venv/bin/python"],
             Self::Node => &["node/package.json"],
             Self::Go => &["go/cloudevents.version", "go/grpcurl.version"],
+            Self::Stores => &["cassandra/pom.xml", "clickhouse/version"],
         };
         names.iter().map(|name| cache().join(name)).collect()
     }
