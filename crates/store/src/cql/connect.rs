@@ -81,8 +81,10 @@ fn builder(
         .default_execution_profile_handle(profile.clone())
         .compression(Some(Compression::Lz4))
         .pool_size(PoolSize::default())
-        // Nothing here reads the cluster's schema from the driver; to fetch it all takes a cluster of many tables seconds.
-        .fetch_schema_metadata(false)
+        // Where a keyspace keeps its rows must be known to ask a replica at once; to fetch the whole schema takes a cluster of
+        // many tables seconds.
+        .keyspaces_to_fetch([&options.keyspace])
+        .fetch_full_schema_metadata(false)
         .connection_timeout(Duration::from_secs(5));
     let builder = match tls {
         Some(config) => builder.tls_context(Some(Arc::clone(config))),
