@@ -8,11 +8,15 @@ use super::key::{Bucket, Key, Level};
 use crate::Error;
 
 /// Somebody has said, once, that it has an event of this identity. One event has several when it was delivered again.
+///
+/// The order is that of their places, and only then that of time. So the place that is first when all have spoken was never
+/// after another in anybody's eyes, and nobody has marked it: by time, one who comes late with an early clock could make the
+/// first one a place that was marked before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Candidate {
     pub(super) key: Key,
-    pub(super) stored_at: Micros,
     pub(super) bucket: Bucket,
+    pub(super) stored_at: Micros,
     /// Its data was taken away for good.
     pub(super) erased: bool,
 }
@@ -93,6 +97,33 @@ pub(super) fn decide(own: Candidate, read: &[Candidate]) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// In whatever order they speak, the place that is first in the end is one that nobody marks, and its writer keeps it.
+    #[test]
+    fn the_first_place_is_marked_by_nobody() {
+        let all = [
+            candidate(10, 1, 100, Level::Day),
+            candidate(10, 1, 90, Level::Minute),
+            candidate(10, 1, 80, Level::Day),
+            candidate(10, 1, 70, Level::Second),
+            candidate(11, 2, 60, Level::Hour),
+        ];
+        for first in 0..all.len() {
+            for step in 1..all.len() {
+                let order: Vec<_> = (0..all.len()).map(|n| all[(first + n * step) % all.len()]).collect();
+                let (mut marked, mut rows) = (Vec::new(), Vec::new());
+                for (n, own) in order.iter().enumerate() {
+                    let verdict = decide(*own, &order[..=n]);
+                    marked.extend(verdict.supersede);
+                    rows.extend(verdict.keep.then_some((verdict.first.key, verdict.first.bucket)));
+                }
+                rows.sort_unstable();
+                rows.dedup();
+                rows.retain(|row| !marked.contains(row));
+                assert_eq!(rows, [(all[0].key, all[0].bucket)], "{order:?}");
+            }
+        }
+    }
 
     fn candidate(received_at: i64, sequence: i64, stored_at: i64, level: Level) -> Candidate {
         let key = Key { received_at, partition: 3, sequence, index: 0 };
