@@ -25,19 +25,19 @@ pub mod migrations;
 mod options;
 mod read;
 mod row;
-mod statements;
+pub mod statements;
 mod writer;
 
 use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
-use clickhouse::{Client, error::Error as ClientError};
+use clickhouse::{Client, error::Error as ClientError, query::Query};
 use model::{Micros, TenantId};
 use secrecy::ExposeSecret as _;
 
 use self::{
     error::{code, code_of, message_of, within},
-    statements::{COUNT_ROWS, ERASE_TENANT, MAY_WRITE},
+    statements::{COUNT_ROWS, ERASE_TENANT, MAY_WRITE, Statement},
     writer::Writer,
 };
 use crate::{Erasure, Error, METER_NAME_MAX, UsageBucket, UsagePage, UsageQuery, UsageRecord, UsageStore};
@@ -83,7 +83,7 @@ impl ClickHouse {
             }
             Some(_) => {}
         }
-        let may_write = within(options.read_timeout(), client.query_raw(MAY_WRITE).execute()).await;
+        let may_write = within(options.read_timeout(), query(&client, &MAY_WRITE).execute()).await;
         may_write.map_err(|e| open_error(&options, e))?;
         let kept = migrations::retention(&client, &options).await.map_err(|e| open_error(&options, e))?;
         if kept != options.retention_days.unwrap_or(0) {
@@ -104,7 +104,7 @@ impl ClickHouse {
     /// # Errors
     /// If the store cannot answer.
     pub async fn rows(&self, tenant: &TenantId) -> Result<u64, Error> {
-        let count = self.client.query_raw(COUNT_ROWS).param("tenant", tenant.as_str());
+        let count = query(&self.client, &COUNT_ROWS).param("tenant", tenant.as_str());
         Ok(within(self.options.read_timeout(), count.fetch_one::<u64>()).await?)
     }
 }
@@ -143,7 +143,7 @@ impl UsageStore for ClickHouse {
 impl Erasure for ClickHouse {
     /// Also from the disk, once the server has removed the files it replaced, which takes it eight minutes.
     async fn erase_tenant(&self, tenant: &TenantId) -> Result<(), Error> {
-        let erase = self.client.query_raw(ERASE_TENANT).param("tenant", tenant.as_str());
+        let erase = query(&self.client, &ERASE_TENANT).param("tenant", tenant.as_str());
         within(self.options.write_timeout(), erase.execute()).await?;
         match self.rows(tenant).await? {
             0 => Ok(()),
@@ -174,6 +174,11 @@ fn client(options: &Options) -> Client {
         Some(password) => client.with_password(password.expose_secret()),
         None => client,
     }
+}
+
+/// A statement, by its name in the server's query log.
+fn query(client: &Client, statement: &Statement) -> Query {
+    client.query_raw(statement.text).with_setting("log_comment", statement.name)
 }
 
 /// What an operator can do about a refusal at the start; what may pass by itself stays [`Error::Unavailable`].

@@ -155,6 +155,16 @@ impl ClickHouse {
         assert!(self.launch(), "no ClickHouse:\n{}", self.log());
     }
 
+    /// Starts it again with its options changed: same ports, same data.
+    ///
+    /// # Panics
+    /// If it does not start; with its log.
+    pub fn restart_with(&mut self, change: impl FnOnce(&mut ClickHouseOptions)) {
+        self.kill();
+        change(&mut self.options);
+        self.restart();
+    }
+
     /// Stops it from doing anything, connections kept (SIGSTOP): a server that hangs.
     pub fn pause(&self) {
         self.signal(Signal::SIGSTOP);

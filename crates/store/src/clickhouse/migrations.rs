@@ -5,10 +5,10 @@ use clickhouse::{Client, error::Error as ClientError};
 use super::{
     Options, client,
     error::{code, code_of, within},
-    open_error,
+    open_error, query,
     statements::{
-        CREATE_DATABASE, CREATE_RECORDS, CREATE_SCHEMA_VERSIONS, CREATE_TENANT_USAGE, RECORD_VERSION,
-        REMOVE_RETENTION, RETENTION, SCHEMA_VERSION, SET_RETENTION,
+        ALL, CREATE_DATABASE, CREATE_RECORDS, CREATE_SCHEMA_VERSIONS, CREATE_TENANT_USAGE, RECORD_VERSION,
+        REMOVE_RETENTION, RETENTION, SCHEMA_VERSION, SET_RETENTION, Statement,
     },
 };
 use crate::{
@@ -20,7 +20,12 @@ use crate::{
 pub const MIGRATIONS: &[Migration] = &[Migration {
     version: 1,
     name: "usage records, and usage by minute for dashboards",
-    statements: &[CREATE_DATABASE, CREATE_SCHEMA_VERSIONS, CREATE_RECORDS, CREATE_TENANT_USAGE],
+    statements: &[
+        CREATE_DATABASE.text,
+        CREATE_SCHEMA_VERSIONS.text,
+        CREATE_RECORDS.text,
+        CREATE_TENANT_USAGE.text,
+    ],
 }];
 
 /// The version this program works with.
@@ -63,7 +68,7 @@ pub(super) fn newer(options: &Options, found: u32) -> Error {
 
 /// The version in the database; `None` when there is no database, or no schema in it.
 pub(super) async fn current(client: &Client, options: &Options) -> Result<Option<u32>, ClientError> {
-    let answer = client.query_raw(SCHEMA_VERSION).fetch_one::<u32>();
+    let answer = query(client, &SCHEMA_VERSION).fetch_one::<u32>();
     match within(options.read_timeout(), answer).await {
         Ok(version) => Ok(Some(version)),
         Err(error) if matches!(code_of(&error), Some(code::UNKNOWN_TABLE | code::UNKNOWN_DATABASE)) => {
@@ -75,7 +80,12 @@ pub(super) async fn current(client: &Client, options: &Options) -> Result<Option
 
 /// Days after which the table forgets; 0 for never.
 pub(super) async fn retention(client: &Client, options: &Options) -> Result<u32, ClientError> {
-    within(options.read_timeout(), client.query_raw(RETENTION).fetch_one::<u32>()).await
+    within(options.read_timeout(), query(client, &RETENTION).fetch_one::<u32>()).await
+}
+
+/// A migration's statement with its name.
+fn named(text: &'static str) -> Statement {
+    ALL.iter().find(|s| s.text == text).copied().unwrap_or(Statement { name: "migration", text })
 }
 
 struct Runner<'a> {
@@ -85,16 +95,17 @@ struct Runner<'a> {
 
 impl Runner<'_> {
     async fn apply(&self, migration: &Migration) -> Result<(), Error> {
-        for statement in migration.statements {
+        for text in migration.statements {
+            let statement = &named(text);
             // The database need not be there yet.
             let database = if *statement == CREATE_DATABASE { "default" } else { &self.options.database };
             let client = self.client.clone().with_database(database);
-            let run = client.query_raw(statement).param("database", &self.options.database).execute();
+            let run = query(&client, statement).param("database", &self.options.database).execute();
             self.answered(statement, within(self.options.write_timeout(), run).await)?;
         }
-        let record = self.client.query_raw(RECORD_VERSION);
+        let record = query(&self.client, &RECORD_VERSION);
         let record = record.param("version", migration.version).param("name", migration.name);
-        self.answered(RECORD_VERSION, within(self.options.write_timeout(), record.execute()).await)
+        self.answered(&RECORD_VERSION, within(self.options.write_timeout(), record.execute()).await)
     }
 
     /// Gives the table the TTL that the options want. A schema that is not there yet has none.
@@ -104,11 +115,11 @@ impl Runner<'_> {
         if kept == wanted {
             return Ok(None);
         }
-        let statement = if wanted == 0 { REMOVE_RETENTION } else { SET_RETENTION };
-        let sent = statement.replace("{days:UInt32}", &wanted.to_string());
+        let statement = if wanted == 0 { &REMOVE_RETENTION } else { &SET_RETENTION };
+        let sent = statement.text.replace("{days:UInt32}", &wanted.to_string());
         let statements = if mode == Mode::Check { Vec::new() } else { vec![sent] };
         if mode == Mode::Apply {
-            let alter = self.client.query_raw(statement).param("days", wanted).execute();
+            let alter = query(&self.client, statement).param("days", wanted).execute();
             let altered = within(self.options.write_timeout(), alter).await;
             // Another runner may have been first, and there is no "remove if it exists".
             if altered.is_ok() || self.kept().await? != wanted {
@@ -122,12 +133,9 @@ impl Runner<'_> {
         retention(&self.client, self.options).await.map_err(|e| open_error(self.options, e))
     }
 
-    fn answered(&self, statement: &str, answer: Result<(), ClientError>) -> Result<(), Error> {
+    fn answered(&self, statement: &Statement, answer: Result<(), ClientError>) -> Result<(), Error> {
         answer.map_err(|error| match open_error(self.options, error) {
-            Error::Open(text) => {
-                let first = statement.lines().next().unwrap_or_default();
-                Error::Open(format!("{text} (running: {first})"))
-            }
+            Error::Open(text) => Error::Open(format!("{text} (running the statement {})", statement.name)),
             other => other,
         })
     }

@@ -45,15 +45,15 @@ pub(super) async fn sum(
         return Err(Error::Invalid(format!("a bucket of {width} µs is not a whole number of minutes")));
     }
     let Some((since, last)) = range(query) else { return Ok(Vec::new()) };
-    let statement = match meter {
-        METER_EVENTS => client.query_raw(SUM_EVENTS),
-        METER_BYTES => client.query_raw(SUM_BYTES),
-        other => client.query_raw(SUM_METER).param("meter", other),
+    let sums = match meter {
+        METER_EVENTS => super::query(client, &SUM_EVENTS),
+        METER_BYTES => super::query(client, &SUM_BYTES),
+        other => super::query(client, &SUM_METER).param("meter", other),
     };
     // One bucket for all is one on each side of 1970, put together below.
     let divisor = if width == 0 { i64::MAX } else { width };
-    let statement = within_range(statement, tenant, since, last).param("width", divisor);
-    let rows = within(options.read_timeout(), statement.fetch_all::<SumRow>()).await?;
+    let sums = within_range(sums, tenant, since, last).param("width", divisor);
+    let rows = within(options.read_timeout(), sums.fetch_all::<SumRow>()).await?;
     let clamp = |value: u128| u64::try_from(value).unwrap_or(u64::MAX);
     if width > 0 {
         let bucket = |row: &SumRow| UsageBucket {
@@ -84,10 +84,10 @@ pub(super) async fn list(
         return Ok(none());
     }
     let limit = if query.limit == 0 { LIMIT_DEFAULT } else { query.limit.min(LIMIT_MAX) };
-    let statement = within_range(client.query_raw(LIST), tenant, from.at_us, last)
+    let records = within_range(super::query(client, &LIST), tenant, from.at_us, last)
         .param("key", from.key)
         .param("limit", limit);
-    let rows = within(options.read_timeout(), statement.fetch_all::<ListRow>()).await?;
+    let rows = within(options.read_timeout(), records.fetch_all::<ListRow>()).await?;
     let full = u32::try_from(rows.len()).is_ok_and(|rows| rows == limit);
     let next =
         rows.last().filter(|_| full).and_then(|row| Position { at_us: row.at_us, key: row.key }.next());

@@ -11,7 +11,13 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{Options, error::within, row, row::InsertRow, statements::RECORDS};
+use super::{
+    Options,
+    error::within,
+    row,
+    row::InsertRow,
+    statements::{INSERT_RECORDS, RECORDS},
+};
 use crate::{Error, UsageRecord};
 
 /// The unit in which waiting bytes are counted.
@@ -112,6 +118,7 @@ async fn insert(client: &Client, options: &Options, batch: &Batch) -> Result<(),
     let insert = within(limit, client.insert::<InsertRow<'_>>(RECORDS)).await?;
     let mut insert = insert
         .with_timeouts(Some(limit), Some(limit))
+        .with_setting("log_comment", INSERT_RECORDS.name)
         // The records are in bulk already, and the answer is to mean that they are kept.
         .with_setting("async_insert", "0")
         .with_setting("wait_end_of_query", "1")
