@@ -24,6 +24,7 @@ mod error;
 pub mod migrations;
 mod options;
 mod read;
+mod rollup;
 mod row;
 pub mod statements;
 mod writer;
@@ -37,12 +38,14 @@ use secrecy::ExposeSecret as _;
 
 use self::{
     error::{code, code_of, message_of, within},
-    statements::{COUNT_ROWS, ERASE_TENANT, MAY_WRITE, Statement},
+    statements::{
+        COUNT_HOURLY, COUNT_ROWS, ERASE_HOURLY, ERASE_MARKS, ERASE_TENANT, MARK_ERASED, MAY_WRITE, Statement,
+    },
     writer::Writer,
 };
 use crate::{Erasure, Error, METER_NAME_MAX, UsageBucket, UsagePage, UsageQuery, UsageRecord, UsageStore};
 
-pub use self::options::Options;
+pub use self::{options::Options, rollup::RolledUp};
 
 /// The usage store on ClickHouse.
 #[derive(Clone)]
@@ -95,17 +98,31 @@ impl ClickHouse {
         }
         let options = Arc::new(options);
         let writer = Arc::new(Writer::start(client.clone(), Arc::clone(&options)));
+        rollup::keep_up(&client, &options, &writer);
         Ok(Self { client, options, writer })
     }
 
-    /// How many rows there are of a tenant, void ones and duplicates that are not merged yet among them: 0 proves that
-    /// nothing is left.
+    /// Sums up the hours that are gone, and again those that got records since they were. Runs by itself
+    /// ([`Options::rollup_interval_ms`]); any number may run at once.
+    ///
+    /// # Errors
+    /// If it is not done; what is done stays, and no sum is wrong meanwhile.
+    pub async fn roll_up(&self, now_us: Micros) -> Result<RolledUp, Error> {
+        rollup::roll_up(&self.client, &self.options, now_us).await
+    }
+
+    /// How many rows there are of a tenant, void ones, duplicates that are not merged yet and sums of hours among them: 0
+    /// proves that nothing is left.
     ///
     /// # Errors
     /// If the store cannot answer.
     pub async fn rows(&self, tenant: &TenantId) -> Result<u64, Error> {
-        let count = query(&self.client, &COUNT_ROWS).param("tenant", tenant.as_str());
-        Ok(within(self.options.read_timeout(), count.fetch_one::<u64>()).await?)
+        let mut rows = 0;
+        for statement in [&COUNT_ROWS, &COUNT_HOURLY] {
+            let count = query(&self.client, statement).param("tenant", tenant.as_str());
+            rows += within(self.options.read_timeout(), count.fetch_one::<u64>()).await?;
+        }
+        Ok(rows)
     }
 }
 
@@ -141,10 +158,14 @@ impl UsageStore for ClickHouse {
 
 #[async_trait]
 impl Erasure for ClickHouse {
-    /// Also from the disk, once the server has removed the files it replaced, which takes it eight minutes.
+    /// Also from the disk, once the server has removed the files it replaced, which takes it eight minutes. What stays is a
+    /// mark that a tenant of this name was erased.
     async fn erase_tenant(&self, tenant: &TenantId) -> Result<(), Error> {
-        let erase = query(&self.client, &ERASE_TENANT).param("tenant", tenant.as_str());
-        within(self.options.write_timeout(), erase.execute()).await?;
+        // In this order: a roll-up under way has read its hour before the records were gone, and comes too late to be believed.
+        for statement in [&ERASE_TENANT, &MARK_ERASED, &ERASE_HOURLY, &ERASE_MARKS] {
+            let erase = query(&self.client, statement).param("tenant", tenant.as_str());
+            within(self.options.write_timeout(), erase.execute()).await?;
+        }
         match self.rows(tenant).await? {
             0 => Ok(()),
             left => Err(Error::Unavailable(format!(

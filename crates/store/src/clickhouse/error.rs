@@ -11,6 +11,7 @@ const MESSAGE_BYTES_MAX: usize = 400;
 
 /// The server's own numbers (ClickHouse, `src/Common/ErrorCodes.cpp`).
 pub(super) mod code {
+    pub(crate) const BAD_ARGUMENTS: u32 = 36;
     pub(crate) const UNKNOWN_TABLE: u32 = 60;
     pub(crate) const UNKNOWN_DATABASE: u32 = 81;
     pub(crate) const READONLY: u32 = 164;

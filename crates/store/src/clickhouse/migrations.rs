@@ -7,8 +7,9 @@ use super::{
     error::{code, code_of, within},
     open_error, query,
     statements::{
-        ALL, CREATE_DATABASE, CREATE_RECORDS, CREATE_SCHEMA_VERSIONS, CREATE_TENANT_USAGE, RECORD_VERSION,
-        REMOVE_RETENTION, RETENTION, SCHEMA_VERSION, SET_RETENTION, Statement,
+        ALL, CREATE_DATABASE, CREATE_HORIZON, CREATE_HOURLY, CREATE_MARKS, CREATE_RECORDS,
+        CREATE_SCHEMA_VERSIONS, CREATE_TENANT_USAGE, RECORD_VERSION, REMOVE_HOURLY_RETENTION,
+        REMOVE_RETENTION, RETENTION, SCHEMA_VERSION, SET_HOURLY_RETENTION, SET_RETENTION, Statement,
     },
 };
 use crate::{
@@ -19,11 +20,14 @@ use crate::{
 /// In order of their versions.
 pub const MIGRATIONS: &[Migration] = &[Migration {
     version: 1,
-    name: "usage records, and usage by minute for dashboards",
+    name: "usage records, their sums by hour, and usage by minute for dashboards",
     statements: &[
         CREATE_DATABASE.text,
         CREATE_SCHEMA_VERSIONS.text,
         CREATE_RECORDS.text,
+        CREATE_HOURLY.text,
+        CREATE_MARKS.text,
+        CREATE_HORIZON.text,
         CREATE_TENANT_USAGE.text,
     ],
 }];
@@ -108,22 +112,32 @@ impl Runner<'_> {
         self.answered(&RECORD_VERSION, within(self.options.write_timeout(), record.execute()).await)
     }
 
-    /// Gives the table the TTL that the options want. A schema that is not there yet has none.
+    /// Gives the tables the TTL that the options want. A schema that is not there yet has none.
     async fn retention(&self, current: u32, mode: Mode) -> Result<Option<Pending>, Error> {
         let wanted = self.options.retention_days.unwrap_or(0);
         let kept = if current == 0 && mode != Mode::Apply { 0 } else { self.kept().await? };
         if kept == wanted {
             return Ok(None);
         }
-        let statement = if wanted == 0 { &REMOVE_RETENTION } else { &SET_RETENTION };
-        let sent = statement.text.replace("{days:UInt32}", &wanted.to_string());
-        let statements = if mode == Mode::Check { Vec::new() } else { vec![sent] };
-        if mode == Mode::Apply {
-            let alter = query(&self.client, statement).param("days", wanted).execute();
-            let altered = within(self.options.write_timeout(), alter).await;
-            // Another runner may have been first, and there is no "remove if it exists".
-            if altered.is_ok() || self.kept().await? != wanted {
-                self.answered(statement, altered)?;
+        // The records last: it is their TTL that says whether it is done.
+        let alters = if wanted == 0 {
+            [&REMOVE_HOURLY_RETENTION, &REMOVE_RETENTION]
+        } else {
+            [&SET_HOURLY_RETENTION, &SET_RETENTION]
+        };
+        let mut statements = Vec::new();
+        for statement in alters {
+            if mode != Mode::Check {
+                statements.push(statement.text.replace("{days:UInt32}", &wanted.to_string()));
+            }
+            if mode == Mode::Apply {
+                let alter = query(&self.client, statement).param("days", wanted).execute();
+                let altered = within(self.options.write_timeout(), alter).await;
+                // Another runner may have been first, and there is no "remove if it exists".
+                let nothing_to_remove = matches!(&altered, Err(e) if code_of(e) == Some(code::BAD_ARGUMENTS));
+                if !(wanted == 0 && nothing_to_remove) {
+                    self.answered(statement, altered)?;
+                }
             }
         }
         Ok(Some(Pending { version: target(), name: "retention of usage", statements }))

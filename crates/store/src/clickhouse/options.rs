@@ -42,6 +42,11 @@ pub struct Options {
     pub inserts_in_flight_max: u32,
     /// Bytes of records that may wait or be under way; who comes next waits.
     pub buffer_bytes_max: u64,
+    /// How often the hours gone by are summed up, so that sums of months need not read every record, in milliseconds; 0
+    /// leaves it to other processes, or to nobody.
+    pub rollup_interval_ms: u64,
+    /// How long an hour must be gone before it is summed up, in milliseconds: what comes later costs more.
+    pub rollup_delay_ms: u64,
     /// Days after which usage is forgotten, counted from the time it was used; kept until the tenant is erased when
     /// not set. `eventrunner migrate` puts a change into force.
     pub retention_days: Option<u32>,
@@ -61,6 +66,8 @@ impl Default for Options {
             linger_ms_max: 500,
             inserts_in_flight_max: 2,
             buffer_bytes_max: 64 * MIB,
+            rollup_interval_ms: 600_000,
+            rollup_delay_ms: 7_200_000,
             retention_days: None,
         }
     }

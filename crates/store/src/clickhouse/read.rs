@@ -1,5 +1,7 @@
 //! Sums and lists.
 
+use std::collections::BTreeMap;
+
 use clickhouse::{Client, Row, query::Query};
 use model::{Micros, TenantId};
 use serde::Deserialize;
@@ -7,12 +9,14 @@ use serde::Deserialize;
 use super::{
     Options,
     error::within,
+    rollup,
     row::ListRow,
     statements::{LIST, SUM_BYTES, SUM_EVENTS, SUM_METER},
 };
 use crate::{Cursor, Error, METER_BYTES, METER_EVENTS, UsageBucket, UsagePage, UsageQuery};
 
-const MINUTE_US: i64 = 60_000_000;
+pub(super) const MINUTE_US: i64 = 60_000_000;
+pub(super) const HOUR_US: i64 = 60 * MINUTE_US;
 
 /// Records of a page when the query names no limit.
 const LIMIT_DEFAULT: u32 = 100;
@@ -45,27 +49,88 @@ pub(super) async fn sum(
         return Err(Error::Invalid(format!("a bucket of {width} µs is not a whole number of minutes")));
     }
     let Some((since, last)) = range(query) else { return Ok(Vec::new()) };
-    let sums = match meter {
-        METER_EVENTS => super::query(client, &SUM_EVENTS),
-        METER_BYTES => super::query(client, &SUM_BYTES),
-        other => super::query(client, &SUM_METER).param("meter", other),
-    };
-    // One bucket for all is one on each side of 1970, put together below.
-    let divisor = if width == 0 { i64::MAX } else { width };
-    let sums = within_range(sums, tenant, since, last).param("width", divisor);
-    let rows = within(options.read_timeout(), sums.fetch_all::<SumRow>()).await?;
-    let clamp = |value: u128| u64::try_from(value).unwrap_or(u64::MAX);
-    if width > 0 {
-        let bucket = |row: &SumRow| UsageBucket {
-            start_us: row.bucket.saturating_mul(width),
-            value: clamp(row.value),
-        };
-        return Ok(rows.iter().map(bucket).collect());
+    let records = Records { client, options, tenant, meter, width };
+    let mut sums = Sums::default();
+    let rolled = rollup::usable(&records, since, last).await?;
+    for (since, last) in rolled.gaps {
+        records.sum(since, last, &mut sums).await?;
     }
-    let first = rows.iter().map(|row| row.first_us).min();
-    let value = rows.iter().fold(0, |sum: u128, row| sum.saturating_add(row.value));
-    let start = |first: i64| first.div_euclid(MINUTE_US).saturating_mul(MINUTE_US);
-    Ok(first.map(|first| UsageBucket { start_us: start(first), value: clamp(value) }).into_iter().collect())
+    let bucket = |hour: i64| if width == 0 { 0 } else { hour.saturating_mul(HOUR_US).div_euclid(width) };
+    for (hour, value) in &rolled.hours {
+        sums.add(bucket(*hour), Micros::MAX, *value);
+    }
+    if width > 0 {
+        let start = |bucket: i64| bucket.saturating_mul(width);
+        return Ok(sums.buckets(start));
+    }
+    // The first record may be in an hour that was not read.
+    if let Some((hour, _)) = rolled.hours.first()
+        && hour.saturating_mul(HOUR_US) < sums.first_us
+    {
+        let since = hour.saturating_mul(HOUR_US);
+        let mut first = Sums::default();
+        records.sum(since, since.saturating_add(HOUR_US - 1), &mut first).await?;
+        // A void record may have come in between.
+        sums.first_us = if first.values.is_empty() { since } else { first.first_us };
+    }
+    let first = sums.first_us.div_euclid(MINUTE_US).saturating_mul(MINUTE_US);
+    Ok(sums.buckets(|_| first))
+}
+
+/// A tenant's records of a meter, to be summed one by one.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Records<'a> {
+    pub(super) client: &'a Client,
+    pub(super) options: &'a Options,
+    pub(super) tenant: &'a TenantId,
+    pub(super) meter: &'a str,
+    /// Of a bucket in microseconds; 0 for one bucket.
+    pub(super) width: i64,
+}
+
+impl Records<'_> {
+    async fn sum(&self, since: Micros, last: Micros, sums: &mut Sums) -> Result<(), Error> {
+        let statement = match self.meter {
+            METER_EVENTS => super::query(self.client, &SUM_EVENTS),
+            METER_BYTES => super::query(self.client, &SUM_BYTES),
+            other => super::query(self.client, &SUM_METER).param("meter", other),
+        };
+        // One bucket for all is one on each side of 1970, put together here.
+        let divisor = if self.width == 0 { i64::MAX } else { self.width };
+        let statement = within_range(statement, self.tenant, since, last).param("width", divisor);
+        for row in within(self.options.read_timeout(), statement.fetch_all::<SumRow>()).await? {
+            sums.add(if self.width == 0 { 0 } else { row.bucket }, row.first_us, row.value);
+        }
+        Ok(())
+    }
+}
+
+/// Sums by the number of their bucket.
+#[derive(Debug)]
+struct Sums {
+    values: BTreeMap<i64, u128>,
+    /// The first time among what was read one by one.
+    first_us: Micros,
+}
+
+impl Default for Sums {
+    fn default() -> Self {
+        Self { values: BTreeMap::new(), first_us: Micros::MAX }
+    }
+}
+
+impl Sums {
+    fn add(&mut self, bucket: i64, first_us: Micros, value: u128) {
+        let sum = self.values.entry(bucket).or_insert(0);
+        *sum = sum.saturating_add(value);
+        self.first_us = self.first_us.min(first_us);
+    }
+
+    fn buckets(self, start: impl Fn(i64) -> Micros) -> Vec<UsageBucket> {
+        let clamp = |value: u128| u64::try_from(value).unwrap_or(u64::MAX);
+        let bucket = |(bucket, value)| UsageBucket { start_us: start(bucket), value: clamp(value) };
+        self.values.into_iter().map(bucket).collect()
+    }
 }
 
 pub(super) async fn list(

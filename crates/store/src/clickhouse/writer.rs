@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use clickhouse::{Client, error::Error as ClientError};
+use clickhouse::{Client, Row, error::Error as ClientError, insert::Insert};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
     time::{Instant, timeout_at},
@@ -14,9 +14,9 @@ use tokio::{
 use super::{
     Options,
     error::within,
-    row,
-    row::InsertRow,
-    statements::{INSERT_RECORDS, RECORDS},
+    rollup,
+    row::{self, InsertRow},
+    statements::{INSERT_RECORDS, RECORDS, Statement},
 };
 use crate::{Error, UsageRecord};
 
@@ -84,6 +84,10 @@ async fn gather(client: Client, options: Arc<Options>, mut calls: mpsc::Unbounde
         let (client, options) = (client.clone(), Arc::clone(&options));
         tokio::spawn(async move {
             let inserted = insert(&client, &options, &batch).await.map_err(Error::from);
+            let inserted = match inserted {
+                Ok(()) => rollup::mark_late(&client, &options, batch.records()).await,
+                failed => failed,
+            };
             drop(slot);
             for call in batch.calls {
                 // A caller that does not wait any more has nothing to be told.
@@ -108,26 +112,41 @@ impl Batch {
         self.calls.push(call);
     }
 
+    fn records(&self) -> impl Iterator<Item = &UsageRecord> {
+        self.calls.iter().flat_map(|call| &call.records)
+    }
+
     fn is_full(&self, options: &Options) -> bool {
         self.rows >= options.insert_rows_max as usize || self.bytes >= options.insert_bytes_max
     }
 }
 
 async fn insert(client: &Client, options: &Options, batch: &Batch) -> Result<(), ClientError> {
-    let limit = options.write_timeout();
-    let insert = within(limit, client.insert::<InsertRow<'_>>(RECORDS)).await?;
-    let mut insert = insert
-        .with_timeouts(Some(limit), Some(limit))
-        .with_setting("log_comment", INSERT_RECORDS.name)
-        // The records are in bulk already, and the answer is to mean that they are kept.
-        .with_setting("async_insert", "0")
-        .with_setting("wait_end_of_query", "1")
-        // A replicated table drops a block equal to a recent one: one that was erased meanwhile would be acknowledged and lost.
-        .with_setting("insert_deduplicate", "0")
-        // Times are ours, so nobody can make a thousand months of one insert; an import may hold years.
-        .with_setting("max_partitions_per_insert_block", "0");
-    for record in batch.calls.iter().flat_map(|call| &call.records) {
+    let mut insert = bulk_insert::<InsertRow<'_>>(client, options, RECORDS, &INSERT_RECORDS).await?;
+    for record in batch.records() {
         insert.write(&InsertRow::of(record)).await?;
     }
     insert.end().await
+}
+
+/// An insert that is kept when it has ended well.
+pub(super) async fn bulk_insert<T: Row>(
+    client: &Client,
+    options: &Options,
+    table: &str,
+    statement: &Statement,
+) -> Result<Insert<T>, ClientError> {
+    let limit = options.write_timeout();
+    let insert = within(limit, client.insert::<T>(table)).await?;
+    Ok(insert
+        .with_timeouts(Some(limit), Some(limit))
+        .with_setting("log_comment", statement.name)
+        // The records are in bulk already, and the answer is to mean that they are kept.
+        .with_setting("async_insert", "0")
+        .with_setting("wait_end_of_query", "1")
+        // A replicated table drops a block equal to a recent one: one that was erased meanwhile would be acknowledged and
+        // lost, and two equal marks be one.
+        .with_setting("insert_deduplicate", "0")
+        // Times are ours, so nobody can make a thousand months of one insert; an import may hold years.
+        .with_setting("max_partitions_per_insert_block", "0"))
 }

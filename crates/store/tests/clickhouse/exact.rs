@@ -54,7 +54,7 @@ async fn a_void_record_wins_whichever_is_written_first() {
     usage.write(vec![void(&last)]).await.unwrap();
     usage.write(vec![last.clone(), first.clone(), kept.clone()]).await.unwrap();
     let check = async |usage: &ClickHouse, when: &'static str| {
-        assert_eq!(listed(usage, &t).await, [kept.clone()], "{when}");
+        assert!(listed(usage, &t).await == std::slice::from_ref(&kept), "{when}");
         assert_eq!(total(usage, &t, METER_EVENTS).await, 1, "{when}");
     };
     before_and_after_merges(&usage, &options.database, check).await;

@@ -7,5 +7,6 @@ mod crash;
 mod exact;
 mod migrate;
 mod refusals;
+mod rollup;
 mod statements;
 mod world;

@@ -93,7 +93,7 @@ async fn limits_of_the_server_are_worth_another_try() {
     let (usage, options) = crate::world::open(Server::shared()).await;
     let t = tenant("t");
     let table = |change: &str| {
-        Server::shared().run(&options.database, &format!("ALTER TABLE usage_records {change}"))
+        Server::shared().run(&options.database, &format!("ALTER TABLE usage_records {change}"));
     };
     Server::shared().run(&options.database, "SYSTEM STOP MERGES usage_records");
     table("MODIFY SETTING parts_to_throw_insert = 1, parts_to_delay_insert = 1");

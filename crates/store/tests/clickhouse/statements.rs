@@ -12,7 +12,7 @@ use store::{
 };
 use testkit::{ClickHouse as Server, ClickHouseOptions};
 
-use crate::world::{MINUTE, NOON, open, options, records, tenant};
+use crate::world::{MINUTE, NOON, open, options, record, records, tenant};
 
 /// Does everything the adapter can do.
 async fn do_everything(options: &Options) {
@@ -27,6 +27,13 @@ async fn do_everything(options: &Options) {
         usage.sum(&t, meter, &UsageQuery { bucket_us: MINUTE, ..UsageQuery::default() }).await.unwrap();
     }
     usage.list(&t, &UsageQuery::default()).await.unwrap();
+    // Of two days, then again with one record more.
+    let days: Vec<_> = (0..48).map(|n| record(&t, n, NOON + n * 60 * MINUTE)).collect();
+    usage.write(days.clone()).await.unwrap();
+    usage.roll_up(NOON + 72 * 60 * MINUTE).await.unwrap();
+    usage.write(days[..1].to_vec()).await.unwrap();
+    usage.roll_up(NOON + 72 * 60 * MINUTE).await.unwrap();
+    usage.sum(&t, METER_EVENTS, &UsageQuery::default()).await.unwrap();
     usage.erase_tenant(&t).await.unwrap();
 }
 
@@ -46,7 +53,7 @@ async fn every_statement_runs_and_no_other() {
     let unnamed = "SELECT DISTINCT query FROM system.query_log
         WHERE log_comment = '' AND http_user_agent LIKE 'eventrunner%'";
     for query in server.query("default", unnamed).lines() {
-        assert!(query == "DESCRIBE TABLE `usage_records`", "{query}");
+        assert!(query.starts_with("DESCRIBE TABLE `usage_"), "{query}");
     }
     let run: BTreeSet<_> = run.into_iter().filter(|name| !name.is_empty()).collect();
     assert_eq!(run, listed);
