@@ -31,8 +31,9 @@ pub use self::{
     event::{Cursor, EventPage, EventQuery, EventStore, Order, Place, StoredEvent, TailBatch, Written},
     sink::{Separate, Sink, Stores},
     usage::{
-        METER_BYTES, METER_EVENTS, METER_NAME_MAX, Meters, Origin, UsageBucket, UsagePage, UsageQuery,
-        UsageRecord, UsageStore, record_id, records_of,
+        METER_BYTES, METER_CPU_US, METER_EGRESS_BYTES, METER_EVENTS, METER_MEMORY_BYTE_SECONDS,
+        METER_NAME_MAX, Meters, Origin, UsageBucket, UsagePage, UsageQuery, UsageRecord, UsageStore,
+        record_id, records_of,
     },
 };
 

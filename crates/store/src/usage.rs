@@ -12,6 +12,13 @@ pub const METER_EVENTS: &str = "events";
 /// The meter that counts bytes of attributes and data.
 pub const METER_BYTES: &str = "bytes";
 
+/// The meter of bytes sent to the tenant's receivers.
+pub const METER_EGRESS_BYTES: &str = "egress_bytes";
+/// The meter of processor time that the tenant's components used, in microseconds.
+pub const METER_CPU_US: &str = "cpu_us";
+/// The meter of memory that the tenant's components held: bytes times seconds.
+pub const METER_MEMORY_BYTE_SECONDS: &str = "memory_byte_seconds";
+
 /// The longest name of a meter, in bytes.
 pub const METER_NAME_MAX: usize = 255;
 

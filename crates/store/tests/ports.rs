@@ -92,49 +92,50 @@ async fn open_narrow() -> (Stores, (Embedded, tempfile::TempDir)) {
     (embedded.stores(), (embedded, folder))
 }
 
+/// A real ClickHouse server for all tests of this binary; each has tenants of its own.
+#[cfg(feature = "clickhouse")]
+async fn open_clickhouse() -> Arc<store::clickhouse::ClickHouse> {
+    use store::clickhouse::{ClickHouse, Options, migrations::migrate};
+
+    static MIGRATED: tokio::sync::OnceCell<()> = tokio::sync::OnceCell::const_new();
+    let url = testkit::ClickHouse::shared().url();
+    let options = Options { url, database: "ports".into(), linger_ms_max: 2, ..Options::default() };
+    let make = async || drop(migrate(&options, store::migration::Mode::Apply).await.unwrap());
+    MIGRATED.get_or_init(make).await;
+    Arc::new(ClickHouse::open(options).await.unwrap())
+}
+
 /// Events in a folder, usage in ClickHouse. Only with the cases in which no event comes again with another time of receipt:
 /// the embedded store does not say so, being exact by itself.
 #[cfg(feature = "clickhouse")]
-mod on_clickhouse {
-    use std::sync::Arc;
-
-    use store::{
-        EraseAll, Erasure,
-        clickhouse::{ClickHouse, Options, migrations},
-        migration::Mode,
-    };
-
-    use super::{Embedded, Stores, World, erasure, open_embedded, usage, writes};
-
-    const DATABASE: &str = "ports";
-
-    async fn open() -> (Stores, (Embedded, tempfile::TempDir)) {
-        static MIGRATED: tokio::sync::OnceCell<()> = tokio::sync::OnceCell::const_new();
-        let url = testkit::ClickHouse::shared().url();
-        let options = Options { url, database: DATABASE.into(), linger_ms_max: 2, ..Options::default() };
-        MIGRATED
-            .get_or_init(async || {
-                migrations::migrate(&options, Mode::Apply).await.unwrap();
-            })
-            .await;
-        let usage = ClickHouse::open(options).await.unwrap();
-        let (events, alive) = open_embedded().await;
-        let usage = Arc::new(usage);
-        let erasure = EraseAll::new([events.erasure, Arc::clone(&usage) as Arc<dyn Erasure>]);
-        (Stores::separate(events.events, usage, Arc::new(erasure)), alive)
-    }
-
-    use self::open as open_it;
-    suite!(clickhouse, open_it(), [
-        writes: writing_again_changes_nothing, many_tenants_in_one_batch, an_empty_batch_is_fine,
-            stored_and_metered_apart_is_exact_too;
-        erasure: an_erased_tenant_is_gone_and_nobody_else, a_tenant_erased_may_write_again,
-            erasing_and_expiring_again_is_fine, expiring_keeps_what_is_younger_and_all_usage,
-            writes_go_on_while_a_tenant_is_erased;
-        usage: records_are_kept_once, buckets, ranges_are_exact_to_the_microsecond, lists_walk_all,
-            tenants_are_billed_apart, origins_come_back, bad_widths_and_names_are_refused;
-    ]);
+async fn open_embedded_and_clickhouse() -> (Stores, (Embedded, tempfile::TempDir)) {
+    let (usage, (events, alive)) = (open_clickhouse().await, open_embedded().await);
+    let erasure = EraseAll::new([Arc::clone(&usage) as Arc<_>, events.erasure]);
+    (Stores::separate(events.events, usage, Arc::new(erasure)), alive)
 }
+
+#[cfg(feature = "clickhouse")]
+suite!(embedded_and_clickhouse, open_embedded_and_clickhouse(), [
+    writes: writing_again_changes_nothing, many_tenants_in_one_batch, an_empty_batch_is_fine,
+        stored_and_metered_apart_is_exact_too;
+    erasure: an_erased_tenant_is_gone_and_nobody_else, a_tenant_erased_may_write_again,
+        erasing_and_expiring_again_is_fine, expiring_keeps_what_is_younger_and_all_usage,
+        writes_go_on_while_a_tenant_is_erased;
+    usage: records_are_kept_once, buckets, ranges_are_exact_to_the_microsecond, lists_walk_all,
+        tenants_are_billed_apart, origins_come_back, bad_widths_and_names_are_refused;
+]);
+
+/// Events in a real Cassandra, usage in a real ClickHouse: the stores of a fleet of many processes.
+#[cfg(all(feature = "cql", feature = "clickhouse"))]
+async fn open_external() -> (Stores, ()) {
+    let events = store::cql::Cql::open(ports::cassandra::options(), Arc::new(|_| None)).await.unwrap();
+    let usage = open_clickhouse().await;
+    let erasure = EraseAll::new([Arc::new(events.clone()) as Arc<_>, Arc::clone(&usage) as Arc<_>]);
+    (Stores::separate(Arc::new(events), usage, Arc::new(erasure)), ())
+}
+
+#[cfg(all(feature = "cql", feature = "clickhouse"))]
+every_case!(cql_and_clickhouse, open_external());
 
 every_case!(embedded, open_embedded());
 every_case!(embedded_with_narrow_limits, open_narrow());

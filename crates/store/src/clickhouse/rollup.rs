@@ -44,7 +44,7 @@ const HOURS_MIN: i64 = 24;
 /// Stretches of records that one sum reads apart; with more of them it reads what lies between, too.
 const GAPS_MAX: usize = 8;
 
-/// Outdated hours summed up again in one go.
+/// Outdated hours asked for at a time.
 const AGAIN_MAX: u32 = 1_000;
 
 /// What a run of [`roll_up`](super::ClickHouse::roll_up) did.
@@ -126,8 +126,20 @@ pub(super) async fn roll_up(client: &Client, options: &Options, now_us: Micros) 
         done.days = roll_up_days(client, options, since, last).await?;
         Horizon { opened: until.max(horizon.opened), finished: until }.write(client, options).await?;
     }
+    loop {
+        let again = roll_up_again(client, options).await?;
+        done.again += again;
+        if again < AGAIN_MAX {
+            return Ok(done);
+        }
+    }
+}
+
+/// Outdated hours, as many as one run takes.
+async fn roll_up_again(client: &Client, options: &Options) -> Result<u32, Error> {
     let outdated = query(client, &OUTDATED_HOURS).param("limit", AGAIN_MAX);
-    for hour in within(options.write_timeout(), outdated.fetch_all::<Outdated>()).await? {
+    let outdated = within(options.write_timeout(), outdated.fetch_all::<Outdated>()).await?;
+    for hour in &outdated {
         let since = hour.hour.saturating_mul(HOUR_US);
         let again = query(client, &ROLL_UP_HOUR)
             .param("tenant", &hour.tenant)
@@ -136,9 +148,8 @@ pub(super) async fn roll_up(client: &Client, options: &Options, now_us: Micros) 
             .param("since", since)
             .param("last", since.saturating_add(HOUR_US - 1));
         within(options.write_timeout(), again.execute()).await?;
-        done.again += 1;
     }
-    Ok(done)
+    Ok(u32::try_from(outdated.len()).unwrap_or(u32::MAX))
 }
 
 /// A day at a time, which bounds what the server holds in memory.

@@ -197,7 +197,8 @@ GROUP BY bucket ORDER BY bucket
 SETTINGS optimize_move_to_prewhere_if_final = 0, do_not_merge_across_partitions_select_final = 1",
 };
 
-/// Records from a place on. Read in the order of the sorting key, so that a page stops after its rows.
+/// Records from a place on. Read in the order of the sorting key, so that a page stops after its rows; one thread does
+/// so sooner than several, which would share out the whole range first.
 pub(super) const LIST: Statement = Statement {
     name: "list",
     text: "SELECT
@@ -207,7 +208,8 @@ WHERE tenant = {tenant:String} AND at_us >= {since:Int64} AND at_us <= {last:Int
     AND (at_us > {since:Int64} OR key >= {key:UInt128}) AND void = 0
 ORDER BY tenant, at_us, key
 LIMIT {limit:UInt32}
-SETTINGS optimize_move_to_prewhere_if_final = 0, do_not_merge_across_partitions_select_final = 1",
+SETTINGS optimize_move_to_prewhere_if_final = 0, do_not_merge_across_partitions_select_final = 1,
+    max_threads = 1",
 };
 
 /// Rewrites the parts that hold rows of the tenant, and returns when that is done on every replica.

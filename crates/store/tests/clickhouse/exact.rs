@@ -2,8 +2,8 @@
 
 use model::Micros;
 use store::{
-    Erasure as _, METER_BYTES, METER_EVENTS, UsageBucket, UsageQuery, UsageRecord, UsageStore as _,
-    clickhouse::ClickHouse,
+    Erasure as _, METER_BYTES, METER_CPU_US, METER_EGRESS_BYTES, METER_EVENTS, METER_MEMORY_BYTE_SECONDS,
+    UsageBucket, UsageQuery, UsageRecord, UsageStore as _, clickhouse::ClickHouse,
 };
 use testkit::ClickHouse as Server;
 
@@ -171,9 +171,9 @@ async fn dashboards_see_exact_minutes() {
     let t = tenant("t");
     let mut component = record(&t, "run", NOON + 61_000_000);
     component.meters = vec![
-        ("cpu_us".into(), 1_500_000),
-        ("memory_byte_seconds".into(), 6_000),
-        ("egress_bytes".into(), 77),
+        (METER_CPU_US.into(), 1_500_000),
+        (METER_MEMORY_BYTE_SECONDS.into(), 6_000),
+        (METER_EGRESS_BYTES.into(), 77),
     ];
     Server::shared().run(&options.database, "SYSTEM STOP MERGES usage_records");
     for _ in 0..2 {
