@@ -17,7 +17,7 @@ const RETENTION_DAYS_MAX: u32 = 4_000;
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Options {
-    /// The server's HTTP interface, `http://` or `https://`.
+    /// The server's HTTP interface, `http://host:port`. TLS is for a proxy beside it: this client speaks none.
     pub url: String,
     /// The database; `eventrunner migrate` creates it.
     pub database: String,
@@ -91,8 +91,11 @@ impl Options {
         if self.retention_days.is_some_and(|days| days > RETENTION_DAYS_MAX) {
             return wrong(format!("retention_days must be at most {RETENTION_DAYS_MAX}"));
         }
-        if !(self.url.starts_with("http://") || self.url.starts_with("https://")) {
-            return wrong(format!("url is {:?}; it must begin with http:// or https://", self.url));
+        if !self.url.starts_with("http://") {
+            return wrong(format!(
+                "url is {:?}; it must begin with http:// (for TLS, put a proxy beside this process)",
+                self.url
+            ));
         }
         if self.database.is_empty() {
             return wrong("database is empty".into());
@@ -128,12 +131,13 @@ mod tests {
     #[test]
     fn a_wrong_option_is_named() {
         type Change = fn(&mut Options);
-        let wrong: [(&str, Change); 6] = [
+        let wrong: [(&str, Change); 7] = [
             ("insert_rows_max", |o| o.insert_rows_max = 0),
             ("buffer_bytes_max", |o| o.buffer_bytes_max = o.insert_bytes_max - 1),
             ("retention_days", |o| o.retention_days = Some(0)),
             ("retention_days", |o| o.retention_days = Some(4_001)),
             ("url", |o| o.url = "127.0.0.1:8123".into()),
+            ("proxy", |o| o.url = "https://127.0.0.1:8443".into()),
             ("database", |o| o.database = String::new()),
         ];
         for (name, change) in wrong {
