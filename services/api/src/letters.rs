@@ -221,9 +221,14 @@ pub(crate) async fn purge(app: &App, tenant: &TenantId, filter: &Filter) -> Resu
 }
 
 async fn forget(app: &App, id: u64) -> Result<(), Problem> {
+    delete_message(app, DEAD, id).await
+}
+
+/// Takes a message out of a stream, its bytes written over.
+pub(crate) async fn delete_message(app: &App, stream: &str, sequence: u64) -> Result<(), Problem> {
     use async_nats::jetstream::{ErrorCode, stream::DeleteMessageErrorKind};
-    let stream = app.bus.jetstream().get_stream_no_info(DEAD).await.map_err(of_broker)?;
-    match stream.delete_message(id).await {
+    let stream = app.bus.jetstream().get_stream_no_info(stream).await.map_err(of_broker)?;
+    match stream.delete_message(sequence).await {
         Ok(_) => Ok(()),
         Err(error) => match error.kind() {
             // Somebody else was quicker.

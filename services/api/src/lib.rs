@@ -31,6 +31,7 @@ mod search;
 mod service;
 mod sse;
 mod subscription;
+mod tenant_stream;
 mod views;
 
 pub use self::{

@@ -29,6 +29,8 @@ pub struct Options {
     pub receipt_scan_events_max: usize,
     /// And how long that may take.
     pub receipt_scan_ms: Millis,
+    /// How long the tenant stream may be read to find the message of an event whose data is erased; 503 above.
+    pub erase_scan_ms: Millis,
     /// Events looked at by one request that searches by data; it says how far it came.
     pub search_events_max: u64,
     /// And how long that may take.
@@ -53,6 +55,7 @@ impl Default for Options {
             stream_open_timeout_ms: Millis(10_000),
             receipt_scan_events_max: 100_000,
             receipt_scan_ms: Millis(2_000),
+            erase_scan_ms: Millis(20_000),
             search_events_max: 50_000,
             search_ms: Millis(2_000),
             letters_scan_max: 10_000,

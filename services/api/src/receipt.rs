@@ -3,22 +3,15 @@
 use std::time::Instant;
 
 use auth::Principal;
-use bus::topology::{EVENTS, RAW, tenant_stream};
-use model::{Micros, format_rfc3339};
+use bus::topology::{self, EVENTS, RAW};
+use model::format_rfc3339;
 use runtime::trace::TraceContext;
 use serde::Serialize;
 use store::{Origin, StoredEvent, UsageQuery, UsageRecord};
 use utoipa::ToSchema;
 
-use crate::{
-    app::App,
-    follow::{Follow, Item, Position, Selection},
-    subscription,
-    views::UsageItem,
-};
+use crate::{app::App, tenant_stream, views::UsageItem};
 
-/// The broker's own clocks may differ by this much between its nodes.
-const CLOCK_SKEW_US: Micros = 20_000;
 /// Usage records of one request share a time; a batch has so many at most.
 const RECORD_PAGES_MAX: usize = 12;
 
@@ -184,34 +177,20 @@ fn counts(record: &UsageRecord, stored: &StoredEvent) -> bool {
     }
 }
 
-/// The tenant stream has no index by identity: it is read from the moment the event was in `EVENTS`, which is
-/// before it can have been published, along its type's subject and without payloads.
+/// Where it is in its tenant's stream.
 async fn streamed(app: &App, caller: &Principal, stored: &StoredEvent) -> Hop {
-    let placement = &caller.tenant.placement;
-    let stream = tenant_stream(placement);
-    let selection = Selection {
-        stream: stream.clone(),
-        subjects: subscription::subjects(
-            placement,
-            &caller.tenant.id,
-            std::slice::from_ref(stored.event.ty()),
-        ),
-        headers_only: true,
-        messages_max: 1_000,
-        bytes_max: app.options.stream_buffer_bytes.max(app.bus.message_bytes_max() * 2),
-    };
+    let stream = topology::tenant_stream(&caller.tenant.placement);
     let limit = app.options.receipt_scan_ms.duration();
     let began = Instant::now();
     let mut searched = 0;
     let search = async {
-        let since = Position::Since(stored.place.events_stored_at_us.saturating_sub(CLOCK_SKEW_US));
-        let mut follow = Follow::open(&app.bus, selection, since).await?;
+        let mut follow = tenant_stream::search(app, caller, stored).await?;
         let mut left = follow.pending_at_open();
         while left > 0 && searched < app.options.receipt_scan_events_max {
             let item = follow.next().await;
             left = item.pending;
             searched += 1;
-            if is_of(&item, stored) {
+            if tenant_stream::is_of(&item, stored) {
                 return Ok(Some(item));
             }
         }
@@ -248,10 +227,4 @@ async fn streamed(app: &App, caller: &Principal, stored: &StoredEvent) -> Hop {
             missing("streamed", "unavailable", "the broker does not answer".to_owned(), None)
         }
     }
-}
-
-/// Without its payload a message is still an event.
-fn is_of(item: &Item, stored: &StoredEvent) -> bool {
-    subscription::decode(item)
-        .is_ok_and(|event| event.id() == stored.event.id() && event.source() == stored.event.source())
 }

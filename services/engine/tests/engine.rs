@@ -343,3 +343,34 @@ async fn a_tenant_stream_whose_tail_is_gone_is_made_whole_in_order() {
     assert_eq!(rig.messages(&name).await, 301);
     third.shutdown().abort();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_made_whole_does_not_get_back_what_was_erased() {
+    let rig = Rig::new(Durability::Process).await;
+    let first = rig.engine().await;
+    rig.publish(message(0..10)).await;
+    rig.publish(message(10..20)).await;
+    rig.acked().await;
+    first.stop(&runtime::lifecycle::StopOptions::default()).await;
+    for erased in [3, 12] {
+        assert!(rig.stores.erasure.erase_data(&acme(), "/till", &format!("id {erased}")).await.unwrap());
+    }
+    // The whole stream is gone, and the broker knows nothing of it.
+    let name = topology::tenant_stream("default");
+    let stream = rig.bus.jetstream().get_stream(&name).await.unwrap();
+    let config = stream.cached_info().config.clone();
+    rig.bus.jetstream().delete_stream(&name).await.unwrap();
+    rig.bus.jetstream().create_stream(config).await.unwrap();
+    let second = rig.engine().await;
+    wait_until("the tenant stream is whole", LONG, async || rig.messages(&name).await >= 18).await;
+    rig.publish(message(20..21)).await;
+    rig.acked().await;
+    assert_eq!(rig.messages(&name).await, 19);
+    let stream = rig.bus.jetstream().get_stream(&name).await.unwrap();
+    for sequence in 1..=19u64 {
+        let message = stream.get_raw_message(sequence).await.unwrap();
+        let id = message.headers.get("ce-id").unwrap().as_str();
+        assert!(!["id%203", "id%2012"].contains(&id), "{id}");
+    }
+    second.shutdown().abort();
+}

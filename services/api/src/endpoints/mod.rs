@@ -1,6 +1,7 @@
 //! One file an endpoint: what it says in the documentation, what it does.
 
 mod alive;
+mod event_erase_data;
 mod event_get;
 mod event_list;
 mod event_receipt;
@@ -24,6 +25,7 @@ pub(crate) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::default()
         .routes(routes!(event_list::handle))
         .routes(routes!(event_get::handle))
+        .routes(routes!(event_erase_data::handle))
         .routes(routes!(event_receipt::handle))
         .routes(routes!(event_stream::handle))
         .routes(routes!(letter_list::handle, letter_purge::handle))

@@ -253,3 +253,41 @@ async fn a_receipt_says_why_a_hop_is_missing() {
     );
     world.close().await;
 }
+
+#[tokio::test]
+async fn erased_data_is_gone_from_store_and_stream_and_the_rest_stays() {
+    let world = World::start().await;
+    let now = SystemClock.now();
+    let all: Vec<_> = ["a", "wanted", "b"].map(|id| event(id, "/a", "com.example.order")).into();
+    world.store(stamp("acme", now), all.clone()).await;
+    world.store(stamp("globex", now), all.clone()).await;
+    // Published twice, as after a crash; a sequence of somebody else's between.
+    world.publish("acme", &all).await;
+    world.publish("globex", &all).await;
+    let last = world.publish("acme", &all[1..2]).await;
+    let path = "/api/v1/events/%2Fa/wanted";
+    let receipt = world.get(&format!("{path}/receipt")).await;
+    let erased = world.json(Method::DELETE, &format!("{path}/data")).await;
+    assert_eq!(erased, json!({"source": "/a", "id": "wanted", "stream_messages": 2}));
+    let stored = world.get(path).await;
+    assert_eq!((&stored["id"], stored.get("data")), (&"wanted".into(), None));
+    assert_eq!(stored["type"], "com.example.order");
+    let after = world.get(&format!("{path}/receipt")).await;
+    assert_eq!(after["hops"].as_array().unwrap()[..4], receipt["hops"].as_array().unwrap()[..4]);
+    assert_eq!(world.get("/api/v1/events/%2Fa/b").await["data"], json!({"id": "b"}));
+    let stream = world.bus.jetstream().get_stream("TENANT-default").await.unwrap();
+    for sequence in 1..=last {
+        assert_eq!(
+            stream.get_raw_message(sequence).await.is_err(),
+            [2, last].contains(&sequence),
+            "{sequence}"
+        );
+    }
+    let theirs = world.ask_as(&world.keys.globex, Method::GET, path).await.json::<Value>().await.unwrap();
+    assert_eq!(theirs["data"], json!({"id": "wanted"}));
+    // Again, and of what is not there.
+    let again = world.json(Method::DELETE, &format!("{path}/data")).await;
+    assert_eq!(again["stream_messages"], 0);
+    assert_eq!(world.ask(Method::DELETE, "/api/v1/events/%2Fa/none/data").await.status(), 404);
+    world.close().await;
+}

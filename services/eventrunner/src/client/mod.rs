@@ -19,7 +19,7 @@ use crate::{
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Items asked for at a time.
-const PAGE_ITEMS_MAX: usize = 500;
+pub(crate) const PAGE_ITEMS_MAX: usize = 500;
 
 /// What stands for itself in a path segment (RFC 3986, section 2.3).
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');

@@ -1,5 +1,7 @@
 //! `eventrunner events`: stored events and their receipts.
 
+mod export;
+
 use clap::{Args, Subcommand};
 
 use crate::{
@@ -16,7 +18,9 @@ use crate::{
   eventrunner events list --since 1h --type com.acme.sale
   eventrunner events list --since 1d --data /order/id=42
   eventrunner events get /demo hello-1
-  eventrunner events receipt /demo hello-1")]
+  eventrunner events receipt /demo hello-1
+  eventrunner events erase-data /demo hello-1
+  eventrunner events export --since 7d --file events.ndjson")]
 pub(crate) struct Events {
     #[command(subcommand)]
     verb: Verb,
@@ -31,6 +35,10 @@ enum Verb {
     Get(OneArgs),
     /// Show what happened to one event, hop by hop
     Receipt(OneArgs),
+    /// Take one event's data away for good; its attributes and its receipt stay
+    EraseData(OneArgs),
+    /// Write events to a file, one CloudEvent in JSON a line, the earliest first
+    Export(export::ExportArgs),
 }
 
 #[derive(Debug, Clone, Args)]
@@ -86,6 +94,8 @@ pub(crate) async fn run(Events { verb }: Events, output: Output) -> Result<()> {
         Verb::List(args) => list(args, output).await,
         Verb::Get(args) => output.one(&one(&args, "").await?),
         Verb::Receipt(args) => output.one(&one(&args, "/receipt").await?),
+        Verb::EraseData(args) => output.one(&erase_data(&args).await?),
+        Verb::Export(args) => export::run(args, output).await,
     }
 }
 
@@ -108,6 +118,12 @@ async fn list(args: ListArgs, output: Output) -> Result<()> {
         note(&format!("there are more than {limit}: raise --limit or narrow the list"));
     }
     Ok(())
+}
+
+async fn erase_data(args: &OneArgs) -> Result<Item> {
+    let api = Api::new(Context::load(&args.connect)?)?;
+    let path = format!("/api/v1/events/{}/{}/data", segment(&args.source), segment(&args.id));
+    api.json(api.request(reqwest::Method::DELETE, &path)?).await
 }
 
 async fn one(args: &OneArgs, what: &str) -> Result<Item> {

@@ -132,7 +132,7 @@ fn indented(value: &impl Serialize) -> Result<String> {
 }
 
 /// On one line: line breaks in JSON stand only between tokens.
-fn compact(item: &Item) -> Result<String> {
+pub(crate) fn compact(item: &Item) -> Result<String> {
     let text = item.get();
     if !text.contains('\n') {
         return Ok(text.to_owned());
