@@ -42,6 +42,7 @@ mod recent;
 mod shelf;
 mod slot;
 mod tail;
+mod tenants;
 mod usage_block;
 mod wire;
 mod writer;

@@ -145,7 +145,7 @@ async fn what_cannot_be_opened_says_why_and_what_to_do() {
     for name in ["newer", "strange", "newer-engine", "emptied", "torn"] {
         open(&of(name)).await.unwrap().close().await;
     }
-    fs::write(of("newer").join("format"), "2\n").unwrap();
+    fs::write(of("newer").join("format"), "3\n").unwrap();
     fs::write(of("strange").join("format"), "").unwrap();
     fs::write(of("newer-engine").join("db/version"), b"FJL\x63").unwrap();
     fs::remove_dir_all(of("emptied").join("db")).unwrap();
@@ -154,8 +154,8 @@ async fn what_cannot_be_opened_says_why_and_what_to_do() {
         (file.clone(), "a file is in the way"),
         (file.join("below"), "a file is in the way"),
         ("/proc/nobody/may".into(), "choose another folder"),
-        (of("newer"), "this program knows up to 1"),
-        (of("strange"), "this program knows up to 1"),
+        (of("newer"), "this program knows up to 2"),
+        (of("strange"), "which is no format of a store"),
         (of("newer-engine"), "another version of its engine"),
         (of("emptied"), "restore it from a backup"),
         (of("torn"), "restore it from a backup"),

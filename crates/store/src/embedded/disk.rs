@@ -25,8 +25,13 @@ use super::{
 };
 use crate::Error;
 
-/// The layout written here. A store with a higher number is refused: an older program cannot know what it means.
+/// The layout of a new store.
 const FORMAT: u32 = 1;
+/// That of a store from which something was taken away: the tail may lead to blocks that are gone, which a program of
+/// format 1 takes for damage.
+pub(super) const FORMAT_TAKEN: u32 = 2;
+/// The newest layout known here. A store with a higher number is refused: an older program cannot know what it means.
+const FORMAT_MAX: u32 = FORMAT_TAKEN;
 /// The file that says which layout it is. Written once the store is founded.
 const FORMAT_FILE: &str = "format";
 
@@ -112,7 +117,7 @@ impl Disk {
         options: &Options,
         lock: Arc<File>,
     ) -> Result<Self, Error> {
-        let founded = format(folder)?;
+        let founded = format(folder)?.is_some();
         let at = folder.join("db");
         // The engine cannot begin where an earlier start died half-way. Nobody was ever told that something is kept.
         let begun = fs::metadata(at.join("version")).is_ok_and(|marker| marker.len() > 0);
@@ -289,22 +294,33 @@ fn mend_log(folder: &Path, db: &Path, persist: PersistMode) -> Result<(), Error>
     }
 }
 
-/// Whether there is a store in the folder, of a layout known here.
-fn format(folder: &Path) -> Result<bool, Error> {
+/// The layout of the store in the folder, if there is one.
+pub(super) fn format(folder: &Path) -> Result<Option<u32>, Error> {
     let found = match fs::read_to_string(folder.join(FORMAT_FILE)) {
         Ok(text) => text,
-        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(false),
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(open_error(folder, &e)),
     };
-    match found.trim().parse::<u32>() {
-        Ok(1..=FORMAT) => Ok(true),
-        _ => Err(Error::Open(format!(
-            "the store in {} has format {:?}, this program knows up to {FORMAT}: use the program that wrote it, or a \
-             newer one",
-            folder.display(),
-            found.trim(),
+    let (folder, found) = (folder.display(), found.trim());
+    match found.parse::<u32>() {
+        Ok(format @ 1..=FORMAT_MAX) => Ok(Some(format)),
+        Ok(_) => Err(Error::Open(format!(
+            "the store in {folder} has format {found}, this program knows up to {FORMAT_MAX}: use the version that wrote it, or \
+             a newer one"
+        ))),
+        Err(_) => Err(Error::Open(format!(
+            "the file {FORMAT_FILE} in {folder} says {found:?}, which is no format of a store: restore the folder from a backup, \
+             or choose another folder"
         ))),
     }
+}
+
+/// Raises the layout, before anything is done that an older program does not know.
+pub(super) fn raise_format(folder: &Path, to: u32) -> Result<(), Error> {
+    if format(folder)?.is_none_or(|format| format >= to) {
+        return Ok(());
+    }
+    write_format(folder, to).map_err(|e| open_error(folder, &e))
 }
 
 /// The store's hash key: that of an existing one, or a new one, with which a new store is founded.
@@ -329,15 +345,15 @@ fn hash_key(folder: &Path, db: &Database, index: &Keyspace, founded: bool) -> Re
         }
     };
     if !founded {
-        write_format(folder).map_err(|e| open_error(folder, &e))?;
+        write_format(folder, FORMAT).map_err(|e| open_error(folder, &e))?;
     }
     Ok(key)
 }
 
-fn write_format(folder: &Path) -> io::Result<()> {
+fn write_format(folder: &Path, format: u32) -> io::Result<()> {
     let new = folder.join("format.new");
     let mut file = File::create(&new)?;
-    file.write_all(format!("{FORMAT}\n").as_bytes())?;
+    file.write_all(format!("{format}\n").as_bytes())?;
     file.sync_all()?;
     fs::rename(&new, folder.join(FORMAT_FILE))?;
     // The name is kept only once the folder is.

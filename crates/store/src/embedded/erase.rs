@@ -29,7 +29,7 @@ const BLOCKS_MAX: usize = 32;
 const KEYS_MAX: usize = 4_096;
 
 /// What is to change.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) enum Change {
     /// Where the next block will be: what is written from now on is in blocks from there on.
     Look,

@@ -148,6 +148,9 @@ impl Writer {
 
     /// Not refused for want of room: it gives room back.
     fn change(&mut self, change: &Change) -> Result<Changed, Error> {
+        if *change != Change::Look {
+            disk::raise_format(&self.shared.folder, disk::FORMAT_TAKEN)?;
+        }
         let mut committer = self.take_committer()?;
         let changed = committer.change(change);
         self.give_back(committer, changed)?

@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{
     commands::{
+        archive::{self, ArchiveArgs, RestoreArgs},
         catalog::{self, EventTypes, Keys, Sources, Systems, Tenants},
         config::{self, ConfigCommand},
         dead_letters::{self, DeadLetters},
@@ -13,6 +14,7 @@ use crate::{
         events::{self, Events},
         publish,
         service::{self, Migrate, Service, ServiceArgs},
+        stores::{self, Stores},
         tail,
         tools::{self, Completions, Docs, Healthcheck},
         usage::{self, Usage},
@@ -81,6 +83,10 @@ enum Command {
     Api(ServiceArgs),
     Migrate(Migrate),
 
+    Archive(ArchiveArgs),
+    Restore(RestoreArgs),
+    Stores(Stores),
+
     Doctor(Doctor),
     Config(ConfigCommand),
     Healthcheck(Healthcheck),
@@ -103,6 +109,9 @@ pub(crate) async fn run(cli: Cli) -> Result<Code> {
         Command::Api(args) => return service::run(Service::Api, args).await,
         Command::Doctor(args) => return doctor::run(args, output).await,
         Command::Migrate(args) => return service::migrate(args).await,
+        Command::Archive(args) => archive::archive(args, output).await,
+        Command::Restore(args) => archive::restore(args, output).await,
+        Command::Stores(args) => stores::run(args, output).await,
         Command::Publish(args) => publish::run(args, output).await,
         Command::Tail(args) => tail::run(args, output).await,
         Command::Events(args) => events::run(args, output).await,

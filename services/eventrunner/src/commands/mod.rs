@@ -1,12 +1,15 @@
 //! What each subcommand does.
 
+pub(crate) mod archive;
 pub(crate) mod catalog;
 pub(crate) mod config;
+mod copy;
 pub(crate) mod dead_letters;
 pub(crate) mod doctor;
 pub(crate) mod events;
 pub(crate) mod publish;
 pub(crate) mod service;
+pub(crate) mod stores;
 pub(crate) mod tail;
 pub(crate) mod tools;
 pub(crate) mod usage;

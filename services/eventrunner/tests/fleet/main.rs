@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers stand outside the test functions")]
 
+mod archive;
 mod command_line;
 mod doctor;
 mod erasure;
