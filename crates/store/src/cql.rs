@@ -60,8 +60,9 @@ use self::{
 };
 use crate::{Erasure, Error, EventPage, EventQuery, EventStore, Retention, StoredEvent, TailBatch, Written};
 
-/// The longest a row may be told to live, seconds: 20 years.
-const TTL_MAX: i32 = 20 * 365 * 86_400;
+/// The last second a row may expire in: Cassandra 4.1, and 5.0 as long as it may go back to that, counts in 32 bits. A
+/// day before, for what must live longer than its events.
+const EXPIRES_MAX: i64 = i32::MAX as i64 - 86_400;
 
 /// Between two attempts to open a cluster that is still coming up.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -175,8 +176,17 @@ impl Inner {
 
     /// How long a tenant's rows live from now on, seconds; 0 for ever.
     fn ttl(&self, tenant: &TenantId) -> i32 {
-        let kept = (self.retention)(tenant);
-        kept.map_or(0, |kept| i32::try_from(kept.as_secs()).unwrap_or(TTL_MAX).clamp(1, TTL_MAX))
+        let now = SystemClock.now() / 1_000_000;
+        let kept = (self.retention)(tenant).and_then(|kept| i64::try_from(kept.as_secs()).ok());
+        // What cannot be told to expire is taken away by `expire`.
+        let kept = kept.filter(|kept| *kept <= EXPIRES_MAX - now);
+        kept.map_or(0, |kept| i32::try_from(kept).unwrap_or_default().max(1))
+    }
+
+    /// What was received before is not kept any more, expired or not.
+    fn kept_since(&self, tenant: &TenantId) -> Micros {
+        let kept = (self.retention)(tenant).and_then(|kept| i64::try_from(kept.as_micros()).ok());
+        kept.map_or(Micros::MIN, |kept| SystemClock.now().saturating_sub(kept))
     }
 
     async fn permit(&self) -> Result<SemaphorePermit<'_>, Error> {

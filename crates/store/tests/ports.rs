@@ -161,8 +161,8 @@ fn narrow_cql() -> store::cql::Options {
         partition_rows_max: 20,
         partition_bytes_max: 20_000,
         page_rows_max: 25,
-        page_requests_max: 3,
-        page_bytes_max: 10_000,
+        page_requests_max: 8,
+        page_bytes_max: 80_000,
         ..ports::cassandra::options()
     }
 }

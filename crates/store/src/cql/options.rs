@@ -53,7 +53,8 @@ pub struct Options {
     pub batch_rows_max: u32,
     /// About how many bytes a partition of events may hold before the tenant's next go to a finer one.
     pub partition_bytes_max: u64,
-    /// About how many events a partition may hold before the tenant's next go to a finer one.
+    /// About how many events a partition may hold before the tenant's next go to a finer one. Seven columns each, they
+    /// must stay below what Cassandra reads of expired ones before it gives up (`tombstone_failure_threshold`, 100,000).
     pub partition_rows_max: u32,
     /// Rows one page may look at before it ends, full or not.
     pub page_rows_max: u32,
@@ -104,7 +105,7 @@ impl Default for Options {
             batch_bytes_max: 128 << 10,
             batch_rows_max: 100,
             partition_bytes_max: 32 * MIB,
-            partition_rows_max: 50_000,
+            partition_rows_max: 12_500,
             page_rows_max: 10_000,
             page_requests_max: 500,
             page_bytes_max: 16 * MIB,

@@ -21,9 +21,9 @@ use crate::Error;
 /// Partitions a writer remembers; beyond it forgets all, and reads again what it needs.
 const KNOWN_MAX: usize = 200_000;
 /// After this long a partition is listed in the index again: what expires there must not do so before its events.
-const LIST_AGAIN_US: i64 = 86_400_000_000;
-/// How much longer than an event its entry in the index lives, seconds: [`LIST_AGAIN_US`], and a day to be safe.
-const INDEX_TTL_MORE: i32 = 2 * 86_400;
+const LIST_AGAIN_US: i64 = 3_600_000_000;
+/// How much longer than an event its entry in the index lives, seconds: [`LIST_AGAIN_US`], and as much again to be safe.
+const INDEX_TTL_MORE: i32 = 2 * 3_600;
 /// A writer tells what it has added after this part of a partition.
 const TELL_PARTS: u64 = 8;
 
@@ -50,7 +50,7 @@ struct Fill {
 
 /// The time an entry of the index lives, for events that live `ttl` seconds (0: for ever).
 pub(super) fn index_ttl(ttl: i32) -> i32 {
-    if ttl == 0 { 0 } else { ttl.saturating_add(INDEX_TTL_MORE).min(super::TTL_MAX) }
+    if ttl == 0 { 0 } else { ttl.saturating_add(INDEX_TTL_MORE) }
 }
 
 enum Found {

@@ -17,16 +17,14 @@ const LIMIT_DEFAULT: u32 = 100;
 /// Partitions counted at a time.
 const COUNTS_AT_A_TIME: usize = 8;
 
-/// The keys a query's times leave, both ends left out.
-pub(super) fn range(query: &EventQuery) -> (Key, Key) {
-    let lower = match query.since_us {
-        Some(since) if since > Micros::MIN => Key::before(since),
-        _ => Key::MIN,
-    };
-    (lower, query.until_us.map_or(Key::MAX, Key::before))
-}
-
 impl Inner {
+    /// The keys a query's times leave, both ends left out. What is older than the tenant keeps is left out too: some of it
+    /// has expired, and a server that reads over very much of that gives up.
+    fn range(&self, tenant: &TenantId, query: &EventQuery) -> (Key, Key) {
+        let since = query.since_us.unwrap_or(Micros::MIN).max(self.kept_since(tenant));
+        (Key::before(since), query.until_us.map_or(Key::MAX, Key::before))
+    }
+
     pub(super) async fn get(
         &self,
         tenant: &TenantId,
@@ -41,7 +39,8 @@ impl Inner {
             if last.replace(place) == Some(place) {
                 continue;
             }
-            if let Some(row) = self.row(tenant, candidate.key, candidate.bucket).await?
+            if candidate.key.received_at >= self.kept_since(tenant)
+                && let Some(row) = self.row(tenant, candidate.key, candidate.bucket).await?
                 && row.is_kept()
             {
                 return row.into_event().map(Some);
@@ -86,21 +85,18 @@ impl Inner {
     }
 
     pub(super) async fn page(&self, tenant: &TenantId, query: &EventQuery) -> Result<EventPage, Error> {
-        let (mut lower, mut upper) = range(query);
-        if let Some(cursor) = &query.cursor {
-            let done = cursor::decode(tenant, cursor)?;
-            match query.order {
-                Order::OldestFirst => lower = lower.max(done),
-                Order::NewestFirst => upper = upper.min(done),
-            }
+        let (lower, upper) = self.range(tenant, query);
+        let position = query.cursor.as_ref().map(|cursor| cursor::decode(tenant, cursor)).transpose()?;
+        let mut walk = Walk::new(self, tenant, query.order, (lower, upper));
+        if let Some(position) = position {
+            walk.go_on(&position);
         }
-        if lower >= upper {
+        if walk.is_over() {
             return Ok(EventPage { events: Vec::new(), next: None });
         }
         let limit = if query.limit == 0 { LIMIT_DEFAULT } else { query.limit };
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let filtered = !(query.types.is_empty() && query.sources.is_empty() && query.subjects.is_empty());
-        let mut walk = Walk::new(self, tenant, query.order, (lower, upper));
         let mut events = Vec::new();
         let mut bytes_left = self.options.page_bytes_max;
         let mut rows_left = self.options.page_rows_max;
@@ -110,7 +106,7 @@ impl Inner {
             let more = walk.ready(want, bytes_left).await?;
             let full = events.len() >= limit || bytes_left == 0 || rows_left == 0;
             if !more || full {
-                let next = (walk.has_more()).then(|| cursor::encode(tenant, walk.reached()));
+                let next = (walk.has_more()).then(|| cursor::encode(tenant, &walk.position()));
                 return Ok(EventPage { events, next });
             }
             let Some(row) = walk.next() else { continue };
@@ -123,7 +119,7 @@ impl Inner {
     }
 
     pub(super) async fn count(&self, tenant: &TenantId, query: &EventQuery) -> Result<u64, Error> {
-        let (lower, upper) = range(query);
+        let (lower, upper) = self.range(tenant, query);
         if lower >= upper {
             return Ok(0);
         }

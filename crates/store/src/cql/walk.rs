@@ -1,17 +1,19 @@
 //! A walk over a tenant's events in order, across partitions.
 //!
 //! Days follow one another. Within a day each level is a row of partitions in order of time, and those of the levels
-//! overlap: the walk keeps the current partition of each and takes the next event among their heads.
+//! overlap: the walk keeps the current partition of each and takes the next event among their heads. Nothing is read of a
+//! level before the walk comes to where its next event can be; a cursor carries that along, so that a page in the middle
+//! of a partition reads that partition and nothing else.
 
-use std::collections::VecDeque;
+use std::{cmp::Reverse, collections::VecDeque};
 
 use futures::future::try_join_all;
-use model::TenantId;
+use model::{Micros, TenantId};
 
 use super::{
     Inner,
     failure::unreadable,
-    key::{Bucket, Key, Level, SHARDS, day},
+    key::{Bucket, Key, Level, SHARDS, day as day_of},
     row::Row,
     statements::Cql,
 };
@@ -41,10 +43,31 @@ pub(super) struct Walk<'a> {
     bytes_seen: u64,
 }
 
+/// Where a walk has got to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Position {
+    /// Everything up to here, in the walk's order, has been walked.
+    pub(super) done: Key,
+    pub(super) order: Order,
+    /// The day it is in, and what comes next in it; what is not named has nothing more in that day. None between days.
+    pub(super) ahead: Option<(i32, Vec<Ahead>)>,
+}
+
+/// When the next event of a level, or of one of its partitions, was received, at the earliest in the walk's order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Ahead {
+    pub(super) level: Level,
+    /// Of this partition of the window of that time; none for all of that window.
+    pub(super) shard: Option<i8>,
+    pub(super) at: Micros,
+}
+
 /// One level of a day.
 struct LevelWalk {
     level: Level,
     day: i32,
+    /// Nothing is left of it outside.
+    range: (Key, Key),
     windows: VecDeque<(i64, Vec<i8>)>,
     windows_left: Option<(i64, i64)>,
     /// The partitions of the current window.
@@ -77,7 +100,7 @@ impl<'a> Walk<'a> {
             order,
             range,
             days: VecDeque::new(),
-            days_left: Some((day(range.0.received_at), day(range.1.received_at))),
+            days_left: Some((day_of(range.0.received_at), day_of(range.1.received_at))),
             levels: Vec::new(),
             requests_left: inner.options.page_requests_max,
             rows_seen: 0,
@@ -85,12 +108,39 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// Goes on where another walk of the same tenant and order ended.
+    pub(super) fn go_on(&mut self, position: &Position) {
+        self.reach(position.done);
+        let (true, Some((day, ahead))) = (position.order == self.order, &position.ahead) else {
+            let (from, to) = (self.range.0.received_at, self.range.1.received_at);
+            self.days_left = Some((day_of(from), day_of(to)));
+            return;
+        };
+        let Some((from, to)) = self.days_left.take() else { return };
+        let rest = if self.up() { (day.saturating_add(1), to) } else { (from, day.saturating_sub(1)) };
+        self.days_left = (rest.0 <= rest.1).then_some(rest);
+        for level in Level::ALL {
+            let of_level: Vec<_> = ahead.iter().filter(|next| next.level == level).copied().collect();
+            if !of_level.is_empty() {
+                self.begin_level(*day, level, &of_level);
+            }
+        }
+    }
+
+    /// Where the walk is.
+    pub(super) fn position(&self) -> Position {
+        let up = self.up();
+        let ahead: Vec<_> = self.levels.iter().flat_map(|level| level.ahead(up)).collect();
+        let day = self.levels.first().map(|level| level.day);
+        Position { done: self.reached(), order: self.order, ahead: day.map(|day| (day, ahead)) }
+    }
+
     fn up(&self) -> bool {
         self.order == Order::OldestFirst
     }
 
     /// Everything up to here, in the walk's order, has been walked.
-    pub(super) fn reached(&self) -> Key {
+    fn reached(&self) -> Key {
         if self.up() { self.range.0 } else { self.range.1 }
     }
 
@@ -100,6 +150,11 @@ impl<'a> Walk<'a> {
         } else {
             self.range.1 = self.range.1.min(key);
         }
+    }
+
+    /// Whether nothing lies between the two ends.
+    pub(super) fn is_over(&self) -> bool {
+        self.range.0 >= self.range.1
     }
 
     /// Whether there may be something left.
@@ -116,8 +171,7 @@ impl<'a> Walk<'a> {
                     return Ok(false);
                 }
             }
-            let range = self.range;
-            self.levels.iter_mut().for_each(|level| level.advance(range));
+            self.levels.iter_mut().for_each(LevelWalk::advance);
             self.levels.retain(|level| !level.is_done());
             let needs = self.needs(want, bytes_left);
             if needs.is_empty() {
@@ -127,18 +181,23 @@ impl<'a> Walk<'a> {
                 return Ok(true);
             }
             let begun = self.reached();
-            if self.requests_left == 0 {
+            // Not with a row in hand: a page that does much for nothing is better than one that says nothing.
+            if self.requests_left == 0 && (self.rows_seen > 0 || !self.has_rows()) {
                 self.reach_frontier();
                 if self.rows_seen > 0 || self.reached() != begun {
                     return Ok(false);
                 }
             }
-            self.requests_left =
-                self.requests_left.saturating_sub(u32::try_from(needs.len()).unwrap_or(u32::MAX));
+            let reads = needs.iter().filter(|need| matches!(need, Need::Rows { .. })).count();
+            self.requests_left = self.requests_left.saturating_sub(u32::try_from(reads).unwrap_or(u32::MAX));
             let this = &*self;
             let got = try_join_all(needs.into_iter().map(|need| this.fetch(need))).await?;
             got.into_iter().for_each(|got| self.take(got));
         }
+    }
+
+    fn has_rows(&self) -> bool {
+        self.levels.iter().flat_map(|level| &level.parts).any(|part| !part.rows.is_empty())
     }
 
     /// The next row, once [`Walk::ready`].
@@ -181,7 +240,7 @@ impl<'a> Walk<'a> {
             if !buckets.is_empty() {
                 return Ok(Some(buckets));
             }
-            let needs: Vec<_> = self.needs(0, 0);
+            let needs = self.needs(0, 0);
             let this = &*self;
             let got = try_join_all(needs.into_iter().map(|need| this.fetch(need))).await?;
             got.into_iter().for_each(|got| self.take(got));
@@ -194,23 +253,48 @@ impl<'a> Walk<'a> {
             self.read_days().await?;
         }
         let Some((day, levels)) = self.days.pop_front() else { return Ok(self.days_left.is_some()) };
-        let day_start = Level::Day.start(day.into());
-        let day_end = Level::Day.start(i64::from(day) + 1);
-        let from = self.range.0.received_at.max(day_start);
-        let to = self.range.1.received_at.min(day_end.saturating_sub(1));
-        for level in levels {
-            let windows = (level.window(from), level.window(to));
-            // A day is its own window: the index has nothing to add.
-            let known = level == Level::Day;
-            self.levels.push(LevelWalk {
-                level,
-                day,
-                windows: if known { VecDeque::from([(day.into(), vec![0])]) } else { VecDeque::new() },
-                windows_left: (!known).then_some(windows),
-                parts: Vec::new(),
-            });
-        }
+        levels.into_iter().for_each(|level| self.begin_level(day, level, &[]));
         Ok(true)
+    }
+
+    /// Begins a level of a day, at its beginning or at what is known to come next.
+    fn begin_level(&mut self, day: i32, level: Level, ahead: &[Ahead]) {
+        let up = self.up();
+        let from_time = |range: (Key, Key), at: Micros| {
+            if up {
+                (range.0.max(Key::before(at)), range.1)
+            } else {
+                (range.0, range.1.min(Key::before(at.saturating_add(1))))
+            }
+        };
+        let whole_day = of_window(Level::Day, day.into(), self.range);
+        let times = ahead.iter().map(|next| next.at);
+        let at = if up { times.min() } else { times.max() };
+        let range = at.map_or(whole_day, |at| from_time(whole_day, at));
+        let (from, to) = (level.window(range.0.received_at), level.window(range.1.received_at));
+        let mut walk =
+            LevelWalk { level, day, range, windows: VecDeque::new(), windows_left: None, parts: Vec::new() };
+        // Where the next event is, is a partition, and a day is its own window: the index has nothing to add.
+        let window = at.map(|at| level.window(at)).or_else(|| (level == Level::Day).then_some(day.into()));
+        let Some(window) = window else {
+            walk.windows_left = Some((from, to));
+            self.levels.push(walk);
+            return;
+        };
+        let rest = if up { (window.saturating_add(1), to) } else { (from, window.saturating_sub(1)) };
+        walk.windows_left = (level != Level::Day && rest.0 <= rest.1).then_some(rest);
+        let shards = ahead.iter().filter(|next| level.window(next.at) == window);
+        let known: Vec<_> = shards.filter_map(|next| Some((next.shard?, next.at))).collect();
+        if known.is_empty() {
+            let shards = if level == Level::Second { SHARDS } else { 1 };
+            let shards = (0..shards).filter_map(|shard| i8::try_from(shard).ok()).collect();
+            walk.windows.push_back((window, shards));
+        } else {
+            let of_window = of_window(level, window, range);
+            let part = |(shard, at)| Part::new(level, window, shard, from_time(of_window, at));
+            walk.parts = known.into_iter().map(part).collect();
+        }
+        self.levels.push(walk);
     }
 
     async fn read_days(&mut self) -> Result<(), Error> {
@@ -236,23 +320,36 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
+    /// What is to be read before the next row is known: of each level whose next may come before the first of the rows
+    /// that are there, or, while there is none, of the levels that may come first.
     fn needs(&self, want: usize, bytes_left: u64) -> Vec<Need> {
+        let up = self.up();
+        // In the walk's order, smaller is earlier.
+        let rank = |key: Key| if up { (Some(key), None) } else { (None, Some(Reverse(key))) };
+        let heads = self.levels.iter().flat_map(|level| &level.parts).filter_map(|part| part.rows.front());
+        let head = heads.map(|row| rank(row.key())).min();
+        let unread = |level: &LevelWalk| level.unread(up).map(rank);
+        let until = head.or_else(|| self.levels.iter().filter_map(unread).min());
         let row_bytes = self.bytes_seen.checked_div(self.rows_seen).unwrap_or(ROW_BYTES_GUESS).max(1);
         let affordable = usize::try_from(bytes_left / row_bytes).unwrap_or(usize::MAX).clamp(1, ROWS_MAX);
         let mut needs = Vec::new();
         for (level, walk) in self.levels.iter().enumerate() {
+            if unread(walk).is_none_or(|at| until.is_some_and(|until| at > until)) {
+                continue;
+            }
             if let (true, true, Some(range)) =
                 (walk.parts.is_empty(), walk.windows.is_empty(), walk.windows_left)
             {
                 needs.push(Need::Windows { level, range });
             }
+            let late = |part: &Part| until.is_some_and(|until| rank(part.unread(up)) > until);
+            let parts = walk.parts.iter().enumerate();
+            let parts: Vec<_> = parts.filter(|(_, p)| p.rows.is_empty() && !p.done && !late(p)).collect();
             // Of partitions side by side each is likely to hold its share.
-            let share = want / walk.parts.len().max(1) + if walk.parts.len() > 1 { 8 } else { 0 };
+            let share = want / parts.len().max(1) + if parts.len() > 1 { 8 } else { 0 };
             let limit = share.clamp(1, affordable);
-            for (part, of) in walk.parts.iter().enumerate() {
-                if of.rows.is_empty() && !of.done {
-                    needs.push(Need::Rows { level, part, bucket: of.bucket, range: of.range, limit });
-                }
+            for (part, of) in parts {
+                needs.push(Need::Rows { level, part, bucket: of.bucket, range: of.range, limit });
             }
         }
         needs
@@ -278,7 +375,6 @@ impl<'a> Walk<'a> {
 
     fn take(&mut self, got: Got) {
         let up = self.up();
-        let range = self.range;
         match got {
             Got::Windows(level, found) => {
                 let walk = &mut self.levels[level];
@@ -299,7 +395,7 @@ impl<'a> Walk<'a> {
                 part.done = rows.len() < limit;
                 if let Some(last) = rows.last() {
                     let last = last.key();
-                    part.range = if up { (last, range.1) } else { (range.0, last) };
+                    part.range = if up { (last, part.range.1) } else { (part.range.0, last) };
                 }
                 part.rows = rows.into();
             }
@@ -309,46 +405,98 @@ impl<'a> Walk<'a> {
     /// Nothing lies before what is to be read next: goes there, when no row said where the walk is.
     fn reach_frontier(&mut self) {
         let up = self.up();
-        let of_window = |level: Level, window: i64| {
-            Key::before(level.start(if up { window } else { window.saturating_add(1) }))
-        };
-        let mut frontier: Option<Key> = None;
-        for walk in &self.levels {
-            let parts = walk.parts.iter().map(|part| match part.rows.front() {
-                // The row itself is still to come; what comes before it is not there.
-                Some(row) => Key::before(row.key().received_at.saturating_add(i64::from(!up))),
-                None if up => part.range.0,
-                None => part.range.1,
-            });
-            let next = walk.windows.front().map(|(window, _)| *window);
-            let next = next.or_else(|| walk.windows_left.map(|(from, to)| if up { from } else { to }));
-            let window = next.filter(|_| walk.parts.is_empty()).map(|w| of_window(walk.level, w));
-            for key in parts.chain(window) {
-                frontier = Some(frontier.map_or(key, |f| if up { f.min(key) } else { f.max(key) }));
-            }
-        }
+        let next = self.levels.iter().filter_map(|level| level.next_at(up));
+        // An event of that very time is still to come.
+        let frontier = if up { next.min() } else { next.max().map(|at| at.saturating_add(1)) };
         if let Some(frontier) = frontier {
-            self.reach(frontier);
+            self.reach(Key::before(frontier));
         }
+    }
+}
+
+/// What of a range of keys lies in a window.
+fn of_window(level: Level, window: i64, (lower, upper): (Key, Key)) -> (Key, Key) {
+    let (start, end) = (level.start(window), level.start(window.saturating_add(1)));
+    // The last window of all has no end that could be said.
+    let end = if end > start { Key::before(end) } else { Key::MAX };
+    (lower.max(Key::before(start)), upper.min(end))
+}
+
+/// The end of a range from which a walk comes.
+fn side(range: (Key, Key), up: bool) -> Key {
+    if up { range.0 } else { range.1 }
+}
+
+/// The first time of receipt there may be after a bound, which is left out itself: downwards, and at the beginning of an
+/// instant, that is the instant before.
+fn time_after(bound: Key, up: bool) -> Micros {
+    let before = !up && bound == Key::before(bound.received_at);
+    bound.received_at.saturating_sub(i64::from(before))
+}
+
+impl Part {
+    fn new(level: Level, window: i64, shard: i8, range: (Key, Key)) -> Self {
+        let bucket = Bucket { level, window, shard };
+        Self { bucket, rows: VecDeque::new(), range, done: range.0 >= range.1 }
+    }
+
+    /// Before everything of it that is not read yet.
+    fn unread(&self, up: bool) -> Key {
+        side(self.range, up)
     }
 }
 
 impl LevelWalk {
     /// Leaves partitions that have nothing more, and goes on to the next window that is known.
-    fn advance(&mut self, range: (Key, Key)) {
+    fn advance(&mut self) {
         self.parts.retain(|part| !(part.done && part.rows.is_empty()));
         if self.parts.is_empty()
             && let Some((window, shards)) = self.windows.pop_front()
         {
-            let level = self.level;
-            let of = |shard| Part {
-                bucket: Bucket { level, window, shard },
-                rows: VecDeque::new(),
-                range,
-                done: false,
-            };
+            let (level, range) = (self.level, of_window(self.level, window, self.range));
+            let of = |shard| Part::new(level, window, shard, range);
             self.parts = shards.into_iter().map(of).collect();
         }
+    }
+
+    /// Before everything that is not read yet, if there is such.
+    fn unread(&self, up: bool) -> Option<Key> {
+        let unread = self.parts.iter().filter(|part| part.rows.is_empty() && !part.done);
+        let unread = unread.map(|part| part.unread(up));
+        if let Some(first) = if up { unread.min() } else { unread.max() } {
+            return Some(first);
+        }
+        let window = self.windows.front().map(|(window, _)| *window);
+        let window = window.or_else(|| self.windows_left.map(|(from, to)| if up { from } else { to }));
+        // While the current window has something, the next is of no interest.
+        let window = window.filter(|_| self.parts.is_empty());
+        window.map(|window| side(of_window(self.level, window, self.range), up))
+    }
+
+    /// What comes next, of each partition where they are known.
+    fn ahead(&self, up: bool) -> Vec<Ahead> {
+        let level = self.level;
+        let parts = self.parts.iter().filter_map(|part| {
+            let at = match part.rows.front() {
+                Some(row) => row.key().received_at,
+                None if part.done => return None,
+                None => time_after(part.unread(up), up),
+            };
+            Some(Ahead { level, shard: Some(part.bucket.shard), at })
+        });
+        let parts: Vec<_> = parts.collect();
+        if !parts.is_empty() {
+            return parts;
+        }
+        // What is known of the current window is that it is over.
+        let over = Self { parts: Vec::new(), windows: self.windows.clone(), ..*self };
+        over.unread(up).map(|key| Ahead { level, shard: None, at: time_after(key, up) }).into_iter().collect()
+    }
+
+    /// The earliest, in the walk's order, that its next event can have been received.
+    fn next_at(&self, up: bool) -> Option<Micros> {
+        let times = self.ahead(up).into_iter().map(|next| next.at);
+        if up { times.min() } else { times.max() }
     }
 
     fn is_done(&self) -> bool {

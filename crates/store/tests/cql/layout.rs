@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use model::Data;
+use model::{Clock as _, Data, SystemClock};
 use scylla::client::{session::Session, session_builder::SessionBuilder};
 use store::{Error, EventQuery, EventStore as _, cql::Cql};
 use testkit::wait_until;
@@ -58,16 +58,36 @@ async fn events_expire_with_their_index_and_identity() {
     let world = World::new();
     let tenant = world.tenant("t");
     let cql = Cql::open(cassandra::options(), kept_for(Duration::from_secs(2))).await.unwrap();
-    cql.write(world.batch(&tenant, NOON, events(0..5))).await.unwrap();
+    let (reader, now) = (open().await, SystemClock.now());
+    cql.write(world.batch(&tenant, now, events(0..5))).await.unwrap();
+    assert_eq!(cql.count(&tenant, &EventQuery::default()).await.unwrap(), 5);
+    // By an adapter that knows of no retention: the rows themselves are gone.
     wait_until("the events have expired", Duration::from_secs(20), async || {
-        cql.count(&tenant, &EventQuery::default()).await.unwrap() == 0
+        reader.count(&tenant, &EventQuery::default()).await.unwrap() == 0
     })
     .await;
-    assert_eq!(cql.get(&tenant, "/shop", "1").await.unwrap(), None);
+    assert_eq!(reader.get(&tenant, "/shop", "1").await.unwrap(), None);
     // The same identities are new ones now.
-    let written = cql.write(world.batch(&tenant, NOON + 1, events(0..5))).await.unwrap();
+    let written = reader.write(world.batch(&tenant, now + 1, events(0..5))).await.unwrap();
     assert_eq!(written, store::Written::default());
-    assert_eq!(cql.count(&tenant, &EventQuery::default()).await.unwrap(), 5);
+    assert_eq!(reader.count(&tenant, &EventQuery::default()).await.unwrap(), 5);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_older_than_a_tenant_keeps_is_not_shown() {
+    let world = World::new();
+    let tenant = world.tenant("t");
+    let (for_ever, now) = (open().await, SystemClock.now());
+    for (id, age) in [(1, 3 * HOUR), (2, HOUR)] {
+        for_ever.write(world.batch(&tenant, now - age, events([id]))).await.unwrap();
+    }
+    // Shortened: their rows were written to stay.
+    let shorter = Cql::open(cassandra::options(), kept_for(Duration::from_secs(2 * 3_600))).await.unwrap();
+    let page = shorter.page(&tenant, &EventQuery::default()).await.unwrap();
+    assert_eq!(page.events.iter().map(|e| e.event.id().to_string()).collect::<Vec<_>>(), ["2"]);
+    assert_eq!(shorter.count(&tenant, &EventQuery::default()).await.unwrap(), 1);
+    assert_eq!(shorter.get(&tenant, "/shop", "1").await.unwrap(), None);
+    assert_eq!(for_ever.count(&tenant, &EventQuery::default()).await.unwrap(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
