@@ -19,6 +19,7 @@ mod connection;
 pub mod dead;
 mod door;
 mod error;
+mod idle;
 pub mod members;
 mod publish;
 pub mod purge;

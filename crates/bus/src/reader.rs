@@ -7,18 +7,11 @@
 //! anything since the reset", and a gap means "somebody else was". While it rises by one nothing was missed, even
 //! if the pin itself changed because this replica was slow.
 
-use std::{
-    collections::HashMap,
-    fmt,
-    future::Future,
-    pin::Pin,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use async_nats::jetstream::{
     self, AckKind,
-    consumer::{Consumer, pull},
+    consumer::{self, Consumer, pull},
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -32,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Backoff, Bus, Error,
+    idle::IdleCheck,
     members::Owned,
     topology::{GROUP, consumer_name},
 };
@@ -184,7 +178,7 @@ impl<W: Worker> Reader<W> {
             .await
             .map_err(|e| Error::broker(&what, &e))?;
         let lost = self.bus.lost();
-        self.take_over(&mut consumer, pin.as_deref()).await?;
+        let found = self.take_over(&mut consumer, pin.as_deref()).await?;
         self.worker.prepare(self.partition).await;
         let mut messages = consumer
             .stream()
@@ -223,25 +217,26 @@ impl<W: Worker> Reader<W> {
         }
         *pin = session.pin.take();
         drop(messages);
-        self.hand_over(pin.is_some()).await;
+        self.hand_over(&mut session.consumer, pin.is_none().then_some(found)).await;
         ended
     }
 
     /// If nobody is pinned, whatever a previous owner left unacked is put back in its place before new messages come.
+    /// Gives the pin of another, if there is one.
     async fn take_over(
         &self,
         consumer: &mut Consumer<pull::Config>,
         our_last_pin: Option<&str>,
-    ) -> Result<(), Error> {
+    ) -> Result<Option<String>, Error> {
         let what = || format!("partition {} of {}", self.partition, self.stream);
         let info = consumer.info().await.map_err(|e| Error::broker(what(), &e))?;
-        let pinned = info.priority_groups.iter().find_map(|g| g.pinned_client_id.clone());
+        let pinned = pinned(info);
         let left_over = info.num_ack_pending > 0;
         if pinned.is_some() && pinned.as_deref() != our_last_pin {
-            return Ok(());
+            return Ok(pinned);
         }
         if pinned.is_some() {
-            self.hand_over(true).await;
+            self.hand_over(consumer, None).await;
         }
         if left_over {
             tracing::info!(
@@ -251,17 +246,25 @@ impl<W: Worker> Reader<W> {
             );
             consumer.reset(None).await.map_err(|e| Error::broker(what(), &e))?;
         }
-        Ok(())
+        Ok(None)
     }
 
-    /// Gives the partition free, so that the next owner need not wait for the pin to lapse.
-    async fn hand_over(&self, pinned: bool) {
-        if !pinned || !self.bus.is_connected() {
+    /// Gives the partition free, so that the next owner need not wait for the pin to lapse. `not_ours`: we have seen no
+    /// message, so we do not know whether we were pinned with one that was on its way; any pin but this one may be ours.
+    /// (Another owner's that is taken away by mistake is given anew with its next request.)
+    async fn hand_over(&self, consumer: &mut Consumer<pull::Config>, not_ours: Option<Option<String>>) {
+        if !self.bus.is_connected() {
             return;
         }
         let unpin = async {
             // The acks are on the wire before the pin is gone.
             self.bus.client().flush().await.ok();
+            if let Some(not_ours) = not_ours {
+                let now = pinned(consumer.info().await.ok()?);
+                if now.is_none() || now == not_ours {
+                    return None;
+                }
+            }
             let stream = self.bus.jetstream().get_stream_no_info(self.stream).await.ok()?;
             stream.unpin_consumer(&consumer_name(self.partition), GROUP).await.ok()
         };
@@ -273,6 +276,11 @@ impl<W: Worker> Reader<W> {
             );
         }
     }
+}
+
+/// Who is handed a partition's messages.
+fn pinned(info: &consumer::Info) -> Option<String> {
+    info.priority_groups.iter().find_map(|group| group.pinned_client_id.clone())
 }
 
 /// What is known while a partition is ours.
@@ -413,8 +421,8 @@ impl Session {
         }
         let what = || format!("partition {} of {}", reader.partition, reader.stream);
         let info = self.consumer.info().await.map_err(|e| Error::broker(what(), &e))?;
-        let pinned = info.priority_groups.iter().find_map(|g| g.pinned_client_id.as_deref());
-        let free = pinned.is_none() || pinned == self.pin.as_deref();
+        let pinned = pinned(info);
+        let free = pinned.is_none() || pinned == self.pin;
         if free && info.num_ack_pending > 0 {
             return self.resynchronize(reader).await;
         }
@@ -422,38 +430,6 @@ impl Session {
             return Err(Error::Broker { what: what(), reason: "messages wait and none arrive".into() });
         }
         Ok(())
-    }
-}
-
-/// When to look whether silence is right: soon after a take-over, seldom later.
-struct IdleCheck {
-    next: Instant,
-    wait: Duration,
-    checks: u32,
-}
-
-impl IdleCheck {
-    const FIRST: Duration = Duration::from_millis(500);
-    const MOST: Duration = Duration::from_secs(16);
-
-    fn new() -> Self {
-        Self { next: Instant::now() + Self::FIRST, wait: Self::FIRST, checks: 0 }
-    }
-
-    fn reset(&mut self) {
-        self.checks = 0;
-        self.next = Instant::now() + self.wait;
-    }
-
-    fn step(&mut self) {
-        self.checks += 1;
-        self.wait = (self.wait * 2).min(Self::MOST);
-        self.next = Instant::now() + self.wait;
-    }
-
-    /// Whether it has been silent for longer than a pin takes to lapse.
-    fn deaf(&self) -> bool {
-        self.checks > 4
     }
 }
 

@@ -2,11 +2,13 @@
 
 use std::{
     collections::HashMap,
+    pin::pin,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use model::Micros;
 use runtime::{health::Component, lifecycle::Context};
+use tokio::task::{JoinError, JoinSet};
 
 use crate::{
     Bus, Error,
@@ -44,35 +46,49 @@ impl Stage {
     ) -> Result<(), Error> {
         let members = Members::join(bus, self.name, self.partitions, &self.members).await?;
         let on_progress = oldest_of_all(health.clone());
-        let readers: Vec<_> = (0..self.partitions)
-            .map(|partition| {
-                let reader = Reader {
-                    bus: bus.clone(),
-                    stream: self.stream,
-                    partition,
-                    options: self.reader.clone(),
-                    counts: Counts::new(self.name, partition),
-                    on_progress: Arc::clone(&on_progress),
-                    worker: worker(partition),
-                };
-                let stop = context.shutdown().clone();
-                let owned = members.owned();
-                tokio::spawn(async move {
-                    tokio::select! {
-                        () = reader.run(owned, stop.draining.clone()) => {}
-                        () = stop.aborting.cancelled() => {}
-                    }
-                })
-            })
-            .collect();
+        let mut readers = JoinSet::new();
+        for partition in 0..self.partitions {
+            let reader = Reader {
+                bus: bus.clone(),
+                stream: self.stream,
+                partition,
+                options: self.reader.clone(),
+                counts: Counts::new(self.name, partition),
+                on_progress: Arc::clone(&on_progress),
+                worker: worker(partition),
+            };
+            let stop = context.shutdown().clone();
+            let owned = members.owned();
+            readers.spawn(async move {
+                tokio::select! {
+                    () = reader.run(owned, stop.draining.clone()) => {}
+                    () = stop.aborting.cancelled() => {}
+                }
+            });
+        }
         health.started();
         health.ready(true, "");
+        let draining = context.shutdown().draining.clone();
         context.spawn_critical(self.name, async move {
-            for reader in readers {
-                reader.await?;
+            // The others are told first: their requests wait at the broker when a partition is given free.
+            let mut leave = pin!(async {
+                draining.cancelled().await;
+                members.leave().await;
+            });
+            let mut left = false;
+            loop {
+                tokio::select! {
+                    () = &mut leave, if !left => left = true,
+                    ended = readers.join_next() => match ended {
+                        Some(ended) => ended?,
+                        None => break,
+                    }
+                }
             }
-            members.leave().await;
-            Ok::<(), tokio::task::JoinError>(())
+            if draining.is_cancelled() && !left {
+                leave.await;
+            }
+            Ok::<(), JoinError>(())
         });
         Ok(())
     }

@@ -119,8 +119,8 @@ pub async fn ensure(bus: &Bus, options: &TopologyOptions) -> Result<Topology, Er
         ..base(options, DEAD, "dead.>".into())
     };
     ensure_stream(bus, dead).await?;
-    ensure_members(bus, options).await?;
     ensure_erasures(bus, options).await?;
+    ensure_members(bus, options.replicas).await?;
     Ok(Topology { partitions })
 }
 
@@ -279,15 +279,29 @@ async fn ensure_erasures(bus: &Bus, options: &TopologyOptions) -> Result<(), Err
     made.map(drop).map_err(|e| Error::broker(format!("bucket {ERASURES}"), &e))
 }
 
-async fn ensure_members(bus: &Bus, options: &TopologyOptions) -> Result<(), Error> {
+/// The bucket of live replicas; made again if a broker that was restarted has lost it.
+///
+/// # Errors
+/// If the broker refuses, or the streams are not made yet.
+pub(crate) async fn members(bus: &Bus) -> Result<kv::Store, Error> {
+    let failed = |error: &dyn std::error::Error| Error::broker(format!("bucket {MEMBERS}"), error);
+    if let Ok(store) = bus.jetstream().get_key_value(MEMBERS).await {
+        return Ok(store);
+    }
+    let raw = bus.jetstream().get_stream(RAW).await.map_err(|e| failed(&e))?;
+    ensure_members(bus, raw.cached_info().config.num_replicas).await?;
+    bus.jetstream().get_key_value(MEMBERS).await.map_err(|e| failed(&e))
+}
+
+async fn ensure_members(bus: &Bus, replicas: usize) -> Result<(), Error> {
     let config = kv::Config {
         bucket: MEMBERS.to_owned(),
         description: "replicas that are alive".to_owned(),
         history: 1,
         max_age: Duration::from_secs(30),
-        // Worth nothing after a restart of the broker.
+        // Worth nothing after a restart of the broker: whoever misses it makes it again.
         storage: StorageType::Memory,
-        num_replicas: options.replicas,
+        num_replicas: replicas,
         ..Default::default()
     };
     match bus.jetstream().create_key_value(config).await {

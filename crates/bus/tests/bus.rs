@@ -281,6 +281,35 @@ async fn a_broker_that_dies_and_comes_back_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn replicas_find_each_other_again_on_a_broker_that_was_restarted() {
+    let mut nats = NatsServer::start();
+    let (ours, theirs) = (connect(&nats).await, connect(&nats).await);
+    topology::ensure(&ours, &topology_options()).await.unwrap();
+    let seen = Seen::default();
+    let first = replica(&theirs, "first", &seen, 10_000).await;
+    let second = replica(&ours, "second", &seen, 10_000).await;
+    // Where they meet is in the broker's memory.
+    nats.kill();
+    nats.restart();
+    let members = async || ours.jetstream().get_key_value(topology::MEMBERS).await.ok()?.keys().await.ok();
+    testkit::wait_for("both are announced again", LONG, async || {
+        let keys: Vec<_> = futures::StreamExt::collect(members().await?).await;
+        (keys.len() == 2).then_some(())
+    })
+    .await;
+    first.die();
+    let door = Door::start(&ours, 2, &DoorOptions { message_events_max: 1, ..Default::default() });
+    for (id, key) in ["a", "b", "c", "d", "e", "f", "g", "h"].into_iter().enumerate() {
+        door.accept(stamp(), vec![placed(id, Some(key))]).await.unwrap();
+    }
+    wait_until("the one that is left works everything", LONG, async || {
+        seen.lock().unwrap().iter().filter(|(who, ..)| *who == "second").count() == 8
+    })
+    .await;
+    second.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_layout_is_made_once_and_contradictions_are_refused() {
     let nats = NatsServer::start();
     let bus = connect(&nats).await;

@@ -45,6 +45,7 @@ const CASES: &[Case] = &[
 ];
 
 fn main() -> ExitCode {
+    testkit::install_tls();
     let arguments = Arguments::from_args();
     let tools = if arguments.list { Tools::default() } else { Tools::install() };
     let mut good = true;

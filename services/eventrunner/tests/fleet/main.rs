@@ -7,6 +7,7 @@ mod archive;
 mod command_line;
 mod doctor;
 mod erasure;
+mod handover;
 mod newcomer;
 mod processes;
 mod publish;

@@ -22,6 +22,17 @@ impl Fleet {
         serde_json::from_slice::<Value>(&text).unwrap()["processes"].as_array().unwrap().clone()
     }
 
+    /// Metrics and health of the replicas of a service.
+    pub(crate) fn admin_urls(&self, service: &str) -> Vec<String> {
+        let replicas = self.processes().into_iter().filter(|m| m["service"] == service);
+        replicas.map(|m| m["admin_url"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// How clients reach it.
+    pub(crate) fn context(&self) -> toml::Table {
+        toml::from_str(&fs::read_to_string(self.data_dir().join("context.toml")).unwrap()).unwrap()
+    }
+
     /// The process id of one of them, once it runs.
     pub(crate) fn pid_of(&self, name: &str) -> Pid {
         wait_for("the process", || {
