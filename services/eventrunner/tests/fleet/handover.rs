@@ -249,10 +249,15 @@ async fn normalizers_share_partitions_evenly_and_hand_them_over() {
             "partition {partition}: each once, in order: {numbers:?}"
         );
     }
+    judge(&worked, &incidents);
+}
+
+/// Prints the pauses of each incident, and compares them with their bars.
+fn judge(worked: &Worked, incidents: &[Incident]) {
     let ends = incidents.iter().skip(1).map(|i| i.at).chain([SystemTime::now()]).collect::<Vec<_>>();
     let mut over = Vec::new();
     for (incident, until) in incidents.iter().zip(ends) {
-        let (pauses, others) = pauses(&worked, incident, until);
+        let (pauses, others) = pauses(worked, incident, until);
         let longest = pauses.iter().copied().max().unwrap();
         println!(
             "{}: no message of its partitions worked for {pauses:?} ms; of the others {others} ms at most",
