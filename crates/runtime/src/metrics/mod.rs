@@ -199,6 +199,9 @@ mod tests {
             "waits",
             "panics",
             "files",
+            "expirations",
+            "erasures",
+            "processes",
         ];
         let mut seen = HashSet::new();
         for &metric in Metric::ALL {

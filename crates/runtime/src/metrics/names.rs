@@ -157,7 +157,7 @@ metrics! {
     /// Partitions this process owns.
     ConsumerOwnedPartitions = Gauge, "eventrunner_consumer_owned_partitions", [STAGE];
     /// 1 for each partition this process owns, 0 for one it has given up.
-    ConsumerOwnedPartition = Gauge, "eventrunner_consumer_owned_partition", [STAGE, PARTITION];
+    ConsumerOwnedPartition = Gauge, "eventrunner_consumer_held_partitions", [STAGE, PARTITION];
 
     /// Events normalized: passed unchanged, mapped from raw, or dead-lettered.
     NormalizerEvents = Counter, "eventrunner_normalizer_events_total", [one_of("result", &["passed", "mapped", "dead"])];

@@ -75,7 +75,7 @@ async fn partitions(member: &Member, http: &reqwest::Client) -> Option<String> {
 /// The partitions of a stage that are a process's own, from its metrics.
 fn owned(metrics: &str, stage: &str) -> Vec<u32> {
     let samples =
-        metrics.lines().filter_map(|line| line.strip_prefix("eventrunner_consumer_owned_partition{"));
+        metrics.lines().filter_map(|line| line.strip_prefix("eventrunner_consumer_held_partitions{"));
     let mut owned: Vec<u32> = samples
         .filter(|sample| sample.ends_with("} 1") && sample.contains(&format!("stage=\"{stage}\"")))
         .filter_map(|sample| sample.split_once("partition=\"")?.1.split('"').next()?.parse().ok())
@@ -90,11 +90,11 @@ mod tests {
 
     #[test]
     fn owned_partitions_are_read_from_metrics() {
-        let text = "# TYPE eventrunner_consumer_owned_partition gauge\n\
-            eventrunner_consumer_owned_partition{partition=\"10\",stage=\"engine\"} 1\n\
-            eventrunner_consumer_owned_partition{partition=\"2\",stage=\"engine\"} 1\n\
-            eventrunner_consumer_owned_partition{partition=\"3\",stage=\"engine\"} 0\n\
-            eventrunner_consumer_owned_partition{partition=\"4\",stage=\"meter\"} 1\n\
+        let text = "# TYPE eventrunner_consumer_held_partitions gauge\n\
+            eventrunner_consumer_held_partitions{partition=\"10\",stage=\"engine\"} 1\n\
+            eventrunner_consumer_held_partitions{partition=\"2\",stage=\"engine\"} 1\n\
+            eventrunner_consumer_held_partitions{partition=\"3\",stage=\"engine\"} 0\n\
+            eventrunner_consumer_held_partitions{partition=\"4\",stage=\"meter\"} 1\n\
             eventrunner_consumer_owned_partitions{stage=\"engine\"} 2\n";
         assert_eq!(owned(text, "engine"), [2, 10]);
     }

@@ -23,7 +23,7 @@ const STOPPED_MS_MAX: u128 = 5_000;
 /// Which partitions are a process's own: from its metrics.
 async fn owned(stage: &str, admin_url: &str) -> Option<Vec<u32>> {
     let text = reqwest::get(format!("{admin_url}/metrics")).await.ok()?.text().await.ok()?;
-    let samples = text.lines().filter_map(|l| l.strip_prefix("eventrunner_consumer_owned_partition{"));
+    let samples = text.lines().filter_map(|l| l.strip_prefix("eventrunner_consumer_held_partitions{"));
     let ours = samples.filter(|l| l.contains(&format!("stage=\"{stage}\"")) && l.ends_with("} 1"));
     let number = |l: &str| l.split_once("partition=\"")?.1.split('"').next()?.parse().ok();
     let mut owned: Vec<u32> = ours.filter_map(number).collect();
