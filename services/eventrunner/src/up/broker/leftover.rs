@@ -83,13 +83,20 @@ impl Leftover {
 
 #[cfg(test)]
 mod tests {
+    use std::{io::Read as _, process::Stdio};
+
     use super::*;
 
     #[tokio::test]
     async fn only_what_was_started_with_our_configuration_is_stopped() {
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("processes.toml");
-        let mut child = Command::new("sh").args(["-c", "sleep 600", "sh"]).arg(&config).spawn().unwrap();
+        // The shell itself has to wait: one that is told to run a single program becomes that program, and is then known
+        // by other arguments. Before its first line it may not have any yet.
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "echo up; read line", "sh"]).arg(&config);
+        let mut child = shell.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        child.stdout.take().unwrap().read_exact(&mut [0; 3]).unwrap();
         let leftover = |config: &Path| Leftover::new("engine-1".to_owned(), child.id(), config.to_owned());
         assert_eq!(leftover(&folder.path().join("other.toml")), None);
         leftover(&config).unwrap().stop().await.unwrap();
