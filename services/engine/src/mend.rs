@@ -134,8 +134,7 @@ impl Mender {
                 Ok(is("ce-id", event.event.id()) && is("ce-source", event.event.source()))
             }
             Err(error) if error.kind() == DirectGetErrorKind::NotFound => {
-                let mut stream = stream;
-                let info = stream.info().await.map_err(|e| Error::Broker(e.to_string()))?;
+                let info = stream.get_info().await.map_err(|e| Error::Broker(e.to_string()))?;
                 // Below the end and not there: aged out, or erased.
                 Ok(sequence <= info.state.last_sequence)
             }
@@ -143,9 +142,10 @@ impl Mender {
         }
     }
 
-    async fn stream(&self, placement: &str) -> Result<Stream, Error> {
+    /// Without asking the broker about it: an event a message, that would double what a take-over asks.
+    async fn stream(&self, placement: &str) -> Result<Stream<()>, Error> {
         let name = topology::tenant_stream(placement);
-        self.bus.jetstream().get_stream(name).await.map_err(|e| Error::Broker(e.to_string()))
+        self.bus.jetstream().get_stream_no_info(name).await.map_err(|e| Error::Broker(e.to_string()))
     }
 }
 
