@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::Bytes;
-use model::{CloudEvent, Micros, Stamp, TenantId, json};
+use model::{CloudEvent, Micros, Stamp, TenantId, Text, json};
 use prost::Message as _;
 use proto::hops;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
-use store::{Meters, Origin, StoredEvent, UsageRecord};
+use store::{Meters, Origin, Place, StoredEvent, UsageRecord};
 
 use crate::exit::{Failure, Result};
 
@@ -112,7 +112,8 @@ struct EventLine {
     source: Option<String>,
     traceparent: String,
     protocol: String,
-    place: PlaceLine,
+    #[serde(with = "PlaceLine")]
+    place: Place,
     /// The CloudEvents JSON format.
     event: Box<RawValue>,
     /// The event exactly, where the line loses something of it: the type of an extension, the kind of its data, its line breaks.
@@ -120,7 +121,8 @@ struct EventLine {
     exact: Option<String>,
 }
 
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Place")]
 struct PlaceLine {
     partition: u32,
     raw_sequence: u64,
@@ -135,7 +137,7 @@ struct PlaceLine {
 pub(super) fn event_line(stored: &StoredEvent) -> Result<String> {
     let wrong =
         |e: &dyn std::fmt::Display| Failure::failed(format!("an event cannot be written as JSON: {e}"));
-    let (stamp, place) = (&stored.stamp, &stored.place);
+    let stamp = &stored.stamp;
     let encoded = String::from_utf8(json::encode(&stored.event).into()).map_err(|e| wrong(&e))?;
     // JSON data is stored as it came, line breaks included.
     let text = crate::output::compact(&RawValue::from_string(encoded).map_err(|e| wrong(&e))?)?;
@@ -147,16 +149,7 @@ pub(super) fn event_line(stored: &StoredEvent) -> Result<String> {
         source: stamp.source.as_ref().map(ToString::to_string),
         traceparent: stamp.traceparent.to_string(),
         protocol: stamp.protocol.to_string(),
-        place: PlaceLine {
-            partition: place.partition,
-            raw_sequence: place.raw_sequence,
-            raw_stored_at_us: place.raw_stored_at_us,
-            normalized_at_us: place.normalized_at_us,
-            events_sequence: place.events_sequence,
-            events_stored_at_us: place.events_stored_at_us,
-            index: place.index,
-            stored_at_us: place.stored_at_us,
-        },
+        place: stored.place,
         event: RawValue::from_string(text).map_err(|e| wrong(&e))?,
         exact: (!same).then(exact),
     };
@@ -182,69 +175,36 @@ pub(super) fn read_event(tenant: &TenantId, line: &str) -> Result<StoredEvent> {
         traceparent: line.traceparent.into(),
         protocol: line.protocol.into(),
     };
-    let PlaceLine {
-        partition,
-        raw_sequence,
-        raw_stored_at_us,
-        normalized_at_us,
-        events_sequence,
-        events_stored_at_us,
-        index,
-        stored_at_us,
-    } = line.place;
-    let place = store::Place {
-        partition,
-        raw_sequence,
-        raw_stored_at_us,
-        normalized_at_us,
-        events_sequence,
-        events_stored_at_us,
-        index,
-        stored_at_us,
-    };
-    Ok(StoredEvent { stamp: Arc::new(stamp), event, place })
+    Ok(StoredEvent { stamp: Arc::new(stamp), event, place: line.place })
 }
 
 /// A usage record as a line.
 #[derive(Debug, Serialize, Deserialize)]
 struct UsageLine {
-    id: String,
+    id: Text,
     at_us: Micros,
-    origin: OriginLine,
-    meters: Vec<(String, u64)>,
+    #[serde(with = "OriginLine")]
+    origin: Origin,
+    meters: Meters,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Origin", rename_all = "snake_case")]
 enum OriginLine {
-    Event { source: String, id: String },
-    Other { kind: String, reference: String },
+    Event { source: Text, id: Text },
+    Other { kind: Text, reference: Text },
 }
 
 pub(super) fn usage_line(record: &UsageRecord) -> Result<String> {
-    let origin = match &record.origin {
-        Origin::Event { source, id } => OriginLine::Event { source: source.to_string(), id: id.to_string() },
-        Origin::Other { kind, reference } => {
-            OriginLine::Other { kind: kind.to_string(), reference: reference.to_string() }
-        }
-    };
-    let meters = record.meters.iter().map(|(meter, value)| (meter.to_string(), *value)).collect();
-    let line = UsageLine { id: record.id.to_string(), at_us: record.at_us, origin, meters };
-    serde_json::to_string(&line)
+    let UsageRecord { tenant: _, id, at_us, origin, meters } = record.clone();
+    serde_json::to_string(&UsageLine { id, at_us, origin, meters })
         .map_err(|e| Failure::failed(format!("a record cannot be written as JSON: {e}")))
 }
 
 pub(super) fn read_usage(tenant: &TenantId, line: &str) -> Result<UsageRecord> {
-    let line: UsageLine = serde_json::from_str(line)
+    let UsageLine { id, at_us, origin, meters } = serde_json::from_str(line)
         .map_err(|e| Failure::data(format!("a line is no archived usage record: {e}")))?;
-    let origin = match line.origin {
-        OriginLine::Event { source, id } => Origin::Event { source: source.into(), id: id.into() },
-        OriginLine::Other { kind, reference } => {
-            Origin::Other { kind: kind.into(), reference: reference.into() }
-        }
-    };
-    let meters: Meters = line.meters.into_iter().map(|(meter, value)| (meter.into(), value)).collect();
-    Ok(UsageRecord { tenant: tenant.clone(), id: line.id.into(), at_us: line.at_us, origin, meters })
+    Ok(UsageRecord { tenant: tenant.clone(), id, at_us, origin, meters })
 }
 
 #[cfg(test)]
@@ -282,7 +242,7 @@ mod tests {
                 traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into(),
                 protocol: "grpc".into(),
             };
-            let place = store::Place {
+            let place = Place {
                 partition: 3,
                 raw_sequence: u64::MAX,
                 raw_stored_at_us: 1,
