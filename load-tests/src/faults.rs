@@ -19,7 +19,13 @@ pub(crate) async fn promised(ledger: &Ledger, requests: u64) {
 
 /// SIGKILL: nothing is flushed, nothing said.
 pub(crate) fn kill(pid: u32) -> anyhow::Result<()> {
-    let status = Command::new("kill").args(["-KILL", &pid.to_string()]).stderr(Stdio::null()).status()?;
-    anyhow::ensure!(status.success(), "cannot kill process {pid}");
+    signal(pid, "KILL")
+}
+
+/// Sends a process a signal by its name.
+pub(crate) fn signal(pid: u32, name: &str) -> anyhow::Result<()> {
+    let status =
+        Command::new("kill").args([format!("-{name}"), pid.to_string()]).stderr(Stdio::null()).status()?;
+    anyhow::ensure!(status.success(), "cannot signal process {pid}");
     Ok(())
 }

@@ -14,7 +14,7 @@ use clap::{Args, ValueEnum};
 use serde::Deserialize;
 use tempfile::TempDir;
 
-use crate::servers::Servers;
+use crate::{faults, servers::Servers};
 
 /// From the start of the process until the doors answer; a busy disk has streams to recover.
 const START_TIMEOUT: Duration = Duration::from_secs(120);
@@ -152,10 +152,15 @@ impl Own {
         let file = self.folder.path().join("data/fleet.json");
         let roster = std::fs::read(file).ok().and_then(|text| serde_json::from_slice::<Roster>(&text).ok());
         let members = roster.into_iter().flat_map(|roster| roster.processes);
-        let members = members.filter_map(|member| Some((member.name, member.pid?)));
-        let own =
-            [Some(("fleet".to_owned(), self.pid())), self.broker_pid().map(|pid| ("broker".to_owned(), pid))];
-        own.into_iter().flatten().chain(members).collect()
+        let mut all = vec![("fleet".to_owned(), self.pid())];
+        all.extend(members.filter_map(|member| Some((member.name, member.pid?))));
+        // A fleet of processes lists its broker's nodes itself.
+        if let Some(broker) = self.broker_pid()
+            && all.iter().all(|(_, pid)| *pid != broker)
+        {
+            all.push(("broker".to_owned(), broker));
+        }
+        all
     }
 
     /// The servers of a fleet of processes.
@@ -184,7 +189,7 @@ impl Own {
 
     /// Asks it to drain and stop, broker and all; kills it if it does not.
     pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
-        interrupt(self.pid())?;
+        faults::signal(self.pid(), "INT")?;
         let began = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait()? {
@@ -224,7 +229,7 @@ impl Own {
 impl Drop for Own {
     /// The broker is the fleet's to stop: ask first.
     fn drop(&mut self) {
-        if matches!(self.child.try_wait(), Ok(None)) && interrupt(self.pid()).is_ok() {
+        if matches!(self.child.try_wait(), Ok(None)) && faults::signal(self.pid(), "INT").is_ok() {
             let began = Instant::now();
             while matches!(self.child.try_wait(), Ok(None)) && began.elapsed() < STOP_TIMEOUT {
                 std::thread::sleep(PAUSE);
@@ -235,7 +240,7 @@ impl Drop for Own {
         let _ = self.child.wait();
         // The broker removes its file when it ends.
         if let Some(broker) = self.broker_pid() {
-            let _ = interrupt(broker);
+            let _ = faults::signal(broker, "INT");
         }
     }
 }
@@ -264,12 +269,6 @@ fn spawn(command: &[OsString], folder: &Path) -> anyhow::Result<Child> {
         .process_group(0)
         .spawn()
         .with_context(|| format!("cannot start {}", program.display()))
-}
-
-fn interrupt(pid: u32) -> anyhow::Result<()> {
-    let status = Command::new("kill").args(["-INT", &pid.to_string()]).stderr(Stdio::null()).status()?;
-    ensure!(status.success(), "cannot signal process {pid}");
-    Ok(())
 }
 
 /// The first of a row of free ports, below those that the system gives to connections.
