@@ -1,19 +1,18 @@
 //! A real Cassandra, or three of them in a ring.
 
 use std::{
-    env, fs,
+    fs,
     net::{Ipv4Addr, SocketAddrV4, TcpListener},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
-use nix::{
-    sys::signal::{self, Signal},
-    unistd::Pid,
-};
+use nix::sys::signal::Signal;
 use tempfile::TempDir;
+
+use crate::process;
 
 /// From the start of the process until it takes connections; a loaded machine needs its time.
 const START_TIMEOUT: Duration = Duration::from_secs(180);
@@ -104,10 +103,7 @@ impl Cassandra {
 
     /// Kills a node at once, as a crash would (SIGKILL), and waits until it is gone.
     pub fn kill(&mut self, node: u8) {
-        if let Some(mut child) = self.child(node).take() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
+        process::kill(self.child(node));
     }
 
     /// Stops a node in order (SIGTERM) and waits until it is gone.
@@ -115,7 +111,7 @@ impl Cassandra {
     /// # Panics
     /// If it does not end.
     pub fn stop(&mut self, node: u8) {
-        self.signal(node, Signal::SIGTERM);
+        process::signal(self.pid(node), Signal::SIGTERM);
         let begin = Instant::now();
         while self.child(node).as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None))) {
             assert!(begin.elapsed() < STOP_TIMEOUT, "cassandra does not stop:\n{}", self.log(node));
@@ -135,12 +131,12 @@ impl Cassandra {
 
     /// Stops a node from doing anything, connections kept (SIGSTOP).
     pub fn pause(&mut self, node: u8) {
-        self.signal(node, Signal::SIGSTOP);
+        process::pause(self.pid(node));
     }
 
     /// Lets it go on (SIGCONT).
     pub fn resume(&mut self, node: u8) {
-        self.signal(node, Signal::SIGCONT);
+        process::signal(self.pid(node), Signal::SIGCONT);
     }
 
     /// A node's process id while it runs.
@@ -157,12 +153,6 @@ impl Cassandra {
         &mut self.children[usize::from(node)]
     }
 
-    fn signal(&self, node: u8, signal: Signal) {
-        if let Some(pid) = self.pid(node).and_then(|pid| i32::try_from(pid).ok()) {
-            let _ = signal::kill(Pid::from_raw(pid), signal);
-        }
-    }
-
     fn launch(&mut self, node: u8) -> Result<(), String> {
         let ready_before = self.log(node).matches(READY).count();
         self.spawn(node);
@@ -175,7 +165,8 @@ impl Cassandra {
             .and_then(|()| fs::OpenOptions::new().create(true).append(true).open(folder.join("log")));
         let log = log.unwrap_or_else(|e| panic!("cannot write to {}: {e}", folder.display()));
         let errors = log.try_clone().unwrap_or_else(|e| panic!("cannot write to {}: {e}", folder.display()));
-        let mut command = Command::new(script());
+        let script = process::script("cassandra.sh");
+        let mut command = Command::new(&script);
         command.arg(&folder).arg(self.port.to_string());
         command.env("ADDRESS", address(node).to_string()).env("SEED", address(0).to_string());
         command.env("GOSSIP_PORT", self.gossip_port.to_string()).env("CONFIG", &self.options.config);
@@ -187,7 +178,7 @@ impl Cassandra {
         }
         // The other end of its standard input is ours, and closes with us.
         command.env("ENDS_WITH_STDIN", "1").stdin(Stdio::piped()).stdout(log).stderr(errors);
-        let child = command.spawn().unwrap_or_else(|e| panic!("cannot run {}: {e}", script().display()));
+        let child = command.spawn().unwrap_or_else(|e| panic!("cannot run {}: {e}", script.display()));
         *self.child(node) = Some(child);
     }
 
@@ -217,10 +208,6 @@ fn address(node: u8) -> Ipv4Addr {
     Ipv4Addr::new(127, 0, 0, node + 1)
 }
 
-fn script() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/cassandra.sh")
-}
-
 /// Ports that a moment ago were free on the addresses of all nodes.
 fn free_ports(nodes: u8) -> [u16; 2] {
     let bind = |node, port| TcpListener::bind(SocketAddrV4::new(address(node), port));
@@ -240,10 +227,7 @@ fn free_ports(nodes: u8) -> [u16; 2] {
 }
 
 fn check_installed() {
-    let cache = env::var_os("XDG_CACHE_HOME")
-        .map(PathBuf::from)
-        .filter(|folder| folder.is_absolute())
-        .or_else(|| env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")));
-    let installed = cache.is_some_and(|folder| folder.join("eventrunner/cassandra/pom.xml").is_file());
+    let installed =
+        process::cache().is_some_and(|folder| folder.join("eventrunner/cassandra/pom.xml").is_file());
     assert!(installed, "there is no Cassandra: run scripts/tools.sh cassandra");
 }

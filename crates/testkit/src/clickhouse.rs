@@ -1,7 +1,7 @@
 //! A real ClickHouse server, owned by one test or shared by those of one binary.
 
 use std::{
-    env, fs,
+    fs,
     io::{Read as _, Write as _},
     net::{Ipv4Addr, TcpStream},
     path::{Path, PathBuf},
@@ -11,13 +11,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nix::{
-    sys::signal::{self, Signal},
-    unistd::Pid,
-};
+use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
-use crate::free_port;
+use crate::{free_port, process};
 
 /// From the start of the process until it answers; a loaded machine needs its time.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
@@ -140,10 +137,7 @@ impl ClickHouse {
 
     /// Kills it at once, as a crash would (SIGKILL), and waits until it is gone.
     pub fn kill(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
+        process::kill(&mut self.child);
     }
 
     /// Starts it again on the same ports and data, after a kill if it still runs.
@@ -167,18 +161,12 @@ impl ClickHouse {
 
     /// Stops it from doing anything, connections kept (SIGSTOP): a server that hangs.
     pub fn pause(&self) {
-        self.signal(Signal::SIGSTOP);
+        process::pause(self.pid());
     }
 
     /// Lets it go on (SIGCONT).
     pub fn resume(&self) {
-        self.signal(Signal::SIGCONT);
-    }
-
-    fn signal(&self, signal: Signal) {
-        if let Some(pid) = self.pid().and_then(|pid| i32::try_from(pid).ok()) {
-            let _ = signal::kill(Pid::from_raw(pid), signal);
-        }
+        process::signal(self.pid(), Signal::SIGCONT);
     }
 
     fn log_file(&self) -> PathBuf {
@@ -191,7 +179,7 @@ impl ClickHouse {
         let config = self.options.configure(folder);
         let log = fs::OpenOptions::new().create(true).append(true).open(self.log_file());
         let log = log.unwrap_or_else(|e| panic!("cannot write to {}: {e}", folder.display()));
-        let script = script("clickhouse.sh");
+        let script = process::script("clickhouse.sh");
         let mut command = Command::new(&script);
         command
             .arg(folder.join("data"))
@@ -244,14 +232,6 @@ impl ClickHouseOptions {
             .unwrap_or_else(|e| panic!("cannot write to {}: {e}", folder.display()));
         config_file
     }
-}
-
-/// A script of this repository, where the tests of its packages run.
-fn script(name: &str) -> PathBuf {
-    let root =
-        env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
-    let found = root.ancestors().map(|folder| folder.join("scripts").join(name)).find(|file| file.is_file());
-    found.unwrap_or_else(|| panic!("there is no scripts/{name} above {}", root.display()))
 }
 
 /// One request: status and body. HTTP/1.0, so that the body ends with the connection.

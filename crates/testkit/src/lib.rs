@@ -24,6 +24,7 @@ mod clickhouse;
 mod clock;
 mod nats;
 mod port;
+mod process;
 mod wait;
 
 pub use self::{

@@ -10,11 +10,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nix::{
-    sys::signal::{self, Signal},
-    unistd::Pid,
-};
+use nix::sys::signal::Signal;
 use tempfile::TempDir;
+
+use crate::process;
 
 /// From the start of the process until it takes connections; a loaded machine needs its time.
 const START_TIMEOUT: Duration = Duration::from_secs(20);
@@ -127,10 +126,7 @@ impl NatsServer {
 
     /// Kills it at once, as a crash would (SIGKILL), and waits until it is gone.
     pub fn kill(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
+        process::kill(&mut self.child);
     }
 
     /// Stops it in order (SIGTERM) and waits until it is gone.
@@ -138,7 +134,7 @@ impl NatsServer {
     /// # Panics
     /// If it does not end.
     pub fn stop(&mut self) {
-        self.signal(Signal::SIGTERM);
+        process::signal(self.pid(), Signal::SIGTERM);
         let Some(child) = self.child.as_mut() else { return };
         let start = Instant::now();
         while !matches!(child.try_wait(), Ok(Some(_))) {
@@ -172,28 +168,18 @@ impl NatsServer {
     /// Stops it from doing anything, connections kept (SIGSTOP): a broker that hangs. Returns when each of its threads
     /// has stopped, which takes a moment after the signal.
     pub fn pause(&self) {
-        self.signal(Signal::SIGSTOP);
-        let Some(pid) = self.pid() else { return };
-        while !is_stopped(pid) {
-            thread::yield_now();
-        }
+        process::pause(self.pid());
     }
 
     /// Lets it go on (SIGCONT).
     pub fn resume(&self) {
-        self.signal(Signal::SIGCONT);
+        process::signal(self.pid(), Signal::SIGCONT);
     }
 
     /// Its process id while it runs.
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
         self.child.as_ref().map(Child::id)
-    }
-
-    fn signal(&self, signal: Signal) {
-        if let Some(pid) = self.pid().and_then(|pid| i32::try_from(pid).ok()) {
-            let _ = signal::kill(Pid::from_raw(pid), signal);
-        }
     }
 
     fn log_file(&self) -> PathBuf {
@@ -268,14 +254,10 @@ fn read_port(folder: &Path, pid: u32) -> Option<u16> {
 /// If there is none.
 #[must_use]
 pub fn nats_server_binary() -> PathBuf {
-    let cache = env::var_os("XDG_CACHE_HOME")
-        .map(PathBuf::from)
-        .filter(|folder| folder.is_absolute())
-        .or_else(|| env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")));
     find_binary(
         env::var_os("NATS_SERVER").map(PathBuf::from),
         env::var_os("PATH").as_deref(),
-        cache.as_deref(),
+        process::cache().as_deref(),
     )
     .unwrap_or_else(|| {
         panic!("there is no nats-server on the PATH: run `make tools`, or set NATS_SERVER to one")
@@ -286,16 +268,6 @@ fn find_binary(named: Option<PathBuf>, path: Option<&OsStr>, cache: Option<&Path
     let on_path = path.into_iter().flat_map(env::split_paths).map(|folder| folder.join("nats-server"));
     let cached = cache.map(|folder| folder.join("eventrunner/bin/nats-server"));
     named.into_iter().chain(on_path).chain(cached).find(|file| file.is_file())
-}
-
-/// Whether every thread of a process is stopped (proc(5), `stat`: the state follows the name in parentheses). A process
-/// that is gone counts as well.
-fn is_stopped(pid: u32) -> bool {
-    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return true };
-    threads.flatten().all(|thread| {
-        let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
-        stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('T'))
-    })
 }
 
 #[cfg(test)]
