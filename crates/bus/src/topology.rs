@@ -26,6 +26,8 @@ pub const DEAD: &str = "DEAD";
 pub const ERASURES: &str = "erasures";
 /// The KV bucket of live replicas.
 pub const MEMBERS: &str = "members";
+/// The KV bucket of partitions whose tenant streams hold all they were given.
+pub const MENDED: &str = "mended";
 /// The priority group of every partition consumer.
 pub(crate) const GROUP: &str = "owner";
 
@@ -284,22 +286,60 @@ async fn ensure_erasures(bus: &Bus, options: &TopologyOptions) -> Result<(), Err
 /// # Errors
 /// If the broker refuses, or the streams are not made yet.
 pub(crate) async fn members(bus: &Bus) -> Result<kv::Store, Error> {
-    let failed = |error: &dyn std::error::Error| Error::broker(format!("bucket {MEMBERS}"), error);
     if let Ok(store) = bus.jetstream().get_key_value(MEMBERS).await {
         return Ok(store);
     }
-    let raw = bus.jetstream().get_stream(RAW).await.map_err(|e| failed(&e))?;
+    let raw = raw(bus).await?;
     ensure_members(bus, raw.cached_info().config.num_replicas).await?;
-    bus.jetstream().get_key_value(MEMBERS).await.map_err(|e| failed(&e))
+    bus.jetstream().get_key_value(MEMBERS).await.map_err(|e| Error::broker(format!("bucket {MEMBERS}"), &e))
+}
+
+/// The bucket of partitions whose tenant streams are known to be whole; made when it is missing. In memory: what makes the
+/// broker lose the tail of a stream makes it lose this bucket. That does not hold, and there is none, in a cluster
+/// whose nodes each hold streams alone.
+///
+/// # Errors
+/// If the broker refuses, or the streams are not made yet.
+pub async fn mended(bus: &Bus) -> Result<Option<kv::Store>, Error> {
+    if let Ok(store) = bus.jetstream().get_key_value(MENDED).await {
+        return Ok(Some(store));
+    }
+    let raw = raw(bus).await?;
+    let stream::Info { config: stream::Config { num_replicas: replicas, .. }, cluster, .. } =
+        raw.cached_info();
+    // A broker that stands alone speaks of a cluster too, one without a name.
+    let is_cluster = cluster.as_ref().is_some_and(|cluster| cluster.name.is_some());
+    if is_cluster && *replicas == 1 {
+        return Ok(None);
+    }
+    let what = "partitions whose tenant streams are whole since the broker began";
+    ensure_memory(bus, *replicas, MENDED, what, Duration::ZERO).await?;
+    let store = bus.jetstream().get_key_value(MENDED).await;
+    store.map(Some).map_err(|e| Error::broker(format!("bucket {MENDED}"), &e))
+}
+
+async fn raw(bus: &Bus) -> Result<stream::Stream, Error> {
+    bus.jetstream().get_stream(RAW).await.map_err(|e| Error::broker(format!("stream {RAW}"), &e))
 }
 
 async fn ensure_members(bus: &Bus, replicas: usize) -> Result<(), Error> {
+    // Worth nothing after a restart of the broker: whoever misses it makes it again.
+    ensure_memory(bus, replicas, MEMBERS, "replicas that are alive", Duration::from_secs(30)).await
+}
+
+/// A bucket in the broker's memory, whose entries lapse at an age unless that is zero.
+async fn ensure_memory(
+    bus: &Bus,
+    replicas: usize,
+    name: &str,
+    what: &str,
+    max_age: Duration,
+) -> Result<(), Error> {
     let config = kv::Config {
-        bucket: MEMBERS.to_owned(),
-        description: "replicas that are alive".to_owned(),
+        bucket: name.to_owned(),
+        description: what.to_owned(),
         history: 1,
-        max_age: Duration::from_secs(30),
-        // Worth nothing after a restart of the broker: whoever misses it makes it again.
+        max_age,
         storage: StorageType::Memory,
         num_replicas: replicas,
         ..Default::default()
@@ -307,7 +347,7 @@ async fn ensure_members(bus: &Bus, replicas: usize) -> Result<(), Error> {
     match bus.jetstream().create_key_value(config).await {
         Ok(_) => Ok(()),
         // It exists, made by an older version with other settings: it is only a meeting place.
-        Err(_) if bus.jetstream().get_key_value(MEMBERS).await.is_ok() => Ok(()),
-        Err(error) => Err(Error::broker(format!("bucket {MEMBERS}"), &error)),
+        Err(_) if bus.jetstream().get_key_value(name).await.is_ok() => Ok(()),
+        Err(error) => Err(Error::broker(format!("bucket {name}"), &error)),
     }
 }

@@ -3,7 +3,10 @@
 //! Under durability `disk` the broker fsyncs `RAW` and `EVENTS` before it acknowledges, but the tenant streams only
 //! later: a message a time would cost an fsync each. When the broker dies, or the power goes, what it had
 //! acknowledged last may be gone from them, always a tail. The event store has those events, with the sequences they
-//! had, so whoever takes a partition over compares the two and publishes the missing ones again, in order.
+//! had, so whoever takes a partition over compares the two and publishes the missing ones again, in order: once after
+//! each time the broker may have lost anything ([`mark`]), for this takes a store seconds when it is busy.
+
+mod mark;
 
 use std::sync::Arc;
 
@@ -14,6 +17,7 @@ use model::{Batch, Group};
 use runtime::metrics::IntCounter;
 use store::{EventStore, StoredEvent, TailBatch};
 
+use self::mark::Look;
 use crate::effects::{Effects, placement};
 
 /// Batches looked at in one go.
@@ -50,6 +54,17 @@ impl Mender {
     }
 
     async fn try_mend(&self, partition: u32) -> Result<(), Error> {
+        let Look::Compare(unmarked) = mark::look(&self.bus, partition).await? else { return Ok(()) };
+        let mended = self.compare(partition).await?;
+        // What was made whole is looked at once more by the next owner: the one before may have had work under way.
+        if let (0, Some(unmarked)) = (mended, unmarked) {
+            unmarked.set().await;
+        }
+        Ok(())
+    }
+
+    /// How many events were published again.
+    async fn compare(&self, partition: u32) -> Result<usize, Error> {
         let mut lost = self.lost_batches(partition).await?;
         lost.sort_unstable();
         let mut count = 0;
@@ -71,7 +86,7 @@ impl Mender {
                 "the broker had lost the tail of tenant streams; published again"
             );
         }
-        Ok(())
+        Ok(count)
     }
 
     /// Which of the last batches are not wholly in their streams: their sequences and how far they are from the newest.

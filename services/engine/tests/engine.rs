@@ -19,7 +19,8 @@ use prost::Message as _;
 use proto::hops;
 use runtime::{health::Health, lifecycle::Context};
 use store::{
-    EventQuery, Sink, Stores, UsageBucket, UsagePage, UsageQuery, UsageRecord, UsageStore, embedded::Embedded,
+    EventPage, EventQuery, EventStore, Sink, StoredEvent, Stores, TailBatch, UsageBucket, UsagePage,
+    UsageQuery, UsageRecord, UsageStore, Written, embedded::Embedded,
 };
 use testkit::{NatsOptions, NatsServer, wait_until};
 
@@ -209,6 +210,35 @@ impl UsageStore for Moody<dyn UsageStore> {
     }
 }
 
+#[async_trait]
+impl EventStore for Moody<dyn EventStore> {
+    async fn write(&self, batch: Arc<Batch>) -> Result<Written, store::Error> {
+        self.inner.write(batch).await
+    }
+
+    async fn get(
+        &self,
+        tenant: &TenantId,
+        source: &str,
+        id: &str,
+    ) -> Result<Option<StoredEvent>, store::Error> {
+        self.inner.get(tenant, source, id).await
+    }
+
+    async fn page(&self, tenant: &TenantId, query: &EventQuery) -> Result<EventPage, store::Error> {
+        self.inner.page(tenant, query).await
+    }
+
+    async fn tail(&self, partition: u32, skip: u64, limit: u32) -> Result<Vec<TailBatch>, store::Error> {
+        self.mood()?;
+        self.inner.tail(partition, skip, limit).await
+    }
+
+    async fn count(&self, tenant: &TenantId, query: &EventQuery) -> Result<u64, store::Error> {
+        self.inner.count(tenant, query).await
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn usage_waits_in_the_broker_while_its_store_is_away_and_events_go_on() {
     let rig = Rig::new(Durability::Process).await;
@@ -342,6 +372,30 @@ async fn a_tenant_stream_whose_tail_is_gone_is_made_whole_in_order() {
     rig.acked().await;
     assert_eq!(rig.messages(&name).await, 301);
     third.shutdown().abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_found_whole_are_not_compared_again_until_the_broker_may_have_lost_something() {
+    let mut rig = Rig::new(Durability::Process).await;
+    let first = rig.engine().await;
+    rig.publish(message(0..10)).await;
+    rig.acked().await;
+    first.stop(&runtime::lifecycle::StopOptions::default()).await;
+    // From here on a comparison does not come to an end.
+    let events = Moody::new(&rig.stores.events);
+    let stores = Stores { events: Arc::clone(&events) as Arc<dyn EventStore>, ..rig.stores.clone() };
+    let second = rig.start(rig.service(stores)).await;
+    rig.publish(message(10..20)).await;
+    rig.acked().await;
+    assert_eq!(events.refused.load(Ordering::Relaxed), 0, "taken over without a comparison");
+    rig.nats.kill();
+    rig.nats.restart();
+    wait_until("a comparison", LONG, async || events.refused.load(Ordering::Relaxed) > 0).await;
+    events.refuse.store(false, Ordering::Relaxed);
+    rig.publish(message(20..30)).await;
+    rig.acked().await;
+    assert_eq!(rig.messages(&topology::tenant_stream("default")).await, 30);
+    second.shutdown().abort();
 }
 
 #[tokio::test(flavor = "multi_thread")]
