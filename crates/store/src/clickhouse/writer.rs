@@ -84,11 +84,12 @@ async fn gather(client: Client, options: Arc<Options>, mut calls: mpsc::Unbounde
         let (client, options) = (client.clone(), Arc::clone(&options));
         tokio::spawn(async move {
             let inserted = insert(&client, &options, &batch).await.map_err(Error::from);
+            // The next one need not wait for the look that follows; how many there can be is bounded by the room.
+            drop(slot);
             let inserted = match inserted {
                 Ok(()) => rollup::mark_late(&client, &options, batch.records()).await,
                 failed => failed,
             };
-            drop(slot);
             for call in batch.calls {
                 // A caller that does not wait any more has nothing to be told.
                 let _ = call.answer.send(inserted.clone());
