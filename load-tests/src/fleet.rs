@@ -42,6 +42,26 @@ impl Durability {
     }
 }
 
+/// How the tenant's stream holds its events.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TenantStream {
+    /// An event a message.
+    #[default]
+    Single,
+    /// A batch a message.
+    Packed,
+}
+
+impl TenantStream {
+    /// As the fleet's own command line has it.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Single => "single",
+            Self::Packed => "packed",
+        }
+    }
+}
+
 /// Which fleet.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct FleetArgs {
@@ -64,6 +84,9 @@ pub(crate) struct FleetArgs {
     /// How many processes of a service, such as engine=3,normalizer=3
     #[arg(long, value_name = "SERVICE=N,…", requires = "processes")]
     pub(crate) replicas: Option<String>,
+    /// How the tenant's stream holds its events; a fleet that runs already must have the tenant set so
+    #[arg(long, value_enum, default_value_t = TenantStream::Single)]
+    pub(crate) tenant_stream: TenantStream,
     /// Folder for the data of a fleet that is started; must be on a real disk for figures to mean anything
     #[arg(long, value_name = "FOLDER", default_value = "target/load")]
     pub(crate) dir: PathBuf,
@@ -139,7 +162,21 @@ impl Own {
         let child = spawn(&command, folder.path())?;
         let mut own = Self { command, context: data.join("context.toml"), child, folder, servers };
         let access = own.ready().await?;
+        own.set(&access, args.tenant_stream)?;
         Ok((own, access))
+    }
+
+    fn set(&self, access: &Access, stream: TenantStream) -> anyhow::Result<()> {
+        if stream == TenantStream::default() {
+            return Ok(());
+        }
+        let program = self.command.first().context("no program")?;
+        let set = Command::new(program)
+            .args(["tenants", "update", &access.tenant, "--tenant-stream", stream.as_str(), "--context"])
+            .arg(&self.context)
+            .output()?;
+        ensure!(set.status.success(), "the tenant cannot be set: {}", String::from_utf8_lossy(&set.stderr));
+        Ok(())
     }
 
     /// Its process.

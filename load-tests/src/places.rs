@@ -28,6 +28,8 @@ pub(crate) struct Places {
     access: Access,
     stream: Stream,
     subjects: String,
+    /// The subject of messages that hold many events.
+    packed: String,
 }
 
 /// One CloudEvent of a page, its data as the bytes that came.
@@ -53,7 +55,8 @@ impl Places {
         let stream = jetstream.get_stream(name).await?;
         let subjects = format!("tenant.*.{}.>", access.tenant);
         let http = reqwest::Client::builder().timeout(ANSWER_TIMEOUT).build()?;
-        Ok(Self { http, access: access.clone(), stream, subjects })
+        let packed = format!("tenant.default.{}.$packed", access.tenant);
+        Ok(Self { http, access: access.clone(), stream, subjects, packed })
     }
 
     /// Events the usage store has counted.
@@ -66,11 +69,18 @@ impl Places {
         Ok(self.get::<Usage>(&path, &[]).await?.total)
     }
 
-    /// Messages in the tenant's stream.
+    /// Events in the tenant's stream. Where messages hold many, as many as are counted: what is counted has been streamed.
     pub(crate) async fn stream_total(&self) -> anyhow::Result<u64> {
-        let counts = self.stream.info_with_subjects(&self.subjects).await?;
-        let counts: Vec<(String, usize)> = counts.try_collect().await?;
-        Ok(counts.into_iter().map(|(_, count)| count as u64).sum())
+        let messages = self.stream_messages().await?;
+        if messages.iter().any(|(subject, _)| *subject == self.packed) {
+            return self.usage_total().await;
+        }
+        Ok(messages.into_iter().map(|(_, count)| count as u64).sum())
+    }
+
+    /// Messages in the tenant's stream, by subject.
+    async fn stream_messages(&self) -> anyhow::Result<Vec<(String, usize)>> {
+        Ok(self.stream.info_with_subjects(&self.subjects).await?.try_collect().await?)
     }
 
     /// Every stored event, in pages.
@@ -144,7 +154,7 @@ impl Places {
             deliver_policy: DeliverPolicy::All,
             ..Default::default()
         };
-        let mut left = self.stream_total().await?;
+        let mut left: usize = self.stream_messages().await?.into_iter().map(|(_, count)| count).sum();
         let consumer = self.stream.create_consumer(config).await?;
         let mut messages = consumer.messages().await?;
         while left > 0 {
@@ -152,10 +162,17 @@ impl Places {
             let message =
                 next.with_context(|| format!("{left} messages of the tenant stream do not come"))?;
             let message = message.context("the tenant stream ended")??;
+            left -= 1;
+            if message.subject.as_str() == self.packed {
+                for event in proto::packed::unpack(message.payload.clone())? {
+                    let data = event.data().map_or(&[][..], |data| data.as_bytes());
+                    place.found(event.id(), event.source(), event.ty(), data);
+                }
+                continue;
+            }
             let header =
                 |name: &str| message.headers.as_ref().and_then(|h| h.get(name)).map_or("", |v| v.as_str());
             place.found(header("ce-id"), header("ce-source"), header("ce-type"), &message.payload);
-            left -= 1;
         }
         Ok(())
     }

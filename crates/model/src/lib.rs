@@ -47,7 +47,7 @@ pub use self::{
     id::{InvalidId, KeyId, SourceId, SystemId, TenantId},
     limits::{EventLimits, OverLimit, TYPE_BYTES_MAX},
     partition::partition_of,
-    subject::{tenant_subject, tenant_wildcard, type_token},
+    subject::{tenant_packed_subject, tenant_subject, tenant_wildcard, type_token},
     time::{
         Clock, InvalidTime, Micros, SystemClock, format_rfc3339, format_rfc3339_nanos, parse_rfc3339,
         parse_rfc3339_nanos,

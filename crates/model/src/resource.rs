@@ -31,6 +31,10 @@ pub struct Tenant {
     // Left out where it says nothing: programs before this field refuse entries that have it.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub retention_days: u32,
+    /// How its stream holds its events.
+    // Left out where it says nothing, as above.
+    #[serde(default, skip_serializing_if = "TenantStream::is_single")]
+    pub tenant_stream: TenantStream,
     /// RFC 3339.
     #[serde(default)]
     pub created_at: String,
@@ -47,6 +51,33 @@ impl Tenant {
     pub fn retention(&self) -> Option<Duration> {
         let day = Duration::from_secs(24 * 60 * 60);
         (self.retention_days > 0).then(|| day * self.retention_days)
+    }
+}
+
+/// How a tenant's stream holds its events.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum TenantStream {
+    /// An event a message, readable by any NATS client as the CloudEvents NATS binding says.
+    #[default]
+    Single,
+    /// What came together as one message: several times cheaper, for tenants who read through SSE or gRPC.
+    Packed,
+}
+
+impl TenantStream {
+    /// As it is written.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Single => "single",
+            Self::Packed => "packed",
+        }
+    }
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+    fn is_single(&self) -> bool {
+        *self == Self::Single
     }
 }
 

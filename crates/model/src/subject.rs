@@ -17,6 +17,12 @@ pub fn tenant_subject(placement: &str, tenant: &TenantId, event_type: &str) -> S
     subject
 }
 
+/// `tenant.<placement>.<tenant>.$packed`: where a tenant's packed messages are. No event type has this token.
+#[must_use]
+pub fn tenant_packed_subject(placement: &str, tenant: &TenantId) -> String {
+    format!("tenant.{placement}.{tenant}.$packed")
+}
+
 /// `tenant.<placement>.<tenant>.>`: everything of one tenant.
 #[must_use]
 pub fn tenant_wildcard(placement: &str, tenant: &TenantId) -> String {

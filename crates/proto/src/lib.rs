@@ -6,6 +6,7 @@
 //! offset of `time`, nothing else).
 
 mod convert;
+pub mod packed;
 
 pub use convert::{ConvertError, batch_from_wire};
 pub use generated::{

@@ -67,6 +67,7 @@ impl Meter {
 struct Report {
     scenario: &'static str,
     durability: &'static str,
+    tenant_stream: &'static str,
     events_per_s: u64,
     baseline_per_s: u64,
     ratio: f64,
@@ -106,7 +107,7 @@ async fn measure(options: &Options, access: &Access, processes: &[Process]) -> a
     meter.stop();
     let verdicts = run.read_back().await?;
     let baseline = before.midpoint(bare().await?);
-    let report = report(options.durability, events, baseline, &times, &verdicts);
+    let report = report(options, events, baseline, &times, &verdicts);
     print(options, &report, &times);
     println!("refused and sent again  {:>10} requests", answers.refused.load(Relaxed));
     meter.print(events);
@@ -120,12 +121,13 @@ async fn measure(options: &Options, access: &Access, processes: &[Process]) -> a
     clippy::cast_sign_loss,
     reason = "rates"
 )]
-fn report(durability: Durability, events: u64, baseline: f64, times: &Times, verdicts: &Verdicts) -> Report {
+fn report(options: &Options, events: u64, baseline: f64, times: &Times, verdicts: &Verdicts) -> Report {
     let rate = |span: Duration| events as f64 / span.as_secs_f64();
     let path = rate(times.complete);
     Report {
         scenario: "path",
-        durability: durability.as_str(),
+        durability: options.durability.as_str(),
+        tenant_stream: options.fleet.tenant_stream.as_str(),
         events_per_s: path as u64,
         baseline_per_s: baseline as u64,
         ratio: (path / baseline * 100.0).round() / 100.0,
@@ -141,6 +143,7 @@ fn report(durability: Durability, events: u64, baseline: f64, times: &Times, ver
 fn print(options: &Options, report: &Report, times: &Times) {
     let LoadArgs { batch, data_bytes, connections } = options.load;
     println!("durability              {:>10}", report.durability);
+    println!("tenant stream           {:>10}", report.tenant_stream);
     println!(
         "load                    {:>10} events, {batch} of {data_bytes} B a request, {connections} connections",
         report.events

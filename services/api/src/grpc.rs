@@ -21,7 +21,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::{
     app::{App, StreamSlot},
-    subscription::{Narrow, Start, Step, Subscription},
+    subscription::{Narrow, Place, Start, Step, Subscription},
 };
 
 /// Events in flight when the subscriber names no number.
@@ -120,8 +120,10 @@ fn read(open: SubscribeOpen) -> Result<(Narrow, Start), Problem> {
     }
     let start = match open.start {
         None | Some(subscribe_open::Start::NewOnly(true)) => Start::New,
-        Some(subscribe_open::Start::NewOnly(false)) => Start::After(0),
-        Some(subscribe_open::Start::AfterSequence(sequence)) => Start::After(sequence),
+        Some(subscribe_open::Start::NewOnly(false)) => Start::After(Place::default()),
+        Some(subscribe_open::Start::AfterSequence(sequence)) => {
+            Start::After(Place { sequence, events: open.after_events })
+        }
         Some(subscribe_open::Start::Since(at)) => {
             Start::Since(at.seconds.saturating_mul(1_000_000).saturating_add(i64::from(at.nanos) / 1_000))
         }
@@ -212,14 +214,15 @@ impl Subscriber {
         }
     }
 
-    fn step(&mut self, Step { sequence, event }: &Step) -> Result<Option<SubscribeResponse>, Problem> {
+    fn step(&mut self, Step { place, event }: &Step) -> Result<Option<SubscribeResponse>, Problem> {
         let Some(event) = event else { return Ok(None) };
         if !self.app.still_admitted(&self.caller) {
             return Err(Problem::new(ErrorCode::Unauthenticated, "the key is no longer valid"));
         }
-        self.window.sent(*sequence);
+        let Place { sequence, events } = *place;
+        self.window.sent(sequence);
         self.sent.inc();
-        Ok(Some(SubscribeResponse { sequence: *sequence, event: Some(event.into()) }))
+        Ok(Some(SubscribeResponse { sequence, event: Some(event.into()), events }))
     }
 
     fn acknowledge(&mut self, request: &SubscribeRequest) -> Result<(), Problem> {

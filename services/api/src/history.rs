@@ -15,7 +15,7 @@ use store::{Cursor, EventQuery, Order};
 
 use crate::{
     app::App,
-    subscription::{Gap, Narrow, Start, Subscription, held},
+    subscription::{Gap, Narrow, Place, Start, Subscription, held},
 };
 
 /// Events read from the store at a time: what may come again after a disconnect.
@@ -31,7 +31,7 @@ const STORED: &str = "stored.";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Position {
     /// In the stream.
-    Sequence(u64),
+    Streamed(Place),
     /// In the store.
     Stored(Cursor),
 }
@@ -41,7 +41,7 @@ impl Position {
     pub(crate) fn parse(text: &str) -> Option<Self> {
         match text.strip_prefix(STORED) {
             Some(cursor) => cursor.parse().ok().map(Self::Stored),
-            None => text.parse().ok().map(Self::Sequence),
+            None => text.parse().ok().map(Self::Streamed),
         }
     }
 }
@@ -49,7 +49,7 @@ impl Position {
 impl std::fmt::Display for Position {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Sequence(sequence) => sequence.fmt(f),
+            Self::Streamed(place) => place.fmt(f),
             Self::Stored(cursor) => write!(f, "{STORED}{cursor}"),
         }
     }
@@ -92,8 +92,10 @@ impl History {
         begin: Begin,
     ) -> Result<Self, Problem> {
         let (start, old) = match begin {
-            Begin::After(Position::Sequence(sequence)) => (Start::After(sequence), None),
-            Begin::After(Position::Stored(cursor)) => (Start::After(0), Some((None, Some(cursor)))),
+            Begin::After(Position::Streamed(place)) => (Start::After(place), None),
+            Begin::After(Position::Stored(cursor)) => {
+                (Start::After(Place::default()), Some((None, Some(cursor))))
+            }
             Begin::At(Start::Since(at_us)) => (Start::Since(at_us), Some((Some(at_us), None))),
             Begin::At(start) => (start, None),
         };
@@ -125,15 +127,15 @@ impl History {
         };
         // Opened now: what arrives meanwhile waits in the stream.
         let before = state.first_sequence.saturating_sub(1);
-        let stream = Subscription::open(app, caller, narrow, Start::After(before)).await?;
+        let stream = Subscription::open(app, caller, narrow, Start::After(before.into())).await?;
         Ok(Self { position: cursor.map(Position::Stored), gap: None, steps: walk.then(stream) })
     }
 
     async fn of_stream(app: &App, caller: &Principal, narrow: Narrow, start: Start) -> Result<Self, Problem> {
         let Subscription { position, gap, steps } = Subscription::open(app, caller, narrow, start).await?;
-        let steps = steps
-            .map(|step| Ok(Step { position: Some(Position::Sequence(step.sequence)), event: step.event }));
-        Ok(Self { position: position.map(Position::Sequence), gap, steps: steps.boxed() })
+        let steps =
+            steps.map(|step| Ok(Step { position: Some(Position::Streamed(step.place)), event: step.event }));
+        Ok(Self { position: position.map(Position::Streamed), gap, steps: steps.boxed() })
     }
 }
 
@@ -192,7 +194,7 @@ impl Walk {
             let is_new = |event: &CloudEvent| {
                 remembered.is_empty() || !remembered.remove(&(event.source().clone(), event.id().clone()))
             };
-            Ok(Step { position: Some(Position::Sequence(step.sequence)), event: step.event.filter(is_new) })
+            Ok(Step { position: Some(Position::Streamed(step.place)), event: step.event.filter(is_new) })
         });
         steps.boxed()
     }
@@ -204,10 +206,10 @@ mod tests {
 
     #[test]
     fn positions_are_read_as_they_are_written() {
-        for text in ["0", "17", "stored.a-b_c"] {
+        for text in ["0", "17", "17.3", "stored.a-b_c"] {
             assert_eq!(Position::parse(text).unwrap().to_string(), text);
         }
-        for bad in ["", "x", "-1", "stored.", "stored.a b"] {
+        for bad in ["", "x", "-1", "1.x", "stored.", "stored.a b"] {
             assert_eq!(Position::parse(bad), None, "{bad}");
         }
     }

@@ -190,8 +190,8 @@ async fn streamed(app: &App, caller: &Principal, stored: &StoredEvent) -> Hop {
             let item = follow.next().await;
             left = item.pending;
             searched += 1;
-            if tenant_stream::is_of(&item, stored) {
-                return Ok(Some(item));
+            if let Some(index) = tenant_stream::find(&item, stored) {
+                return Ok(Some((item, index)));
             }
         }
         Ok::<_, bus::Error>(None)
@@ -199,7 +199,7 @@ async fn streamed(app: &App, caller: &Principal, stored: &StoredEvent) -> Hop {
     let outcome = tokio::time::timeout(limit, search).await;
     let given_up = searched >= app.options.receipt_scan_events_max;
     match outcome {
-        Ok(Ok(Some(item))) => {
+        Ok(Ok(Some((item, index)))) => {
             let at = Some(format_rfc3339(item.stored_at_us));
             let sequence = Some(item.sequence);
             Hop {
@@ -208,6 +208,7 @@ async fn streamed(app: &App, caller: &Principal, stored: &StoredEvent) -> Hop {
                 at,
                 stream: Some(stream),
                 sequence,
+                index,
                 ..Hop::default()
             }
         }
@@ -217,7 +218,7 @@ async fn streamed(app: &App, caller: &Principal, stored: &StoredEvent) -> Hop {
         }
         Ok(Ok(None)) | Err(_) => {
             let detail = format!(
-                "not among the first {searched} events of its type after it, within {} ms",
+                "not among the first {searched} messages after it, within {} ms",
                 began.elapsed().as_millis()
             );
             missing("streamed", "not_found_within", detail, Some(searched))

@@ -173,7 +173,7 @@ mod tests {
             .build()
             .unwrap();
         let mut out = Vec::new();
-        message(&mut out, Some(&Position::Sequence(7)), &event);
+        message(&mut out, Some(&Position::Streamed(7.into())), &event);
         let text = String::from_utf8(out).unwrap();
         let data = text.strip_prefix("id: 7\ndata: ").unwrap().strip_suffix("\n\n").unwrap();
         assert!(!data.contains(['\n', '\r']));
@@ -184,7 +184,7 @@ mod tests {
     #[test]
     fn the_opening_tells_where_to_resume_and_what_is_missing() {
         let steps = || futures::stream::pending().boxed();
-        let plain = History { position: Some(Position::Sequence(5)), gap: None, steps: steps() };
+        let plain = History { position: Some(Position::Streamed(5.into())), gap: None, steps: steps() };
         assert_eq!(opening(2_000, &plain), b"retry: 2000\nid: 5\n\n");
         let gap = Gap { requested: 3, first: 10, last: 20 };
         let gap = History { position: None, gap: Some(gap), steps: steps() };

@@ -1,10 +1,15 @@
 //! A tenant's event stream, from a start and narrowed, as both transports read it.
 
+use std::{collections::VecDeque, fmt, str::FromStr};
+
 use async_nats::jetstream::stream::State;
 use auth::Principal;
 use bus::topology;
 use futures::{StreamExt as _, stream::BoxStream};
-use model::{CloudEvent, Data, Micros, Text, nats, tenant_subject, tenant_wildcard};
+use model::{
+    CloudEvent, Data, Micros, TenantId, Text, nats, tenant_packed_subject, tenant_subject, tenant_wildcard,
+};
+use proto::packed;
 use runtime::problem::Problem;
 
 use crate::{
@@ -20,29 +25,61 @@ pub(crate) struct Narrow {
     pub(crate) sources: Vec<Text>,
 }
 
+/// A place in a tenant's stream: after the message with a sequence, and where the one that follows it is packed after so
+/// many of its events. Written `<sequence>` or `<sequence>.<events>`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) sequence: u64,
+    pub(crate) events: u32,
+}
+
+impl From<u64> for Place {
+    fn from(sequence: u64) -> Self {
+        Self { sequence, events: 0 }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.events {
+            0 => self.sequence.fmt(f),
+            events => write!(f, "{}.{events}", self.sequence),
+        }
+    }
+}
+
+impl FromStr for Place {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (sequence, events) = text.split_once('.').unwrap_or((text, "0"));
+        Ok(Self { sequence: sequence.parse()?, events: events.parse()? })
+    }
+}
+
 /// Where to start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Start {
     /// With what arrives from now on.
     New,
-    /// After this sequence; 0 is the beginning of what the stream holds.
-    After(u64),
+    /// After this place; 0 is the beginning of what the stream holds.
+    After(Place),
     /// At the first event stored at or after this time.
     Since(Micros),
 }
 
 impl Start {
-    /// `new`, a sequence, or an RFC 3339 time.
+    /// `new`, a place, or an RFC 3339 time.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         if text == "new" {
             return Ok(Self::New);
         }
-        if let Ok(sequence) = text.parse() {
-            return Ok(Self::After(sequence));
+        if let Ok(place) = text.parse() {
+            return Ok(Self::After(place));
         }
         model::parse_rfc3339(text)
             .map(Self::Since)
-            .map_err(|_| "must be new, a sequence, or a time such as 2026-11-21T10:00:00Z".to_owned())
+            .map_err(|_| "must be new, a position, or a time such as 2026-11-21T10:00:00Z".to_owned())
     }
 }
 
@@ -60,15 +97,16 @@ pub(crate) struct Gap {
 /// One step along the stream.
 #[derive(Debug)]
 pub(crate) struct Step {
-    pub(crate) sequence: u64,
+    /// Where one who resumes goes on.
+    pub(crate) place: Place,
     /// None where it is one of a source not asked for.
     pub(crate) event: Option<CloudEvent>,
 }
 
 /// A reader of a tenant's stream.
 pub(crate) struct Subscription {
-    /// Where it stands, if that is a sequence: resuming after it misses nothing.
-    pub(crate) position: Option<u64>,
+    /// Where it stands, if that is a place: resuming after it misses nothing.
+    pub(crate) position: Option<Place>,
     /// What it cannot give.
     pub(crate) gap: Option<Gap>,
     /// Events as they come, without end.
@@ -94,15 +132,75 @@ impl Subscription {
             bytes_max: app.options.stream_buffer_bytes.max(app.bus.message_bytes_max() + HEAD_BYTES),
         };
         let follow = Follow::open(&app.bus, selection, position).await.map_err(error::of_broker)?;
-        let known = match position {
-            Position::After(sequence) => Some(sequence),
-            Position::Since(_) => None,
+        let begin = match (position, start) {
+            // A part of a message only where that message is the next one.
+            (Position::After(sequence), Start::After(asked)) if asked.sequence == sequence => Some(asked),
+            (Position::After(sequence), _) => Some(sequence.into()),
+            (Position::Since(_), _) => None,
         };
-        let steps = futures::stream::unfold((follow, narrow.sources), |(mut follow, sources)| async {
-            let step = step(&mut follow, &sources).await;
-            Some((step, (follow, sources)))
+        let reader = Reader { follow, narrow, begin: begin.unwrap_or_default(), ready: VecDeque::new() };
+        let steps = futures::stream::unfold(reader, |mut reader| async {
+            let step = reader.step().await;
+            Some((step, reader))
         });
-        Ok(Self { position: known, gap, steps: steps.boxed() })
+        Ok(Self { position: begin, gap, steps: steps.boxed() })
+    }
+}
+
+/// Takes messages apart into events.
+struct Reader {
+    follow: Follow,
+    narrow: Narrow,
+    /// Where it began.
+    begin: Place,
+    /// What is left of a packed message.
+    ready: VecDeque<Step>,
+}
+
+impl Reader {
+    async fn step(&mut self) -> Step {
+        loop {
+            if let Some(step) = self.ready.pop_front() {
+                return step;
+            }
+            let item = self.follow.next().await;
+            self.take(&item);
+        }
+    }
+
+    fn take(&mut self, item: &Item) {
+        let place = Place::from(item.sequence);
+        let events = match decode(item) {
+            Ok(events) => events,
+            Err(error) => {
+                // Only the fleet may write here; whoever reads must not stop for what somebody else wrote.
+                let subject = &item.message.subject;
+                tracing::warn!(error, sequence = place.sequence, %subject, "not an event in a tenant stream");
+                Vec::new()
+            }
+        };
+        let before = item.sequence.saturating_sub(1);
+        let told = if self.begin.sequence == before { self.begin.events } else { 0 };
+        for (event, number) in events.into_iter().zip(1..) {
+            if number > told && self.narrow.leaves(&event) {
+                self.ready.push_back(Step {
+                    place: Place { sequence: before, events: number },
+                    event: Some(event),
+                });
+            }
+        }
+        // With the last one the message is done; with none it has gone by.
+        match self.ready.back_mut() {
+            Some(last) => last.place = place,
+            None => self.ready.push_back(Step { place, event: None }),
+        }
+    }
+}
+
+impl Narrow {
+    fn leaves(&self, event: &CloudEvent) -> bool {
+        let among = |list: &[Text], value: &Text| list.is_empty() || list.contains(value);
+        among(&self.types, event.ty()) && among(&self.sources, event.source())
     }
 }
 
@@ -116,25 +214,22 @@ pub(crate) async fn held(app: &App, caller: &Principal) -> Result<State, Problem
 /// What the broker counts besides the message itself.
 const HEAD_BYTES: usize = 64 << 10;
 
-async fn step(follow: &mut Follow, sources: &[Text]) -> Step {
-    let item = follow.next().await;
-    let sequence = item.sequence;
-    let event = match decode(&item) {
-        Ok(event) => Some(event).filter(|e| sources.is_empty() || sources.contains(e.source())),
-        Err(error) => {
-            // Only the fleet may write here; whoever reads must not stop for what somebody else wrote.
-            tracing::warn!(%error, sequence, subject = %item.message.subject, "not an event in a tenant stream");
-            None
-        }
-    };
-    Step { sequence, event }
-}
-
-pub(crate) fn decode(item: &Item) -> Result<CloudEvent, model::DecodeError> {
+/// The events of a message, packed or not.
+pub(crate) fn decode(item: &Item) -> Result<Vec<CloudEvent>, String> {
+    if is_packed(item) {
+        return packed::unpack(item.message.payload.clone()).map_err(|e| e.to_string());
+    }
     let headers = item.message.headers.iter().flat_map(|headers| {
         headers.iter().filter_map(|(name, values)| Some((name.as_ref(), values.last()?.as_str())))
     });
-    Ok(as_text(nats::decode(headers, &item.message.payload)?))
+    let event = nats::decode(headers, &item.message.payload).map_err(|e| e.to_string())?;
+    Ok(vec![as_text(event)])
+}
+
+/// Whether a message is a packed one.
+pub(crate) fn is_packed(item: &Item) -> bool {
+    let headers = item.message.headers.as_ref();
+    headers.and_then(|h| h.get("content-type")).is_some_and(|v| v.as_str() == packed::CONTENT_TYPE)
 }
 
 /// The binding has one kind of payload. What its type calls text is given on as text, so that it can be read in
@@ -153,12 +248,14 @@ fn as_text(event: CloudEvent) -> CloudEvent {
     }
 }
 
-pub(crate) fn subjects(placement: &str, tenant: &model::TenantId, types: &[Text]) -> Vec<String> {
+/// Where a tenant's events of these types are: packed messages hold any.
+pub(crate) fn subjects(placement: &str, tenant: &TenantId, types: &[Text]) -> Vec<String> {
     if types.is_empty() {
         return vec![tenant_wildcard(placement, tenant)];
     }
     // The broker refuses subjects that overlap; those of two types never do.
     let mut subjects: Vec<String> = types.iter().map(|t| tenant_subject(placement, tenant, t)).collect();
+    subjects.push(tenant_packed_subject(placement, tenant));
     subjects.sort();
     subjects.dedup();
     subjects
@@ -170,12 +267,12 @@ fn resolve(start: Start, first: u64, last: u64) -> (Position, Option<Gap>) {
         Start::New => (Position::After(last), None),
         Start::Since(at_us) => (Position::Since(at_us), None),
         // Nothing is promised of what was before the beginning.
-        Start::After(0) => (Position::After(0), None),
+        Start::After(Place { sequence: 0, .. }) => (Position::After(0), None),
         // From a stream that was made anew, or lost its tail: what it holds now may all be unseen.
-        Start::After(requested) if requested > last => {
+        Start::After(Place { sequence: requested, .. }) if requested > last => {
             (Position::After(0), Some(Gap { requested, first, last }))
         }
-        Start::After(requested) => {
+        Start::After(Place { sequence: requested, .. }) => {
             let gap = (requested.saturating_add(1) < first).then_some(Gap { requested, first, last });
             (Position::After(requested), gap)
         }
@@ -189,9 +286,10 @@ mod tests {
     #[test]
     fn starts_are_words_sequences_or_times() {
         assert_eq!(Start::parse("new"), Ok(Start::New));
-        assert_eq!(Start::parse("42"), Ok(Start::After(42)));
+        assert_eq!(Start::parse("42"), Ok(Start::After(42.into())));
+        assert_eq!(Start::parse("42.7"), Ok(Start::After(Place { sequence: 42, events: 7 })));
         assert_eq!(Start::parse("1970-01-01T00:00:01Z"), Ok(Start::Since(1_000_000)));
-        for bad in ["", "old", "-1", "1.5", "2026-11-21"] {
+        for bad in ["", "old", "-1", "1.", "1.5.2", "2026-11-21"] {
             assert!(Start::parse(bad).is_err(), "{bad}");
         }
     }
@@ -201,17 +299,17 @@ mod tests {
         let gap = |requested| Some(Gap { requested, first: 10, last: 20 });
         let cases = [
             (Start::New, Position::After(20), None),
-            (Start::After(0), Position::After(0), None),
-            (Start::After(8), Position::After(8), gap(8)),
-            (Start::After(9), Position::After(9), None),
-            (Start::After(20), Position::After(20), None),
-            (Start::After(21), Position::After(0), gap(21)),
+            (Start::After(0.into()), Position::After(0), None),
+            (Start::After(8.into()), Position::After(8), gap(8)),
+            (Start::After(9.into()), Position::After(9), None),
+            (Start::After(20.into()), Position::After(20), None),
+            (Start::After(21.into()), Position::After(0), gap(21)),
             (Start::Since(5), Position::Since(5), None),
         ];
         for (start, position, gap) in cases {
             assert_eq!(resolve(start, 10, 20), (position, gap), "{start:?}");
         }
-        assert_eq!(resolve(Start::After(0), 1, 0), (Position::After(0), None), "an empty stream");
+        assert_eq!(resolve(Start::After(0.into()), 1, 0), (Position::After(0), None), "an empty stream");
     }
 
     #[test]
@@ -239,7 +337,7 @@ mod tests {
         assert_eq!(subjects("p", &tenant, &[]), ["tenant.p.acme.>"]);
         assert_eq!(
             subjects("p", &tenant, &["b".into(), "a.c".into(), "b".into()]),
-            ["tenant.p.acme.a.c", "tenant.p.acme.b"]
+            ["tenant.p.acme.$packed", "tenant.p.acme.a.c", "tenant.p.acme.b"]
         );
     }
 }

@@ -1,9 +1,10 @@
 //! Finding an event's messages in its tenant's stream, which has no index by identity: it is read from the moment the event
-//! was in `EVENTS`, which is before it can have been published, along its type's subject and without payloads.
+//! was in `EVENTS`, which is before it can have been published, along its type's subject and that of packed messages.
 
 use auth::Principal;
 use bus::topology;
-use model::Micros;
+use model::{CloudEvent, Group, Micros};
+use proto::packed;
 use runtime::problem::Problem;
 use store::StoredEvent;
 
@@ -28,7 +29,7 @@ pub(crate) async fn search(
     let selection = Selection {
         stream: topology::tenant_stream(placement),
         subjects: subscription::subjects(placement, &caller.tenant.id, ty),
-        headers_only: true,
+        headers_only: false,
         messages_max: 1_000,
         bytes_max: app.options.stream_buffer_bytes.max(app.bus.message_bytes_max() * 2),
     };
@@ -36,10 +37,15 @@ pub(crate) async fn search(
     Follow::open(&app.bus, selection, since).await
 }
 
-/// Whether a message is the event's. Without its payload a message is still an event.
-pub(crate) fn is_of(item: &Item, stored: &StoredEvent) -> bool {
-    subscription::decode(item)
-        .is_ok_and(|event| event.id() == stored.event.id() && event.source() == stored.event.source())
+/// Whether a message holds the event; its index if the message is packed.
+pub(crate) fn find(item: &Item, stored: &StoredEvent) -> Option<Option<u32>> {
+    let events = subscription::decode(item).ok()?;
+    let index = (0u32..).zip(&events).find_map(|(index, event)| is(event, stored).then_some(index))?;
+    Some(subscription::is_packed(item).then_some(index))
+}
+
+fn is(event: &CloudEvent, stored: &StoredEvent) -> bool {
+    event.id() == stored.event.id() && event.source() == stored.event.source()
 }
 
 /// Takes an event's messages out of its tenant's stream, their bytes written over. Says how many there were; more than one
@@ -52,11 +58,11 @@ pub(crate) async fn forget(app: &App, caller: &Principal, stored: &StoredEvent) 
         while left > 0 {
             let item = follow.next().await;
             left = item.pending;
-            if is_of(&item, stored) {
-                found.push(item.sequence);
+            if find(&item, stored).is_some() {
+                found.push(item);
             }
         }
-        Ok::<Vec<u64>, Problem>(found)
+        Ok::<Vec<Item>, Problem>(found)
     };
     let limit = app.options.erase_scan_ms.duration();
     let Ok(found) = tokio::time::timeout(limit, find).await else {
@@ -65,8 +71,28 @@ pub(crate) async fn forget(app: &App, caller: &Principal, stored: &StoredEvent) 
     };
     let found = found?;
     let stream = topology::tenant_stream(&caller.tenant.placement);
-    for sequence in &found {
-        letters::delete_message(app, &stream, *sequence).await?;
+    for item in &found {
+        // First, so that nobody's event is lost: who has read the message gets the others a second time.
+        publish_others(app, item, stored).await?;
+        letters::delete_message(app, &stream, item.sequence).await?;
     }
     Ok(u64::try_from(found.len()).unwrap_or(u64::MAX))
+}
+
+/// Puts what a packed message holds besides an event at the end of the stream.
+async fn publish_others(app: &App, item: &Item, stored: &StoredEvent) -> Result<(), Problem> {
+    if !subscription::is_packed(item) {
+        return Ok(());
+    }
+    let all = subscription::decode(item).unwrap_or_default();
+    let events: Vec<CloudEvent> = all.into_iter().filter(|event| !is(event, stored)).collect();
+    if events.is_empty() {
+        return Ok(());
+    }
+    let payload = packed::pack([&Group { stamp: stored.stamp.clone(), events }]);
+    let mut headers = async_nats::HeaderMap::new();
+    headers.insert("content-type", packed::CONTENT_TYPE);
+    let subject = item.message.subject.clone();
+    let ack = app.bus.jetstream().publish_with_headers(subject, headers, payload).await.map_err(of_broker)?;
+    ack.await.map(drop).map_err(of_broker)
 }

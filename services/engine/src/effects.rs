@@ -5,15 +5,16 @@ use std::{future::IntoFuture as _, sync::Arc, time::Instant};
 
 use async_nats::jetstream::context::PublishAckFuture;
 use bus::{Backoff, Bus};
-use catalog::{Catalog, Snapshot};
-use model::{Batch, Stamp, resource::DEFAULT_PLACEMENT};
+use bytes::Bytes;
+use catalog::Catalog;
+use model::Batch;
 use runtime::{
     health::Component,
     metrics::{self, Histogram, IntCounter, Metric},
 };
 use store::Sink;
 
-use crate::tenant_stream::TenantMessage;
+use crate::tenant_stream::{Part, TenantMessage, parts};
 
 /// What the effects need. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -55,6 +56,8 @@ impl Metrics {
 #[derive(Debug)]
 pub(crate) struct Begun {
     batch: Batch,
+    parts: Vec<Part>,
+    payload: Option<Bytes>,
     acks: Vec<Option<PublishAckFuture>>,
     at: Instant,
 }
@@ -64,24 +67,29 @@ impl Effects {
         Self { bus, catalog, sink, health, metrics: Metrics::new() }
     }
 
-    /// Sends the batch to the tenant streams: the one effect whose order matters.
-    pub(crate) async fn begin(&self, batch: Batch) -> Begun {
+    /// Sends the batch to the tenant streams: the one effect whose order matters. `payload` is the message it was decoded
+    /// from, if it was.
+    pub(crate) async fn begin(&self, batch: Batch, payload: Option<Bytes>) -> Begun {
         let at = Instant::now();
         let snapshot = self.catalog.snapshot();
-        let mut acks = Vec::with_capacity(batch.len());
-        for (_, stamp, event) in batch.events() {
-            let message = TenantMessage::new(placement(&snapshot, stamp), stamp, event);
-            acks.push(self.send(message).await);
+        let parts = parts(&snapshot, &batch);
+        let mut acks = Vec::with_capacity(parts.len());
+        for part in &parts {
+            acks.push(match TenantMessage::of(&snapshot, &batch, part, payload.as_ref()) {
+                Some(message) => self.send(message).await,
+                None => None,
+            });
         }
-        Begun { batch, acks, at }
+        Begun { batch, parts, payload, acks, at }
     }
 
     /// Ends when everything is durable. An outage of the broker or of a store is waited out.
     pub(crate) async fn finish(self, begun: Begun) {
-        let Begun { mut batch, acks, at } = begun;
+        let at = begun.at;
+        let (sequences, mut batch) = self.streamed(begun).await;
         let count = u64::try_from(batch.len()).unwrap_or_default();
         // The store keeps where each event is in its stream: receipts tell it, and a lost tail is found by it.
-        batch.streamed = self.streamed(&batch, acks).await;
+        batch.streamed = sequences;
         self.store(batch.into()).await;
         #[expect(clippy::cast_precision_loss, reason = "a count of a few thousand")]
         self.metrics.batch_events.observe(count as f64);
@@ -115,25 +123,26 @@ impl Effects {
         self.metrics.store_seconds.observe(at.elapsed().as_secs_f64());
     }
 
-    /// Waits for the tenant streams' acknowledgements and gives the sequences; what is missing one is sent again, in
-    /// order.
-    async fn streamed(&self, batch: &Batch, mut acks: Vec<Option<PublishAckFuture>>) -> Vec<u64> {
-        let mut sequences = vec![0; acks.len()];
+    /// Waits for the tenant streams' acknowledgements and gives each event's sequence; what is missing one is sent again,
+    /// in order.
+    async fn streamed(&self, begun: Begun) -> (Vec<u64>, Batch) {
+        let Begun { batch, parts, payload, mut acks, .. } = begun;
+        let mut sequences = vec![0; batch.len()];
         let at = Instant::now();
         let mut backoff = Backoff::default();
-        let mut missing: Vec<usize> = (0..acks.len()).collect();
+        let mut missing: Vec<usize> = (0..parts.len()).collect();
         loop {
             let mut still = Vec::new();
-            for index in missing {
-                let Some(ack) = acks.get_mut(index).and_then(Option::take) else {
-                    still.push(index);
+            for number in missing {
+                let Some(ack) = acks.get_mut(number).and_then(Option::take) else {
+                    still.push(number);
                     continue;
                 };
                 match ack.into_future().await {
-                    Ok(ack) => sequences[index] = ack.sequence,
+                    Ok(ack) => parts[number].each(&batch, |index| sequences[index] = ack.sequence),
                     Err(error) => {
                         tracing::debug!(%error, "tenant stream did not acknowledge");
-                        still.push(index);
+                        still.push(number);
                     }
                 }
             }
@@ -142,21 +151,15 @@ impl Effects {
             }
             backoff.wait().await;
             let snapshot = self.catalog.snapshot();
-            for (index, (_, stamp, event)) in batch.events().enumerate() {
-                if still.binary_search(&index).is_ok()
-                    && let Some(slot) = acks.get_mut(index)
+            for number in &still {
+                if let Some(message) = TenantMessage::of(&snapshot, &batch, &parts[*number], payload.as_ref())
                 {
-                    *slot = self.send(TenantMessage::new(placement(&snapshot, stamp), stamp, event)).await;
+                    acks[*number] = self.send(message).await;
                 }
             }
             missing = still;
         }
         self.metrics.stream_seconds.observe(at.elapsed().as_secs_f64());
-        sequences
+        (sequences, batch)
     }
-}
-
-/// A tenant that has left the catalog meanwhile still gets its events where they would have gone by default.
-pub(crate) fn placement<'a>(snapshot: &'a Snapshot, stamp: &Stamp) -> &'a str {
-    snapshot.tenant(&stamp.tenant).map_or(DEFAULT_PLACEMENT, |t| &t.placement)
 }

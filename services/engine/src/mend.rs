@@ -13,12 +13,13 @@ use std::sync::Arc;
 use async_nats::jetstream::stream::{DirectGetErrorKind, Stream};
 use bus::{Backoff, Bus, topology};
 use catalog::Catalog;
-use model::{Batch, Group};
+use model::{Batch, CloudEvent, Group};
+use proto::packed;
 use runtime::metrics::IntCounter;
 use store::{EventStore, StoredEvent, TailBatch};
 
 use self::mark::Look;
-use crate::effects::{Effects, placement};
+use crate::{effects::Effects, tenant_stream::placement};
 
 /// Batches looked at in one go.
 const STEP: u32 = 16;
@@ -74,7 +75,7 @@ impl Mender {
             let missing = self.missing(batch).await?;
             count += missing.len();
             if let Some(batch) = batch_of(missing) {
-                let begun = self.effects.begin(batch).await;
+                let begun = self.effects.begin(batch, None).await;
                 self.effects.clone().finish(begun).await;
             }
         }
@@ -101,14 +102,16 @@ impl Mender {
                 return Ok(lost);
             }
             for batch in batches {
-                match (batch.events.last(), batch.streamed.last()) {
-                    (Some(event), Some(&sequence)) if !self.is_there(event, sequence).await? => {
+                // What was published last is not always the last event: a packed message stands where its first does.
+                let last = batch.events.iter().zip(batch.streamed).max_by_key(|(_, sequence)| *sequence);
+                match last {
+                    Some((event, sequence)) if !self.is_there(event, sequence, &mut None).await? => {
                         lost.push((event.place.events_sequence, skip));
                         whole = 0;
                     }
                     // All of it was erased: it tells nothing of the streams.
-                    (None, _) => {}
-                    _ => whole += 1,
+                    None => {}
+                    Some(_) => whole += 1,
                 }
                 if whole >= self.under_way_max {
                     return Ok(lost);
@@ -120,33 +123,51 @@ impl Mender {
 
     /// The events of a batch that are not in their streams.
     async fn missing(&self, batch: TailBatch) -> Result<Vec<StoredEvent>, Error> {
-        let all_gone = match (batch.events.first(), batch.streamed.first()) {
-            (Some(event), Some(&sequence)) => !self.is_there(event, sequence).await?,
-            _ => true,
+        let first = batch.events.iter().zip(&batch.streamed).min_by_key(|(_, sequence)| **sequence);
+        let mut pack = None;
+        let all_gone = match first {
+            Some((event, sequence)) => !self.is_there(event, *sequence, &mut pack).await?,
+            None => true,
         };
         if all_gone {
             return Ok(batch.events);
         }
         let mut missing = Vec::new();
         for (event, sequence) in batch.events.into_iter().zip(batch.streamed) {
-            if !self.is_there(&event, sequence).await? {
+            if !self.is_there(&event, sequence, &mut pack).await? {
                 missing.push(event);
             }
         }
         Ok(missing)
     }
 
-    /// Whether the stream holds this event at this sequence, or has let go of it by its own limits.
-    async fn is_there(&self, event: &StoredEvent, sequence: u64) -> Result<bool, Error> {
+    /// Whether the stream holds this event at this sequence, or has let go of it by its own limits. `pack` is the packed
+    /// message looked at last: the events of a batch share one.
+    async fn is_there(
+        &self,
+        event: &StoredEvent,
+        sequence: u64,
+        pack: &mut Option<Pack>,
+    ) -> Result<bool, Error> {
         let snapshot = self.catalog.snapshot();
-        let stream = self.stream(placement(&snapshot, &event.stamp)).await?;
+        let name = topology::tenant_stream(placement(&snapshot, &event.stamp));
+        let event = &event.event;
+        if let Some(pack) = pack.as_ref().filter(|pack| pack.stream == name && pack.sequence == sequence) {
+            return Ok(pack.holds(event));
+        }
+        let stream = self.stream(&name).await?;
         match stream.direct_get(sequence).await {
+            Ok(message) if message.headers.get("ce-id").is_none() => {
+                // What cannot be read is not the event.
+                let events = packed::unpack(message.payload).unwrap_or_default();
+                Ok(pack.insert(Pack { stream: name, sequence, events }).holds(event))
+            }
             Ok(message) => {
                 let is = |name: &str, value: &str| {
                     let value = model::nats::encode_value(value);
                     message.headers.get(name).is_some_and(|v| v.as_str() == value)
                 };
-                Ok(is("ce-id", event.event.id()) && is("ce-source", event.event.source()))
+                Ok(is("ce-id", event.id()) && is("ce-source", event.source()))
             }
             Err(error) if error.kind() == DirectGetErrorKind::NotFound => {
                 let info = stream.get_info().await.map_err(|e| Error::Broker(e.to_string()))?;
@@ -158,9 +179,22 @@ impl Mender {
     }
 
     /// Without asking the broker about it: an event a message, that would double what a take-over asks.
-    async fn stream(&self, placement: &str) -> Result<Stream<()>, Error> {
-        let name = topology::tenant_stream(placement);
+    async fn stream(&self, name: &str) -> Result<Stream<()>, Error> {
         self.bus.jetstream().get_stream_no_info(name).await.map_err(|e| Error::Broker(e.to_string()))
+    }
+}
+
+/// A packed message of a tenant stream.
+#[derive(Debug)]
+struct Pack {
+    stream: String,
+    sequence: u64,
+    events: Vec<CloudEvent>,
+}
+
+impl Pack {
+    fn holds(&self, event: &CloudEvent) -> bool {
+        self.events.iter().any(|held| held.id() == event.id() && held.source() == event.source())
     }
 }
 

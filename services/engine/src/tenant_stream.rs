@@ -1,8 +1,62 @@
-//! An event as a message of its tenant's stream: CloudEvents NATS binding, binary mode, one event a message.
+//! Events as messages of their tenants' streams: one event a message as the CloudEvents NATS binding says (binary mode), or
+//! for tenants who chose so all that a batch holds of theirs as one.
 
 use async_nats::{HeaderMap, header::NATS_MESSAGE_ID};
 use bytes::Bytes;
-use model::{CloudEvent, Stamp, tenant_subject};
+use catalog::Snapshot;
+use model::{
+    Batch, CloudEvent, Group, Stamp, TenantId,
+    resource::{DEFAULT_PLACEMENT, TenantStream},
+    tenant_packed_subject, tenant_subject,
+};
+use proto::packed;
+
+/// What of a batch is one message. Which events these are stays as it is while the message is sent again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// An event: its group, its index in there and its index in the batch.
+    One { group: usize, nth: usize, index: usize },
+    /// All groups of a tenant, each with the index of its first event in the batch.
+    Packed(Vec<(usize, usize)>),
+}
+
+impl Part {
+    /// Does something with the index in the batch of each of its events.
+    pub(crate) fn each(&self, batch: &Batch, mut what: impl FnMut(usize)) {
+        match self {
+            Self::One { index, .. } => what(*index),
+            Self::Packed(groups) => {
+                let events = |group: usize| batch.groups.get(group).map_or(0, |g| g.events.len());
+                groups.iter().flat_map(|&(group, first)| first..first + events(group)).for_each(what);
+            }
+        }
+    }
+}
+
+/// A batch's messages, in order.
+pub(crate) fn parts(snapshot: &Snapshot, batch: &Batch) -> Vec<Part> {
+    let mut parts = Vec::with_capacity(batch.groups.len());
+    // Where each tenant's packed message is: a batch holds few tenants.
+    let mut packed: Vec<(&TenantId, usize)> = Vec::new();
+    let mut index = 0;
+    for (number, group) in batch.groups.iter().enumerate() {
+        let tenant = &group.stamp.tenant;
+        let form = snapshot.tenant(tenant).map(|t| t.tenant_stream).unwrap_or_default();
+        if form == TenantStream::Single {
+            let events = 0..group.events.len();
+            parts.extend(events.map(|nth| Part::One { group: number, nth, index: index + nth }));
+        } else if let Some((_, at)) = packed.iter().find(|(of, _)| *of == tenant) {
+            if let Some(Part::Packed(groups)) = parts.get_mut(*at) {
+                groups.push((number, index));
+            }
+        } else {
+            packed.push((tenant, parts.len()));
+            parts.push(Part::Packed(vec![(number, index)]));
+        }
+        index += group.events.len();
+    }
+    parts
+}
 
 /// What is published.
 #[derive(Debug, Clone)]
@@ -13,9 +67,31 @@ pub(crate) struct TenantMessage {
 }
 
 impl TenantMessage {
-    /// The message of an event. `Nats-Msg-Id` is made of tenant, source and id: within the broker's window the same
-    /// event is one message, however often it is worked or sent.
-    pub(crate) fn new(placement: &str, stamp: &Stamp, event: &CloudEvent) -> Self {
+    /// The message of a part. `Nats-Msg-Id` tells what it is: within the broker's window the same is one message,
+    /// however often it is worked or sent. `payload` is the batch's own, which serves where all of it is one
+    /// tenant's.
+    pub(crate) fn of(
+        snapshot: &Snapshot,
+        batch: &Batch,
+        part: &Part,
+        payload: Option<&Bytes>,
+    ) -> Option<Self> {
+        match part {
+            Part::One { group, nth, .. } => {
+                let Group { stamp, events } = batch.groups.get(*group)?;
+                Some(Self::single(placement(snapshot, stamp), stamp, events.get(*nth)?))
+            }
+            Part::Packed(groups) => {
+                let all = groups.len() == batch.groups.len();
+                let groups = || groups.iter().filter_map(|(group, _)| batch.groups.get(*group));
+                let stamp = &groups().next()?.stamp;
+                let payload = payload.filter(|_| all).cloned().unwrap_or_else(|| packed::pack(groups()));
+                Some(Self::packed(placement(snapshot, stamp), &stamp.tenant, batch, payload))
+            }
+        }
+    }
+
+    fn single(placement: &str, stamp: &Stamp, event: &CloudEvent) -> Self {
         let mut headers = HeaderMap::new();
         for (name, value) in model::nats::headers(event) {
             headers.insert(&*name, &*value);
@@ -28,10 +104,23 @@ impl TenantMessage {
             payload: model::nats::payload(event),
         }
     }
+
+    fn packed(placement: &str, tenant: &TenantId, batch: &Batch, payload: Bytes) -> Self {
+        let mut headers = HeaderMap::new();
+        headers.insert("content-type", packed::CONTENT_TYPE);
+        let id = format!("{tenant} {}.{}", batch.partition, batch.sequence);
+        headers.insert(NATS_MESSAGE_ID, &*id);
+        Self { subject: tenant_packed_subject(placement, tenant), headers, payload }
+    }
+}
+
+/// A tenant that has left the catalog meanwhile still gets its events where they would have gone by default.
+pub(crate) fn placement<'a>(snapshot: &'a Snapshot, stamp: &Stamp) -> &'a str {
+    snapshot.tenant(&stamp.tenant).map_or(DEFAULT_PLACEMENT, |t| &t.placement)
 }
 
 /// `<tenant> <source> <id>`: a tenant holds no space, a source neither, so no two events share one. What a header
-/// line cannot hold is percent-encoded.
+/// line cannot hold is percent-encoded. A packed message's has no third part.
 fn message_id(stamp: &Stamp, event: &CloudEvent) -> String {
     let id = model::nats::encode_value(event.id());
     let source = model::nats::encode_value(event.source());
@@ -44,11 +133,13 @@ fn message_id(stamp: &Stamp, event: &CloudEvent) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
-    fn stamp() -> Stamp {
+    fn stamp(tenant: &str) -> Stamp {
         Stamp {
-            tenant: "acme".parse().unwrap(),
+            tenant: tenant.parse().unwrap(),
             system: "shop".parse().unwrap(),
             source: None,
             received_at_us: 0,
@@ -57,14 +148,76 @@ mod tests {
         }
     }
 
+    fn batch(groups: &[(&str, usize)]) -> Batch {
+        let event = |n: usize| CloudEvent::builder(n.to_string(), "/s", "t").build().unwrap();
+        let group = |(tenant, events): &(&str, usize)| Group {
+            stamp: Arc::new(stamp(tenant)),
+            events: (0..*events).map(event).collect(),
+        };
+        Batch {
+            partition: 2,
+            sequence: 7,
+            stored_at_us: 0,
+            raw_sequence: 1,
+            raw_stored_at_us: 0,
+            normalized_at_us: 0,
+            groups: groups.iter().map(group).collect(),
+            streamed: Vec::new(),
+        }
+    }
+
+    fn snapshot(packed: &[&str]) -> Snapshot {
+        let tenant =
+            |id: &&str| serde_json::from_value(serde_json::json!({"id": id, "tenant_stream": "packed"}));
+        packed
+            .iter()
+            .fold(Snapshot::default(), |all, id| all.with::<model::resource::Tenant>(tenant(id).unwrap()))
+    }
+
     #[test]
-    fn any_nats_client_can_read_it() {
+    fn a_tenant_that_chose_so_has_one_message_of_a_batch() {
+        let batch = batch(&[("a", 2), ("b", 1), ("a", 3), ("c", 1)]);
+        let snapshot = snapshot(&["a", "c"]);
+        let parts = parts(&snapshot, &batch);
+        assert_eq!(
+            parts,
+            [
+                Part::Packed(vec![(0, 0), (2, 3)]),
+                Part::One { group: 1, nth: 0, index: 2 },
+                Part::Packed(vec![(3, 6)])
+            ]
+        );
+        let mut indices = vec![Vec::new(); parts.len()];
+        for (part, indices) in parts.iter().zip(&mut indices) {
+            part.each(&batch, |index| indices.push(index));
+        }
+        assert_eq!(indices, [vec![0, 1, 3, 4, 5], vec![2], vec![6]]);
+        let message = TenantMessage::of(&snapshot, &batch, &parts[0], None).unwrap();
+        assert_eq!(message.subject, "tenant.default.a.$packed");
+        assert_eq!(message.headers.get("Nats-Msg-Id").unwrap().as_str(), "a 2.7");
+        let events = packed::unpack(message.payload).unwrap();
+        assert_eq!(events.iter().map(|e| &**e.id()).collect::<Vec<_>>(), ["0", "1", "0", "1", "2"]);
+    }
+
+    #[test]
+    fn a_batch_of_one_tenant_goes_as_it_is() {
+        let batch = batch(&[("a", 2), ("a", 1)]);
+        let snapshot = snapshot(&["a"]);
+        let parts = parts(&snapshot, &batch);
+        assert_eq!(parts.len(), 1);
+        let payload = Bytes::from_static(b"as it came");
+        let message = TenantMessage::of(&snapshot, &batch, &parts[0], Some(&payload)).unwrap();
+        assert_eq!(message.payload, payload);
+    }
+
+    #[test]
+    fn any_nats_client_can_read_a_single_one() {
         let event = CloudEvent::builder("id 1", "/s", "com.example.order")
             .subject("ä")
             .text("application/json", "{}")
             .build()
             .unwrap();
-        let message = TenantMessage::new("default", &stamp(), &event);
+        let message = TenantMessage::single("default", &stamp("acme"), &event);
         assert_eq!(message.subject, "tenant.default.acme.com.example.order");
         let get = |name: &str| message.headers.get(name).map(|v| v.as_str().to_owned());
         assert_eq!(get("ce-id").as_deref(), Some("id%201"));
@@ -77,8 +230,8 @@ mod tests {
     #[test]
     fn identities_do_not_collide() {
         let event = |source: &str, id: &str| CloudEvent::builder(id, source, "t").build().unwrap();
-        let a = message_id(&stamp(), &event("/a", "b c"));
-        let b = message_id(&stamp(), &event("/a%20b", "c"));
+        let a = message_id(&stamp("acme"), &event("/a", "b c"));
+        let b = message_id(&stamp("acme"), &event("/a%20b", "c"));
         assert_ne!(a, b);
     }
 }

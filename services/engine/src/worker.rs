@@ -30,7 +30,7 @@ impl Worker for EngineWorker {
         match decode(&message) {
             Ok(batch) => {
                 self.received.inc_by(u64::try_from(batch.len()).unwrap_or_default());
-                let begun = self.effects.begin(batch).await;
+                let begun = self.effects.begin(batch, Some(message.payload)).await;
                 Box::pin(self.effects.clone().finish(begun))
             }
             Err(reason) => {

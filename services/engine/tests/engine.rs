@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use bus::{Bus, TopologyOptions, topology};
 use catalog::{Catalog, Snapshot};
 use engine::{Options, Service};
-use model::{Batch, CloudEvent, Durability, TenantId};
+use model::{Batch, CloudEvent, Durability, TenantId, resource::TenantStream};
 use prost::Message as _;
 use proto::hops;
 use runtime::{health::Health, lifecycle::Context};
@@ -30,6 +30,7 @@ struct Rig {
     nats: NatsServer,
     bus: Bus,
     stores: Stores,
+    tenant_stream: TenantStream,
     _embedded: Embedded,
     _folder: tempfile::TempDir,
 }
@@ -72,7 +73,14 @@ impl Rig {
             Embedded::open(folder.path(), Durability::Process, store::embedded::Options::default())
                 .await
                 .unwrap();
-        Self { nats, bus, stores: embedded.stores(), _embedded: embedded, _folder: folder }
+        Self {
+            nats,
+            bus,
+            stores: embedded.stores(),
+            tenant_stream: TenantStream::Single,
+            _embedded: embedded,
+            _folder: folder,
+        }
     }
 
     async fn engine(&self) -> Context {
@@ -85,7 +93,9 @@ impl Rig {
     }
 
     fn service(&self, stores: Stores) -> Service {
-        let tenant = serde_json::from_str::<model::resource::Tenant>(r#"{"id": "acme"}"#).unwrap();
+        let form = self.tenant_stream.as_str();
+        let tenant = serde_json::from_value(serde_json::json!({"id": "acme", "tenant_stream": form}));
+        let tenant: model::resource::Tenant = tenant.unwrap();
         let catalog = Catalog::fixed(Snapshot::default().with(tenant));
         Service::new(Options::default(), self.bus.clone(), catalog, stores, 1)
     }
@@ -372,6 +382,42 @@ async fn a_tenant_stream_whose_tail_is_gone_is_made_whole_in_order() {
     rig.acked().await;
     assert_eq!(rig.messages(&name).await, 301);
     third.shutdown().abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_packed_stream_has_a_message_a_batch_and_its_lost_tail_comes_back() {
+    let mut rig = Rig::new(Durability::Process).await;
+    rig.tenant_stream = TenantStream::Packed;
+    let first = rig.engine().await;
+    for i in 0..30 {
+        rig.publish(message(i * 10..i * 10 + 10)).await;
+    }
+    rig.acked().await;
+    assert_eq!((rig.stored().await, rig.metered().await), (300, 300));
+    first.stop(&runtime::lifecycle::StopOptions::default()).await;
+    let name = topology::tenant_stream("default");
+    let stream = rig.bus.jetstream().get_stream(&name).await.unwrap();
+    let mut kept = Vec::new();
+    for sequence in 1..=25 {
+        kept.push(stream.get_raw_message(sequence).await.unwrap());
+    }
+    assert_eq!(rig.messages(&name).await, 30);
+    rig.bus.jetstream().delete_stream(&name).await.unwrap();
+    rig.bus.jetstream().create_stream(stream.cached_info().config.clone()).await.unwrap();
+    for message in kept {
+        let ack = rig.bus.jetstream().publish_with_headers(message.subject, message.headers, message.payload);
+        ack.await.unwrap().await.unwrap();
+    }
+    let second = rig.engine().await;
+    wait_until("the tenant stream is whole", LONG, async || rig.messages(&name).await >= 30).await;
+    let stream = rig.bus.jetstream().get_stream(&name).await.unwrap();
+    for sequence in 1..=30usize {
+        let message = stream.get_raw_message(u64::try_from(sequence).unwrap()).await.unwrap();
+        assert_eq!(message.subject.as_str(), "tenant.default.acme.$packed");
+        let expected: Vec<_> = (sequence * 10 - 10..sequence * 10).map(event).collect();
+        assert_eq!(proto::packed::unpack(message.payload).unwrap(), expected, "{sequence}");
+    }
+    second.shutdown().abort();
 }
 
 #[tokio::test(flavor = "multi_thread")]

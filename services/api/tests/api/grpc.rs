@@ -14,7 +14,7 @@ use tonic::{Code, Request, Status, Streaming, transport::Channel};
 use crate::world::{PATIENCE, World, event, events, tenants};
 
 /// One subscription of a client.
-struct Subscribed {
+pub(crate) struct Subscribed {
     say: mpsc::UnboundedSender<SubscribeRequest>,
     events: Streaming<SubscribeResponse>,
 }
@@ -23,7 +23,7 @@ fn message(message: Message) -> SubscribeRequest {
     SubscribeRequest { message: Some(message) }
 }
 
-fn after(sequence: u64) -> SubscribeOpen {
+pub(crate) fn after(sequence: u64) -> SubscribeOpen {
     SubscribeOpen { start: Some(Start::AfterSequence(sequence)), ..Default::default() }
 }
 
@@ -32,7 +32,7 @@ impl World {
         Channel::from_shared(self.url("")).unwrap().connect().await.unwrap()
     }
 
-    async fn subscribe(&self, open: SubscribeOpen) -> Subscribed {
+    pub(crate) async fn subscribe(&self, open: SubscribeOpen) -> Subscribed {
         self.try_subscribe(Some(&self.keys.acme), [message(Message::Open(open))]).await.unwrap()
     }
 
@@ -55,7 +55,7 @@ impl World {
 }
 
 impl Subscribed {
-    async fn next(&mut self) -> Result<Option<SubscribeResponse>, Status> {
+    pub(crate) async fn next(&mut self) -> Result<Option<SubscribeResponse>, Status> {
         tokio::time::timeout(PATIENCE, self.events.message()).await.expect("in time")
     }
 
@@ -68,7 +68,7 @@ impl Subscribed {
         taken
     }
 
-    async fn ids(&mut self, count: usize) -> Vec<String> {
+    pub(crate) async fn ids(&mut self, count: usize) -> Vec<String> {
         self.take(count).await.into_iter().map(|(_, id)| id).collect()
     }
 

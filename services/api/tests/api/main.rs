@@ -7,6 +7,7 @@ mod events;
 mod grpc;
 mod health;
 mod letters;
+mod packed;
 mod sse;
 mod streams;
 mod usage;

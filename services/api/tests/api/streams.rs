@@ -304,7 +304,7 @@ impl Sse {
     }
 
     /// What comes before two more heartbeats: nothing, if all has come.
-    async fn quiet(&mut self) -> Option<String> {
+    pub(crate) async fn quiet(&mut self) -> Option<String> {
         let comments = self.comments;
         let mut came = None;
         self.until_or(|s| s.comments >= comments + 2, |message| came = Some(message.event_id())).await;

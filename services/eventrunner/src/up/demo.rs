@@ -6,7 +6,7 @@ use auth::NewKey;
 use catalog::Catalog;
 use model::{
     Clock as _, SystemClock, SystemId, TenantId, format_rfc3339,
-    resource::{Scope, System, Tenant, TenantLimits},
+    resource::{Scope, System, Tenant, TenantLimits, TenantStream},
 };
 use secrecy::ExposeSecret as _;
 
@@ -88,6 +88,7 @@ async fn make(catalog: &Catalog, old: &context::File) -> Result<Option<Credentia
             placement: model::resource::DEFAULT_PLACEMENT.to_owned(),
             limits: TenantLimits::default(),
             retention_days: 0,
+            tenant_stream: TenantStream::default(),
             created_at: created_at.clone(),
         };
         catalog.create(&tenant).await?;

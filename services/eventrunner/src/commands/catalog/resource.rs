@@ -40,6 +40,7 @@ impl Shown for Tenant {
         Column("placement", "/placement"),
         Column("events/s", "/limits/events_per_second"),
         Column("retention days", "/retention_days"),
+        Column("stream", "/tenant_stream"),
         Column("created", "/created_at"),
     ];
 }

@@ -1,9 +1,9 @@
 //! `eventrunner tenants`.
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use model::{
     Clock as _, SystemClock, format_rfc3339,
-    resource::{DEFAULT_PLACEMENT, Tenant, TenantLimits},
+    resource::{DEFAULT_PLACEMENT, Tenant, TenantLimits, TenantStream},
 };
 
 use super::{ListArgs, OneArgs, Opened, delete, erase, get, id, list, write};
@@ -18,6 +18,7 @@ use crate::{
 #[command(after_help = "Examples:
   eventrunner tenants create acme --name 'Acme Inc.' --events-per-second 1000
   eventrunner tenants update acme --retention-days 90
+  eventrunner tenants update acme --tenant-stream packed
   eventrunner tenants erase acme
   eventrunner tenants list")]
 pub(crate) struct Tenants {
@@ -69,6 +70,9 @@ pub(crate) struct Create {
     /// Days for which its events are kept; 0: until erased
     #[arg(long, value_name = "DAYS", default_value_t = 0)]
     retention_days: u32,
+    /// How its stream holds its events
+    #[arg(long, value_enum, default_value_t = StreamForm::Single)]
+    tenant_stream: StreamForm,
     /// Its keys and doors answer 403
     #[arg(long)]
     disabled: bool,
@@ -101,11 +105,32 @@ pub(crate) struct Update {
     /// Days for which its events are kept; 0: until erased
     #[arg(long, value_name = "DAYS")]
     retention_days: Option<u32>,
+    /// How its stream holds its events from now on
+    #[arg(long, value_enum)]
+    tenant_stream: Option<StreamForm>,
     /// Whether its keys and doors answer 403
     #[arg(long, value_name = "BOOL")]
     disabled: Option<bool>,
     #[command(flatten)]
     connect: ConnectArgs,
+}
+
+/// How a tenant's stream holds its events.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum StreamForm {
+    /// An event a message, for any NATS client
+    Single,
+    /// What came together as one message, cheaper, for who reads through SSE or gRPC
+    Packed,
+}
+
+impl From<StreamForm> for TenantStream {
+    fn from(form: StreamForm) -> Self {
+        match form {
+            StreamForm::Single => Self::Single,
+            StreamForm::Packed => Self::Packed,
+        }
+    }
 }
 
 pub(crate) async fn run(Tenants { verb }: Tenants, output: Output) -> Result<()> {
@@ -132,6 +157,7 @@ async fn create(args: Create, output: Output) -> Result<()> {
             batch_events_max: args.batch_events_max,
         },
         retention_days: args.retention_days,
+        tenant_stream: args.tenant_stream.into(),
         created_at: format_rfc3339(SystemClock.now()),
     };
     let opened = Opened::open(&args.connect).await?;
@@ -144,7 +170,8 @@ async fn update(args: Update, output: Output) -> Result<()> {
     let tenant_id = id(&args.id)?;
     let opened = Opened::open(&args.connect).await?;
     let found = opened.catalog.get::<Tenant>(&tenant_id, &args.id).await?;
-    let Tenant { id, name, disabled, placement, limits, retention_days, created_at } = found.value;
+    let Tenant { id, name, disabled, placement, limits, retention_days, tenant_stream, created_at } =
+        found.value;
     let tenant = Tenant {
         id,
         name: args.name.unwrap_or(name),
@@ -157,6 +184,7 @@ async fn update(args: Update, output: Output) -> Result<()> {
             batch_events_max: args.batch_events_max.unwrap_or(limits.batch_events_max),
         },
         retention_days: args.retention_days.unwrap_or(retention_days),
+        tenant_stream: args.tenant_stream.map_or(tenant_stream, Into::into),
         created_at,
     };
     // At the revision that was read: a change made meanwhile is not written over.
