@@ -3,10 +3,11 @@
 
 use std::{future::IntoFuture as _, sync::Arc, time::Instant};
 
-use async_nats::jetstream::context::PublishAckFuture;
+use async_nats::jetstream::context::{PublishAckFuture, PublishErrorKind};
 use bus::{Backoff, Bus};
 use bytes::Bytes;
 use catalog::Catalog;
+use futures::FutureExt as _;
 use model::Batch;
 use runtime::{
     health::Component,
@@ -133,17 +134,22 @@ impl Effects {
         let mut missing: Vec<usize> = (0..parts.len()).collect();
         loop {
             let mut still = Vec::new();
+            // Those of a batch are sent in the same moment: when the broker has died, the wait for one is the wait for all.
+            let mut late = false;
             for number in missing {
                 let Some(ack) = acks.get_mut(number).and_then(Option::take) else {
                     still.push(number);
                     continue;
                 };
-                match ack.into_future().await {
-                    Ok(ack) => parts[number].each(&batch, |index| sequences[index] = ack.sequence),
-                    Err(error) => {
+                let ack = ack.into_future();
+                match if late { ack.now_or_never() } else { Some(ack.await) } {
+                    Some(Ok(ack)) => parts[number].each(&batch, |index| sequences[index] = ack.sequence),
+                    Some(Err(error)) => {
                         tracing::debug!(%error, "tenant stream did not acknowledge");
+                        late |= error.kind() == PublishErrorKind::TimedOut;
                         still.push(number);
                     }
+                    None => still.push(number),
                 }
             }
             if still.is_empty() {
