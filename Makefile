@@ -11,7 +11,7 @@ ONLY ?=
 # How long each fuzz target runs.
 SECONDS ?= 300
 
-.PHONY: help up test docs lint tools numbers fuzz bench
+.PHONY: help up test docs lint tools numbers fuzz bench proof
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -43,6 +43,11 @@ numbers: ## every figure of docs/numbers.md
 	@scripts/tools.sh nats-server python
 	cargo build --release --locked --package eventrunner --package eventrunner-load
 	@scripts/numbers.py $(ONLY)
+
+proof: ## nothing promised is lost: the long forms of chaos, outage, restart and order, in one process and in many
+	@scripts/tools.sh nats-server cassandra clickhouse
+	cargo build --release --locked --package eventrunner --package eventrunner-load
+	@scripts/proof.sh
 
 fuzz: ## every fuzz target, SECONDS each (needs a nightly toolchain)
 	@scripts/tools.sh cargo-fuzz

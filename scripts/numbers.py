@@ -2,7 +2,7 @@
 """Makes the figures of docs/numbers.md again: runs each row's command and writes what it printed into the row.
 
     scripts/numbers.py                 every row
-    scripts/numbers.py path kill       rows whose claim or command holds one of the words
+    scripts/numbers.py path chaos      rows whose claim or command holds one of the words
     scripts/numbers.py --not fuzz      rows that hold none of them
 
 A figure is the JSON object in the last line of a command's output, or what a test counts and how many passed.

@@ -11,6 +11,8 @@ use anyhow::Context as _;
 use async_nats::jetstream::{self, context::PublishAckFuture, stream};
 use bytes::Bytes;
 
+use crate::fleet::Access;
+
 const STREAM: &str = "LOAD-BASELINE";
 const SUBJECT: &str = "load.baseline";
 /// Publishes that await their acknowledgement.
@@ -18,15 +20,19 @@ const WINDOW: usize = 1_000;
 /// Publishes between two looks at the clock.
 const ROUND: u64 = 100;
 
-/// Messages a second that the broker at `url` acknowledges, measured for `span`. Uses a stream of its own and
+/// Messages a second that the broker acknowledges, measured for `span`. Uses a stream of its own and
 /// removes it again.
-pub(crate) async fn publish_rate(url: &str, payload_bytes: usize, span: Duration) -> anyhow::Result<f64> {
+pub(crate) async fn publish_rate(
+    access: &Access,
+    payload_bytes: usize,
+    span: Duration,
+) -> anyhow::Result<f64> {
     let client = async_nats::ConnectOptions::new()
         .client_capacity(4_096)
         .subscription_capacity(1 << 16)
-        .connect(url)
+        .connect(access.brokers())
         .await
-        .with_context(|| format!("no broker at {url}"))?;
+        .with_context(|| format!("no broker at {}", access.nats_url))?;
     let jetstream = jetstream::context::ContextBuilder::new()
         .ack_timeout(Duration::from_secs(30))
         .max_ack_inflight(WINDOW * 2)

@@ -20,8 +20,10 @@ use crate::{faults, servers::Servers};
 const START_TIMEOUT: Duration = Duration::from_secs(120);
 const STOP_TIMEOUT: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(10);
-/// Ports a fleet takes, from its first on.
-const PORTS: u16 = 10;
+/// Ports a fleet takes at most, from its first on: six, those of two more nodes of the broker and of each process.
+const PORTS: u16 = 40;
+/// Where the gRPC door is in this row.
+const GRPC_PORT: u16 = 2;
 
 /// What "accepted" promises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -87,6 +89,12 @@ pub(crate) struct FleetArgs {
     /// How the tenant's stream holds its events; a fleet that runs already must have the tenant set so
     #[arg(long, value_enum, default_value_t = TenantStream::Single)]
     pub(crate) tenant_stream: TenantStream,
+    /// A setting of the fleet's configuration, such as topology.partitions=12; may be given several times
+    #[arg(long = "set", value_name = "KEY=VALUE", conflicts_with = "context")]
+    pub(crate) settings: Vec<String>,
+    /// The gRPC door of a running fleet
+    #[arg(long, value_name = "URL", requires = "context")]
+    pub(crate) grpc_url: Option<String>,
     /// Folder for the data of a fleet that is started; must be on a real disk for figures to mean anything
     #[arg(long, value_name = "FOLDER", default_value = "target/load")]
     pub(crate) dir: PathBuf,
@@ -105,6 +113,25 @@ pub(crate) struct Access {
     pub(crate) tenant: String,
     /// A key of that tenant's that may publish and read.
     pub(crate) key: String,
+    /// Metrics and health of the process that was started first.
+    #[serde(default)]
+    pub(crate) admin_url: String,
+    /// The gRPC door, where somebody said it.
+    #[serde(skip)]
+    pub(crate) grpc_url: Option<String>,
+}
+
+impl FleetArgs {
+    /// The running fleet that was named, if one was.
+    pub(crate) fn running(&self) -> anyhow::Result<Option<Access>> {
+        let access = self.context.as_deref().map(Access::read).transpose()?;
+        Ok(access.map(|access| Access { grpc_url: self.grpc_url.clone(), ..access }))
+    }
+
+    /// As a report has it.
+    pub(crate) const fn form(&self) -> &'static str {
+        if self.processes { "processes" } else { "embedded" }
+    }
 }
 
 impl Access {
@@ -113,6 +140,11 @@ impl Access {
             std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
         toml::from_str(&text).with_context(|| format!("{} is no context file", path.display()))
     }
+
+    /// The broker's nodes.
+    pub(crate) fn brokers(&self) -> Vec<String> {
+        self.nats_url.split(',').map(|url| url.trim().to_owned()).collect()
+    }
 }
 
 /// A fleet with its broker beside it, in a folder of its own. Killed when dropped.
@@ -120,6 +152,7 @@ impl Access {
 pub(crate) struct Own {
     command: Vec<OsString>,
     context: PathBuf,
+    grpc_url: String,
     child: Child,
     folder: TempDir,
     /// What a fleet of processes keeps events and usage in. Dropped last.
@@ -129,6 +162,15 @@ pub(crate) struct Own {
 impl Own {
     /// Starts one on free ports and an empty folder, and waits until it is ready.
     pub(crate) async fn start(args: &FleetArgs, durability: Durability) -> anyhow::Result<(Self, Access)> {
+        Self::start_on(args, durability, |_| Ok(Vec::new())).await
+    }
+
+    /// The same after `prepare` has done something to its folder; gives what it adds to the command line.
+    pub(crate) async fn start_on(
+        args: &FleetArgs,
+        durability: Durability,
+        prepare: impl FnOnce(&Path) -> anyhow::Result<Vec<OsString>>,
+    ) -> anyhow::Result<(Self, Access)> {
         let binary = match &args.bin {
             Some(binary) => binary.clone(),
             None => std::env::current_exe()?.with_file_name("eventrunner"),
@@ -137,17 +179,19 @@ impl Own {
         std::fs::create_dir_all(&args.dir).with_context(|| format!("cannot make {}", args.dir.display()))?;
         let folder = TempDir::with_prefix_in("fleet-", std::fs::canonicalize(&args.dir)?)?;
         let data = folder.path().join("data");
-        let port = free_ports()?.to_string();
+        let port = free_ports()?;
         let mut command: Vec<OsString> = vec![
             binary.into(),
             "up".into(),
             "--data-dir".into(),
             data.clone().into(),
             "--port-base".into(),
-            port.into(),
+            port.to_string().into(),
             "--durability".into(),
             durability.as_str().into(),
         ];
+        command.extend(args.settings.iter().flat_map(|setting| ["--set".into(), setting.into()]));
+        command.extend(prepare(folder.path())?);
         let mut servers = None;
         if args.processes {
             let started = Servers::start(args.cql_nodes).await?;
@@ -160,7 +204,8 @@ impl Own {
             servers = Some(started);
         }
         let child = spawn(&command, folder.path())?;
-        let mut own = Self { command, context: data.join("context.toml"), child, folder, servers };
+        let grpc_url = format!("http://127.0.0.1:{}", port + GRPC_PORT);
+        let mut own = Self { command, context: data.join("context.toml"), grpc_url, child, folder, servers };
         let access = own.ready().await?;
         own.set(&access, args.tenant_stream)?;
         Ok((own, access))
@@ -179,6 +224,11 @@ impl Own {
         Ok(())
     }
 
+    /// Where it keeps everything.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// Its process.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
@@ -186,29 +236,21 @@ impl Own {
 
     /// Every process of the fleet, by name: `engine-1` and so on, the broker's nodes, and `up` itself.
     pub(crate) fn processes(&self) -> Vec<(String, u32)> {
+        let mut all = vec![("fleet".to_owned(), self.pid())];
+        all.extend(self.members().into_iter().filter_map(|member| Some((member.name, member.pid?))));
+        all
+    }
+
+    /// What `up` has started: the broker's nodes, and each service that has a process of its own.
+    pub(crate) fn members(&self) -> Vec<Member> {
         let file = self.folder.path().join("data/fleet.json");
         let roster = std::fs::read(file).ok().and_then(|text| serde_json::from_slice::<Roster>(&text).ok());
-        let members = roster.into_iter().flat_map(|roster| roster.processes);
-        let mut all = vec![("fleet".to_owned(), self.pid())];
-        all.extend(members.filter_map(|member| Some((member.name, member.pid?))));
-        // A fleet of processes lists its broker's nodes itself.
-        if let Some(broker) = self.broker_pid()
-            && all.iter().all(|(_, pid)| *pid != broker)
-        {
-            all.push(("broker".to_owned(), broker));
-        }
-        all
+        roster.map(|roster| roster.processes).unwrap_or_default()
     }
 
     /// The servers of a fleet of processes.
     pub(crate) fn servers(&mut self) -> Option<&mut Servers> {
         self.servers.as_mut()
-    }
-
-    /// Its broker's process.
-    pub(crate) fn broker_pid(&self) -> Option<u32> {
-        let file = self.folder.path().join("data/nats/nats.pid");
-        std::fs::read_to_string(file).ok()?.trim().parse().ok()
     }
 
     /// SIGKILL: nothing is flushed, nothing said. The broker lives on, as it would.
@@ -224,21 +266,28 @@ impl Own {
         self.ready().await.map(drop)
     }
 
-    /// Asks it to drain and stop, broker and all; kills it if it does not.
-    pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
-        faults::signal(self.pid(), "INT")?;
+    /// Asks it to drain and stop (SIGTERM), and waits. How long it took, and whether it had finished everything.
+    pub(crate) async fn terminate(&mut self) -> anyhow::Result<(Duration, bool)> {
         let began = Instant::now();
+        faults::signal(self.pid(), "TERM")?;
         loop {
             if let Some(status) = self.child.try_wait()? {
-                ensure!(status.success(), "the fleet stopped with {status}: {}", self.said());
-                return Ok(());
+                return Ok((began.elapsed(), status.success()));
             }
             ensure!(began.elapsed() < STOP_TIMEOUT, "the fleet does not stop: {}", self.said());
             tokio::time::sleep(PAUSE).await;
         }
     }
 
-    async fn ready(&mut self) -> anyhow::Result<Access> {
+    /// Asks it to drain and stop, broker and all; kills it if it does not.
+    pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
+        let (_, finished) = self.terminate().await?;
+        ensure!(finished, "the fleet left work unfinished: {}", self.said());
+        Ok(())
+    }
+
+    /// Waits until it is ready.
+    pub(crate) async fn ready(&mut self) -> anyhow::Result<Access> {
         let began = Instant::now();
         let http = reqwest::Client::builder().timeout(Duration::from_secs(2)).build()?;
         loop {
@@ -248,7 +297,7 @@ impl Own {
             if let Ok(access) = Access::read(&self.context) {
                 let health = http.get(format!("{}/.well-known/health", access.api_url)).send().await;
                 if health.is_ok_and(|answer| answer.status().is_success()) {
-                    return Ok(access);
+                    return Ok(Access { grpc_url: Some(self.grpc_url.clone()), ..access });
                 }
             }
             ensure!(began.elapsed() < START_TIMEOUT, "the fleet is not ready: {}", self.said());
@@ -275,9 +324,9 @@ impl Drop for Own {
         // It has ended already when this fails.
         let _ = self.child.kill();
         let _ = self.child.wait();
-        // The broker removes its file when it ends.
-        if let Some(broker) = self.broker_pid() {
-            let _ = faults::signal(broker, "INT");
+        // `up` removes its list when it ends; without it, its services end by themselves, but its broker does not.
+        for broker in self.members().iter().filter(|member| member.is_broker()) {
+            let _ = broker.pid.map(|pid| faults::signal(pid, "INT"));
         }
     }
 }
@@ -288,10 +337,24 @@ struct Roster {
     processes: Vec<Member>,
 }
 
-#[derive(Debug, Deserialize)]
-struct Member {
-    name: String,
-    pid: Option<u32>,
+/// A process that `up` has started.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Member {
+    /// Such as `engine-2`.
+    pub(crate) name: String,
+    /// `nats-server`, or the subcommand.
+    pub(crate) service: String,
+    /// Absent while it does not run.
+    pub(crate) pid: Option<u32>,
+    /// Its metrics and health; the monitoring of nats-server.
+    pub(crate) admin_url: String,
+}
+
+impl Member {
+    /// Whether it is a node of the broker.
+    pub(crate) fn is_broker(&self) -> bool {
+        self.service == "nats-server"
+    }
 }
 
 fn spawn(command: &[OsString], folder: &Path) -> anyhow::Result<Child> {
@@ -313,7 +376,7 @@ fn free_ports() -> anyhow::Result<u16> {
     let free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
     (20_000..30_000)
         .step_by(usize::from(PORTS))
-        .map(|port| port + u16::try_from(std::process::id() % 500).unwrap_or_default() * PORTS)
+        .map(|port| port + u16::try_from(std::process::id() % 60).unwrap_or_default() * PORTS)
         .find(|port| (*port..port + PORTS).all(free))
-        .context("there are no ten free ports in a row")
+        .context("there are no free ports in a row")
 }

@@ -9,13 +9,17 @@ mod cpu;
 mod faults;
 mod fleet;
 mod generator;
+mod ledger;
 mod load;
 mod memory;
 mod oracle;
+mod order;
 mod places;
+mod readiness;
 mod run;
 mod scenario;
 mod servers;
+mod trial;
 
 use std::process::ExitCode;
 
@@ -36,8 +40,14 @@ struct Cli {
 enum Scenario {
     /// The rate of the whole path, door to stores and tenant stream, beside the bare broker's
     Path(scenario::path::Options),
-    /// SIGKILL of the fleet while events are published: nothing promised may be missing afterwards
-    Kill(scenario::kill::Options),
+    /// SIGKILL of each process in turn and at random while events are published: nothing promised may be missing afterwards
+    Chaos(scenario::chaos::Options),
+    /// The broker stopped, full and frozen: each request gets a 503 that says when to come again, or is kept
+    Outage(scenario::outage::Options),
+    /// SIGTERM of each process in turn: no request fails, and each ends in time
+    Restart(scenario::restart::Options),
+    /// Partition keys over several normalizers and engines that are killed and hang: events keep their order
+    Order(scenario::order::Options),
     /// Each store alone, beside a bare loader on the same engine: rates, point reads and pages
     Stores(scenario::stores::Options),
 }
@@ -46,10 +56,11 @@ enum Scenario {
 async fn main() -> ExitCode {
     // Clients ask for the process's provider; an error means that there is one already.
     drop(rustls::crypto::ring::default_provider().install_default());
-    let outcome = match Cli::parse().scenario {
-        Scenario::Path(options) => scenario::path::run(options).await,
-        Scenario::Kill(options) => scenario::kill::run(options).await,
-        Scenario::Stores(options) => scenario::stores::run(options).await,
+    let scenario = Cli::parse().scenario;
+    let outcome = tokio::select! {
+        outcome = Box::pin(run(scenario)) => outcome,
+        // What was started is stopped as what holds it is dropped.
+        _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,
@@ -58,5 +69,16 @@ async fn main() -> ExitCode {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+async fn run(scenario: Scenario) -> anyhow::Result<bool> {
+    match scenario {
+        Scenario::Path(options) => scenario::path::run(options).await,
+        Scenario::Chaos(options) => scenario::chaos::run(options).await,
+        Scenario::Outage(options) => scenario::outage::run(options).await,
+        Scenario::Restart(options) => scenario::restart::run(options).await,
+        Scenario::Order(options) => scenario::order::run(options).await,
+        Scenario::Stores(options) => scenario::stores::run(options).await,
     }
 }

@@ -1,55 +1,12 @@
 //! The judge: every event that was promised must be in each place once, with its bytes.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-
 use serde::Serialize;
 
-use crate::load::{Load, SOURCE, TYPE};
-
-/// Which requests the fleet has promised to keep (answered with 2xx). Shared by the connections.
-#[derive(Debug)]
-pub(crate) struct Ledger {
-    words: Vec<AtomicU64>,
-    requests: u64,
-    promised: AtomicU64,
-}
-
-impl Ledger {
-    /// A ledger for that many requests, none of them promised.
-    pub(crate) fn new(requests: u64) -> Self {
-        let words = usize::try_from(requests.div_ceil(64)).unwrap_or_default();
-        Self { words: (0..words).map(|_| AtomicU64::new(0)).collect(), requests, promised: AtomicU64::new(0) }
-    }
-
-    /// Requests there are.
-    pub(crate) fn requests(&self) -> u64 {
-        self.requests
-    }
-
-    /// Writes a promise down.
-    pub(crate) fn promise(&self, request: u64) {
-        if let Some(word) = self.word(request) {
-            let bit = 1 << (request % 64);
-            if word.fetch_or(bit, Relaxed) & bit == 0 {
-                self.promised.fetch_add(1, Relaxed);
-            }
-        }
-    }
-
-    /// Whether the request was promised.
-    pub(crate) fn has(&self, request: u64) -> bool {
-        self.word(request).is_some_and(|word| word.load(Relaxed) & 1 << (request % 64) != 0)
-    }
-
-    /// Requests promised so far.
-    pub(crate) fn promised(&self) -> u64 {
-        self.promised.load(Relaxed)
-    }
-
-    fn word(&self, request: u64) -> Option<&AtomicU64> {
-        usize::try_from(request / 64).ok().and_then(|index| self.words.get(index))
-    }
-}
+use crate::{
+    ledger::Ledger,
+    load::{Key, Load, SOURCE, TYPE},
+    order::Order,
+};
 
 /// What was found in one place: the event store, the usage store or the tenant stream.
 #[derive(Debug)]
@@ -57,6 +14,20 @@ pub(crate) struct Place<'a> {
     load: &'a Load,
     times: Vec<u8>,
     verdict: Verdict,
+    /// Of the tenant stream, which has one.
+    pub(crate) order: Order,
+}
+
+/// An event as it was found.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Found<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) source: &'a str,
+    pub(crate) ty: &'a str,
+    pub(crate) key: Option<&'a str>,
+    pub(crate) data: &'a [u8],
+    /// When the tenant stream took it, in milliseconds since 1970.
+    pub(crate) at_ms: i64,
 }
 
 /// What is wrong with one place.
@@ -70,6 +41,8 @@ pub(crate) struct Verdict {
     pub(crate) doubled: u64,
     /// Events that are not as they were sent, and events nobody sent.
     pub(crate) altered: u64,
+    /// Events there of requests that stay in doubt: no fault either way.
+    pub(crate) unpromised: u64,
 }
 
 impl Verdict {
@@ -83,40 +56,64 @@ impl<'a> Place<'a> {
     /// An empty place that may hold the events of that many requests.
     pub(crate) fn new(load: &'a Load, requests: u64) -> Self {
         let events = usize::try_from(requests * load.per_request()).unwrap_or_default();
-        Self { load, times: vec![0; events], verdict: Verdict::default() }
+        Self { load, times: vec![0; events], verdict: Verdict::default(), order: Order::default() }
     }
 
-    /// An event was found with these attributes and data.
-    pub(crate) fn found(&mut self, id: &str, source: &str, ty: &str, data: &[u8]) {
-        let as_sent = |number| self.load.is_data_of(number, data) && source == SOURCE && ty == TYPE;
-        let good = self.count(id).is_some_and(as_sent);
+    /// An event was found.
+    pub(crate) fn found(&mut self, event: Found<'_>) {
+        let key = event.key.and_then(Key::parse);
+        let as_sent = |number| {
+            self.load.is_data_of(number, event.data)
+                && event.source == SOURCE
+                && event.ty == TYPE
+                && self.load.is_key_of(number, key)
+        };
+        let number = self.number(event.id);
+        let good = number.is_some_and(as_sent);
         self.verdict.altered += u64::from(!good);
+        if let Some(number) = number {
+            self.order.found(number, key, event.at_ms);
+            self.count(number);
+        }
     }
 
     /// Something that names an event was found: a usage record.
     pub(crate) fn named(&mut self, id: &str, source: &str) {
-        let good = self.count(id).is_some() && source == SOURCE;
+        let number = self.number(id);
+        let good = number.is_some() && source == SOURCE;
         self.verdict.altered += u64::from(!good);
+        if let Some(number) = number {
+            self.count(number);
+        }
     }
 
-    /// Counts the event with this id, if it is one of those that were sent, and gives its number.
-    fn count(&mut self, id: &str) -> Option<u64> {
+    /// The number of the event with this id, if it is one of those that were sent.
+    fn number(&self, id: &str) -> Option<u64> {
         let number = self.load.number(id)?;
-        let times = self.times.get_mut(usize::try_from(number).ok()?)?;
+        (usize::try_from(number).ok()? < self.times.len()).then_some(number)
+    }
+
+    fn count(&mut self, number: u64) {
+        let Some(times) = usize::try_from(number).ok().and_then(|n| self.times.get_mut(n)) else { return };
         *times = times.saturating_add(1);
         if *times == 1 {
             self.verdict.found += 1;
         } else {
             self.verdict.doubled += 1;
         }
-        Some(number)
     }
 
     /// Compares with what was promised.
-    pub(crate) fn judge(mut self, ledger: &Ledger) -> Verdict {
-        let missing =
-            |(number, times): (u64, &u8)| *times == 0 && ledger.has(number / self.load.per_request());
-        self.verdict.lost = (0..).zip(&self.times).map(|pair| u64::from(missing(pair))).sum();
+    pub(crate) fn judge(&mut self, ledger: &Ledger) -> Verdict {
+        let (mut lost, mut unpromised) = (0, 0);
+        for (number, times) in (0..).zip(&self.times) {
+            match (ledger.is_promised(number / self.load.per_request()), times) {
+                (true, 0) => lost += 1,
+                (false, 1..) => unpromised += 1,
+                _ => {}
+            }
+        }
+        self.verdict = Verdict { lost, unpromised, ..self.verdict };
         self.verdict
     }
 }
@@ -124,6 +121,7 @@ impl<'a> Place<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::load::Shape;
 
     fn events(load: &Load, request: u64) -> Vec<(String, Vec<u8>)> {
         #[derive(serde::Deserialize)]
@@ -132,38 +130,41 @@ mod tests {
             #[serde(borrow)]
             data: &'a serde_json::value::RawValue,
         }
-        let body = load.body(request);
+        let body = load.body(request, 0);
         let events: Vec<Event<'_>> = serde_json::from_slice(&body).unwrap();
         events.into_iter().map(|e| (e.id, e.data.get().as_bytes().to_vec())).collect()
     }
 
+    fn as_sent<'a>((id, data): &'a (String, Vec<u8>)) -> Found<'a> {
+        Found { id, source: SOURCE, ty: TYPE, key: None, data, at_ms: 0 }
+    }
+
     #[test]
     fn each_wrong_is_told_apart() {
-        let load = Load::new(1, 2, 128);
+        let load = Load::new(1, Shape { per_request: 2, data_bytes: 128, keys: 0 });
         let ledger = Ledger::new(3);
         ledger.promise(0);
         ledger.promise(1);
-        ledger.promise(1);
-        assert_eq!(ledger.promised(), 2);
         let (first, second, third) = (events(&load, 0), events(&load, 1), events(&load, 2));
 
         let mut all = Place::new(&load, 3);
-        for (id, data) in first.iter().chain(&second) {
-            all.found(id, SOURCE, TYPE, data);
+        for event in first.iter().chain(&second) {
+            all.found(as_sent(event));
         }
         assert_eq!(all.judge(&ledger), Verdict { found: 4, ..Verdict::default() });
 
         let mut wrong = Place::new(&load, 3);
-        wrong.found(&first[0].0, SOURCE, TYPE, &first[0].1);
-        wrong.found(&first[0].0, SOURCE, TYPE, &first[0].1);
-        wrong.found(&first[1].0, SOURCE, TYPE, &first[0].1);
-        wrong.found(&third[0].0, SOURCE, TYPE, &third[0].1);
-        let expected = Verdict { found: 3, lost: 2, doubled: 1, altered: 1 };
+        wrong.found(as_sent(&first[0]));
+        wrong.found(as_sent(&first[0]));
+        wrong.found(Found { data: &first[0].1, ..as_sent(&first[1]) });
+        wrong.found(as_sent(&third[0]));
+        let expected = Verdict { found: 3, lost: 2, doubled: 1, altered: 1, unpromised: 1 };
         assert_eq!(wrong.judge(&ledger), expected, "kept without a promise is no fault");
         assert!(!expected.is_good());
 
         let mut stranger = Place::new(&load, 3);
         stranger.named("0123456789abcdef", SOURCE);
-        assert_eq!(stranger.verdict, Verdict { altered: 1, ..Verdict::default() });
+        stranger.found(Found { key: Some("l0001k00"), ..as_sent(&first[0]) });
+        assert_eq!(stranger.verdict, Verdict { found: 1, altered: 2, ..Verdict::default() });
     }
 }

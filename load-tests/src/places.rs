@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use async_nats::jetstream::{
     self,
     consumer::{DeliverPolicy, pull},
@@ -14,7 +14,10 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
-use crate::{fleet::Access, oracle::Place};
+use crate::{
+    fleet::Access,
+    oracle::{Found, Place},
+};
 
 /// Items of a page.
 const PAGE: u32 = 1_000;
@@ -38,6 +41,7 @@ struct Event<'a> {
     id: &'a str,
     source: &'a str,
     r#type: &'a str,
+    partitionkey: Option<&'a str>,
     #[serde(borrow)]
     data: Option<&'a RawValue>,
 }
@@ -47,7 +51,7 @@ impl Places {
     pub(crate) async fn open(access: &Access) -> anyhow::Result<Self> {
         let client = async_nats::ConnectOptions::new()
             .reconnect_delay_callback(|_| Duration::from_millis(50))
-            .connect(&access.nats_url)
+            .connect(access.brokers())
             .await
             .with_context(|| format!("no broker at {}", access.nats_url))?;
         let jetstream = jetstream::new(client);
@@ -105,8 +109,14 @@ impl Places {
             let body: Bytes = answer.bytes().await?;
             let events: Vec<Event<'_>> = serde_json::from_slice(&body)?;
             for event in events {
-                let data = event.data.map_or("", RawValue::get);
-                place.found(event.id, event.source, event.r#type, data.as_bytes());
+                place.found(Found {
+                    id: event.id,
+                    source: event.source,
+                    ty: event.r#type,
+                    key: event.partitionkey,
+                    data: event.data.map_or("", RawValue::get).as_bytes(),
+                    at_ms: 0,
+                });
             }
             if cursor.is_none() {
                 return Ok(());
@@ -163,16 +173,30 @@ impl Places {
                 next.with_context(|| format!("{left} messages of the tenant stream do not come"))?;
             let message = message.context("the tenant stream ended")??;
             left -= 1;
+            let at_ns = message.info().map_err(|error| anyhow!(error))?.published.unix_timestamp_nanos();
+            let at_ms = i64::try_from(at_ns / 1_000_000).unwrap_or_default();
             if message.subject.as_str() == self.packed {
                 for event in proto::packed::unpack(message.payload.clone())? {
-                    let data = event.data().map_or(&[][..], |data| data.as_bytes());
-                    place.found(event.id(), event.source(), event.ty(), data);
+                    place.found(Found {
+                        id: event.id(),
+                        source: event.source(),
+                        ty: event.ty(),
+                        key: event.partition_key(),
+                        data: event.data().map_or(&[][..], |data| data.as_bytes()),
+                        at_ms,
+                    });
                 }
                 continue;
             }
-            let header =
-                |name: &str| message.headers.as_ref().and_then(|h| h.get(name)).map_or("", |v| v.as_str());
-            place.found(header("ce-id"), header("ce-source"), header("ce-type"), &message.payload);
+            let header = |name: &str| Some(message.headers.as_ref()?.get(name)?.as_str());
+            place.found(Found {
+                id: header("ce-id").unwrap_or_default(),
+                source: header("ce-source").unwrap_or_default(),
+                ty: header("ce-type").unwrap_or_default(),
+                key: header("ce-partitionkey"),
+                data: &message.payload,
+                at_ms,
+            });
         }
         Ok(())
     }

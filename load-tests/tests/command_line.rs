@@ -11,7 +11,7 @@ fn says_what_is_missing() {
             "there is no no/such/binary: build it, or name it with --bin",
         ),
         (&["path", "--context", "no/such/file"], 1, "cannot read no/such/file"),
-        (&["kill", "--context", "any"], 1, "only a fleet of this scenario's own is killed"),
+        (&["chaos", "--context", "any"], 1, "only a fleet of this scenario's own is struck"),
         (&["path", "--durability", "wishful"], 2, "possible values: process, disk"),
     ];
     for (arguments, code, message) in cases {

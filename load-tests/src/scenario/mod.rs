@@ -1,10 +1,25 @@
 //! What can be run.
 
-pub(crate) mod kill;
+pub(crate) mod chaos;
+pub(crate) mod order;
+pub(crate) mod outage;
 pub(crate) mod path;
+pub(crate) mod restart;
 pub(crate) mod stores;
 
+use std::time::Duration;
+
 use clap::Args;
+
+use crate::{
+    generator::{Door, Manner},
+    load::{Load, Shape},
+};
+
+/// Partition keys of each connection, where the order is judged.
+pub(crate) const KEYS: u64 = 4;
+/// Events a second, where a fleet is to be struck while it works and not while it is behind.
+pub(crate) const STEADY: f64 = 5_000.0;
 
 /// What every scenario sends.
 #[derive(Debug, Clone, Args)]
@@ -18,12 +33,50 @@ pub(crate) struct LoadArgs {
     /// Connections, each with one request under way
     #[arg(long, default_value_t = 16)]
     pub(crate) connections: usize,
+    /// Ways in, dealt to the connections in turn [default: http; every one where something is done to the fleet]
+    #[arg(long, value_enum, value_delimiter = ',')]
+    pub(crate) doors: Vec<Door>,
+    /// Events a second, whether answers come or not [default: as fast as they come; 5000 where something is done to the fleet]
+    #[arg(long)]
+    pub(crate) rate: Option<f64>,
+    /// Partition keys of each connection [default: none; 4 where something is done to the fleet]
+    #[arg(long)]
+    pub(crate) keys: Option<u64>,
+    /// How long an answer may take, in seconds
+    #[arg(long, default_value_t = 15)]
+    pub(crate) deadline_seconds: u64,
+    /// Makes the events, and whatever is random about a scenario, the same again
+    #[arg(long)]
+    seed: Option<u64>,
 }
 
 impl LoadArgs {
-    /// The load, different in each run, and the requests that carry `events` of it.
-    pub(crate) fn load(&self, events: u64) -> (crate::load::Load, u64) {
-        let batch = self.batch.max(1);
-        (crate::load::Load::new(rand::random(), batch, self.data_bytes), events.div_ceil(batch))
+    /// The seed, from here on the same.
+    pub(crate) fn seed(&mut self) -> u64 {
+        *self.seed.get_or_insert_with(|| u64::from(rand::random::<u32>()))
+    }
+
+    /// The load, different in each run without a seed, and the requests that carry `events` of it.
+    pub(crate) fn load(&self, events: u64) -> (Load, u64) {
+        let per_request = self.batch.max(1);
+        let shape = Shape { per_request, data_bytes: self.data_bytes, keys: self.keys.unwrap_or_default() };
+        (Load::new(self.seed.unwrap_or_else(rand::random), shape), events.div_ceil(per_request))
+    }
+
+    /// How it is sent, through every door where none is chosen.
+    pub(crate) fn manner(&self, give_up_one_in: u64) -> Manner {
+        let all = [Door::Http, Door::Grpc, Door::Stream];
+        Manner {
+            doors: if self.doors.is_empty() { all.to_vec() } else { self.doors.clone() },
+            lanes: self.connections,
+            deadline: Duration::from_secs(self.deadline_seconds.max(1)),
+            give_up_one_in,
+        }
+    }
+
+    /// The rate in requests.
+    #[expect(clippy::cast_precision_loss, reason = "a rate")]
+    pub(crate) fn requests_per_second(&self) -> Option<f64> {
+        self.rate.map(|events| events / self.batch.max(1) as f64)
     }
 }

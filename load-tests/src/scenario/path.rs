@@ -1,6 +1,6 @@
 //! How fast events get all the way: accepted, stored, counted and in the tenant's stream.
 
-use std::{sync::atomic::Ordering::Relaxed, time::Duration};
+use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
@@ -9,6 +9,7 @@ use super::LoadArgs;
 use crate::{
     baseline, cpu,
     fleet::{Access, Durability, FleetArgs, Own},
+    generator::{Door, Pace},
     run::{Run, Times, Verdicts},
 };
 
@@ -79,9 +80,12 @@ struct Report {
 }
 
 /// Runs it. Whether nothing was wrong.
-pub(crate) async fn run(options: Options) -> anyhow::Result<bool> {
-    if let Some(context) = &options.fleet.context {
-        return measure(&options, &Access::read(context)?, &[]).await;
+pub(crate) async fn run(mut options: Options) -> anyhow::Result<bool> {
+    if options.load.doors.is_empty() {
+        options.load.doors = vec![Door::Http];
+    }
+    if let Some(access) = options.fleet.running()? {
+        return measure(&options, &access, &[]).await;
     }
     let (own, access) = Own::start(&options.fleet, options.durability).await?;
     let processes = own.processes();
@@ -96,20 +100,24 @@ async fn measure(options: &Options, access: &Access, processes: &[Process]) -> a
     let span = Duration::from_secs(options.baseline_seconds.max(1)) / 2;
     let bare = async || {
         eprintln!("measuring the bare broker for {:.1} s", span.as_secs_f64());
-        baseline::publish_rate(&access.nats_url, options.load.data_bytes, span).await
+        baseline::publish_rate(access, options.load.data_bytes, span).await
     };
     let before = bare().await?;
     let (load, requests) = options.load.load(options.events);
-    let mut run = Run::begin(access, load, requests, options.load.connections).await?;
+    let pace = match options.load.requests_per_second() {
+        Some(rate) => Pace::open(requests, Some(rate), None),
+        None => Pace::closed(requests),
+    };
+    let mut run = Run::begin(access, load, requests, pace, options.load.manner(0)).await?;
     let (events, answers) = (run.events(), run.answers.clone());
     let mut meter = Meter::start(processes);
     let times = run.complete().await?;
     meter.stop();
-    let verdicts = run.read_back().await?;
+    let verdicts = run.read_back(&[]).await?;
     let baseline = before.midpoint(bare().await?);
     let report = report(options, events, baseline, &times, &verdicts);
     print(options, &report, &times);
-    println!("refused and sent again  {:>10} requests", answers.refused.load(Relaxed));
+    println!("refused and sent again  {:>10} requests", answers.refused());
     meter.print(events);
     println!("{}", serde_json::to_string(&report)?);
     Ok(verdicts.is_good())
@@ -141,7 +149,7 @@ fn report(options: &Options, events: u64, baseline: f64, times: &Times, verdicts
 
 #[expect(clippy::cast_precision_loss, reason = "times for people")]
 fn print(options: &Options, report: &Report, times: &Times) {
-    let LoadArgs { batch, data_bytes, connections } = options.load;
+    let LoadArgs { batch, data_bytes, connections, .. } = options.load;
     println!("durability              {:>10}", report.durability);
     println!("tenant stream           {:>10}", report.tenant_stream);
     println!(

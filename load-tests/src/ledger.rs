@@ -1,0 +1,120 @@
+//! What the fleet has promised, and what is in doubt.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// What became of each request, by its number. Shared by the lanes.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    requests: u64,
+    promised: Marks,
+    /// Requests of which some attempt had an outcome that nobody knows.
+    doubted: Marks,
+    /// Those of them that were not sent again.
+    given_up: Marks,
+}
+
+/// A bit for each request, and how many are set.
+#[derive(Debug)]
+struct Marks {
+    words: Vec<AtomicU64>,
+    count: AtomicU64,
+}
+
+impl Marks {
+    fn new(requests: u64) -> Self {
+        let words = usize::try_from(requests.div_ceil(64)).unwrap_or_default();
+        Self { words: (0..words).map(|_| AtomicU64::new(0)).collect(), count: AtomicU64::new(0) }
+    }
+
+    fn set(&self, request: u64) {
+        if let Some(word) = self.word(request) {
+            let bit = 1 << (request % 64);
+            if word.fetch_or(bit, Relaxed) & bit == 0 {
+                self.count.fetch_add(1, Relaxed);
+            }
+        }
+    }
+
+    fn has(&self, request: u64) -> bool {
+        self.word(request).is_some_and(|word| word.load(Relaxed) & 1 << (request % 64) != 0)
+    }
+
+    fn count(&self) -> u64 {
+        self.count.load(Relaxed)
+    }
+
+    fn word(&self, request: u64) -> Option<&AtomicU64> {
+        usize::try_from(request / 64).ok().and_then(|index| self.words.get(index))
+    }
+}
+
+impl Ledger {
+    /// A ledger for that many requests, none of them sent.
+    pub(crate) fn new(requests: u64) -> Self {
+        let marks = || Marks::new(requests);
+        Self { requests, promised: marks(), doubted: marks(), given_up: marks() }
+    }
+
+    /// Requests there are.
+    pub(crate) fn requests(&self) -> u64 {
+        self.requests
+    }
+
+    /// Writes a promise down.
+    pub(crate) fn promise(&self, request: u64) {
+        self.promised.set(request);
+    }
+
+    /// Notes that an attempt may have been kept or not.
+    pub(crate) fn doubt(&self, request: u64) {
+        self.doubted.set(request);
+    }
+
+    /// Notes that a request in doubt stays so.
+    pub(crate) fn give_up(&self, request: u64) {
+        self.given_up.set(request);
+    }
+
+    /// Whether the request was promised.
+    pub(crate) fn is_promised(&self, request: u64) -> bool {
+        self.promised.has(request)
+    }
+
+    /// Requests promised so far.
+    pub(crate) fn promised(&self) -> u64 {
+        self.promised.count()
+    }
+
+    /// Requests of which an attempt was in doubt so far.
+    pub(crate) fn doubted(&self) -> u64 {
+        self.doubted.count()
+    }
+
+    /// Requests that stay in doubt.
+    pub(crate) fn given_up(&self) -> u64 {
+        self.given_up.count()
+    }
+
+    /// Requests that are done with.
+    pub(crate) fn settled(&self) -> u64 {
+        self.promised() + self.given_up()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_request_counts_once() {
+        let ledger = Ledger::new(70);
+        ledger.promise(0);
+        ledger.promise(69);
+        ledger.promise(69);
+        ledger.doubt(69);
+        ledger.doubt(5);
+        ledger.give_up(5);
+        assert_eq!((ledger.promised(), ledger.doubted(), ledger.given_up(), ledger.settled()), (2, 2, 1, 3));
+        assert!(ledger.is_promised(69) && !ledger.is_promised(5));
+    }
+}

@@ -1,0 +1,167 @@
+//! The order of a tenant stream: for each partition key the events in the order in which they were sent, and each once.
+//! What is not so is compared with what was done to the fleet at that time.
+
+use std::collections::HashMap;
+
+use serde::Serialize;
+
+use crate::load::Key;
+
+/// How long after a fault of the broker its effects on a tenant stream may show: its start, another leader, and the door's
+/// and engine's waits for acknowledgements.
+const BROKER_MS: i64 = 60_000;
+/// How long the broker recognizes what it has already stored (`topology.dedup_window_seconds`).
+const WINDOW_MS: i64 = 120_000;
+
+/// What was done to the fleet, and when it had been done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fault {
+    /// In milliseconds since 1970.
+    pub(crate) at_ms: i64,
+    pub(crate) what: What,
+}
+
+/// What was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum What {
+    /// A node of the broker died, or hung until then.
+    Broker,
+    /// A service hung for so long.
+    Paused { ms: i64 },
+    /// A service died or was restarted.
+    Service,
+}
+
+/// An event that came where it should not.
+#[derive(Debug, Clone, Copy)]
+struct Stray {
+    number: u64,
+    at_ms: i64,
+    /// Since the same event came for the first time.
+    later_ms: i64,
+}
+
+/// What was found in a tenant stream, in its order.
+#[derive(Debug, Default)]
+pub(crate) struct Order {
+    /// The last event of each key.
+    last: HashMap<Key, u64>,
+    /// When each event came for the first time.
+    first_ms: HashMap<u64, i64>,
+    inversions: Vec<Stray>,
+    doubles: Vec<Stray>,
+}
+
+/// Strays by what explains them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Strays {
+    /// After a node of the broker died or hung: a refused publish that was sent again after its successor, or a lost tail
+    /// that was published again (docs/adr/0003, point 1; docs/adr/0004).
+    pub(crate) broker: u64,
+    /// After an owner hung for longer than the broker remembers (docs/adr/0003, point 2).
+    pub(crate) paused: u64,
+    /// Neither.
+    pub(crate) unexplained: u64,
+}
+
+impl Strays {
+    /// All of them.
+    pub(crate) fn sum(self) -> u64 {
+        self.broker + self.paused + self.unexplained
+    }
+}
+
+impl Order {
+    /// The next event of the stream.
+    pub(crate) fn found(&mut self, number: u64, key: Option<Key>, at_ms: i64) {
+        // Without keys there is no order, and no use in remembering.
+        let Some(key) = key else { return };
+        if let Some(first_ms) = self.first_ms.get(&number) {
+            self.doubles.push(Stray { number, at_ms, later_ms: at_ms - first_ms });
+            return;
+        }
+        self.first_ms.insert(number, at_ms);
+        let last = self.last.entry(key).or_insert(number);
+        if *last > number {
+            self.inversions.push(Stray { number, at_ms, later_ms: 0 });
+        }
+        *last = number.max(*last);
+    }
+
+    /// Events that came after a later one of the same key.
+    pub(crate) fn inversions(&self, faults: &[Fault]) -> Strays {
+        explain(&self.inversions, faults)
+    }
+
+    /// Events that came again.
+    pub(crate) fn doubles(&self, faults: &[Fault]) -> Strays {
+        explain(&self.doubles, faults)
+    }
+
+    /// The first that nothing explains, for whoever looks for the cause.
+    pub(crate) fn puzzles(&self, faults: &[Fault]) -> Vec<String> {
+        let tell = |what, strays: &[Stray]| {
+            let strays = strays.iter().filter(|stray| cause(stray, faults).unexplained > 0);
+            let line = |stray: &Stray| {
+                let Stray { number, at_ms, later_ms } = stray;
+                format!("event {number} {what} at {at_ms} ms, {later_ms} ms after it first came")
+            };
+            strays.take(5).map(line).collect::<Vec<_>>()
+        };
+        [tell("is out of order", &self.inversions), tell("is doubled", &self.doubles)].concat()
+    }
+}
+
+fn explain(strays: &[Stray], faults: &[Fault]) -> Strays {
+    strays.iter().map(|stray| cause(stray, faults)).fold(Strays::default(), |all, one| Strays {
+        broker: all.broker + one.broker,
+        paused: all.paused + one.paused,
+        unexplained: all.unexplained + one.unexplained,
+    })
+}
+
+fn cause(stray: &Stray, faults: &[Fault]) -> Strays {
+    let before = |fault: &&Fault| fault.at_ms <= stray.at_ms && stray.at_ms - fault.at_ms < BROKER_MS;
+    let mut near = faults.iter().filter(before);
+    let paused = |fault: &Fault| matches!(fault.what, What::Paused { ms } if ms >= WINDOW_MS);
+    if near.clone().any(|fault| fault.what == What::Broker) {
+        Strays { broker: 1, ..Strays::default() }
+    } else if near.any(paused) {
+        Strays { paused: 1, ..Strays::default() }
+    } else {
+        Strays { unexplained: 1, ..Strays::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strays_are_told_apart_by_what_was_done_before() {
+        let key = |text| Key::parse(text);
+        let mut order = Order::default();
+        for (number, name, at_ms) in [
+            (0, "l0000k00", 0),
+            (2, "l0000k00", 1),
+            (3, "l0000k01", 2),
+            (1, "l0000k00", 1_000),
+            (1, "l0000k00", 2_000),
+            (4, "l0000k00", 2_001),
+        ] {
+            order.found(number, key(name), at_ms);
+        }
+        let fault = |at_ms, what| Fault { at_ms, what };
+        let one = |strays: fn(u64) -> Strays| strays(1);
+        let unexplained = one(|unexplained| Strays { unexplained, ..Strays::default() });
+        assert_eq!(order.inversions(&[]), unexplained);
+        assert_eq!(order.doubles(&[fault(2_500, What::Broker)]), unexplained, "it came later");
+        assert_eq!(order.puzzles(&[]).len(), 2);
+        let broker = one(|broker| Strays { broker, ..Strays::default() });
+        assert_eq!(order.inversions(&[fault(900, What::Broker)]), broker);
+        let paused = one(|paused| Strays { paused, ..Strays::default() });
+        assert_eq!(order.doubles(&[fault(1_900, What::Paused { ms: WINDOW_MS })]), paused);
+        assert_eq!(order.doubles(&[fault(1_900, What::Paused { ms: 3_000 })]), unexplained);
+        assert_eq!(order.doubles(&[fault(1_900, What::Service)]), unexplained);
+    }
+}

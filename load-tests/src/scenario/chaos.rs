@@ -1,0 +1,104 @@
+//! SIGKILL of everything, in turn and at random, under steady load through each door. Every event that was promised must be
+//! in the event store, the usage store and the tenant's stream afterwards, and in the two stores once.
+
+use std::time::Duration;
+
+use clap::Args;
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+use serde::Serialize;
+
+use super::LoadArgs;
+use crate::{
+    faults::Victim,
+    fleet::{Durability, FleetArgs},
+    trial::{self, Judged, Stage, Trial},
+};
+
+/// Of requests in doubt, one in so many is not sent again: a producer may die too.
+const GIVE_UP_ONE_IN: u64 = 8;
+
+/// The scenario's options.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    fleet: FleetArgs,
+    #[command(flatten)]
+    load: LoadArgs,
+    /// What "accepted" promises
+    #[arg(long, value_enum, default_value_t = Durability::Disk)]
+    durability: Durability,
+    /// Events to send
+    #[arg(long, default_value_t = 500_000)]
+    events: u64,
+    /// How often something is killed, at equal parts of the way: each victim once, then any of them at random
+    #[arg(long, default_value_t = 60)]
+    kills: u64,
+    /// What is killed: fleet, cql, clickhouse, or how names of processes begin, such as engine or nats-server-2 [default: each
+    /// service and each node of the broker]
+    #[arg(long, value_delimiter = ',')]
+    victims: Vec<String>,
+    /// How long cql and clickhouse stay away, in seconds
+    #[arg(long, default_value_t = 0)]
+    away_seconds: u64,
+}
+
+/// The last line.
+#[derive(Debug, Serialize)]
+struct Report {
+    scenario: &'static str,
+    durability: &'static str,
+    form: &'static str,
+    seed: u64,
+    kills: u64,
+    /// Requests whose outcome a kill left unknown.
+    sent_again: u64,
+    #[serde(flatten)]
+    judged: Judged,
+}
+
+/// Runs it. Whether nothing was wrong.
+pub(crate) async fn run(mut options: Options) -> anyhow::Result<bool> {
+    let seed = options.load.seed();
+    options.load.keys.get_or_insert(super::KEYS);
+    options.load.rate.get_or_insert(super::STEADY);
+    let (load, requests) = options.load.load(options.events);
+    let trial = Trial {
+        fleet: options.fleet.clone(),
+        durability: options.durability,
+        load,
+        requests,
+        manner: options.load.manner(GIVE_UP_ONE_IN),
+        rate: options.load.requests_per_second(),
+        limit: Some(Stage::first_limit(requests, options.kills)),
+        patience: Duration::from_secs(options.away_seconds),
+        prepare: None,
+    };
+    let (outcome, ()) = trial::run(trial, async |stage| kill(&options, seed, stage).await).await?;
+    outcome.print();
+    let report = Report {
+        scenario: "chaos",
+        durability: options.durability.as_str(),
+        form: options.fleet.form(),
+        seed,
+        kills: options.kills,
+        sent_again: outcome.answers.unanswered(),
+        judged: outcome.judged(),
+    };
+    println!("{}", serde_json::to_string(&report)?);
+    Ok(outcome.verdicts.is_explained())
+}
+
+async fn kill(options: &Options, seed: u64, stage: &mut Stage) -> anyhow::Result<()> {
+    let victims = Victim::named(&options.victims, &mut stage.own, options.fleet.processes)?;
+    let mut rng = StdRng::seed_from_u64(seed);
+    for kill in 1..=options.kills {
+        let in_turn = usize::try_from(kill - 1)?;
+        let victim = victims.get(in_turn).unwrap_or_else(|| &victims[rng.random_range(0..victims.len())]);
+        stage.moment(kill, options.kills).await;
+        eprintln!("kill {kill} of {}: {}", options.kills, victim.name());
+        let fault = victim.kill(&mut stage.own, Duration::from_secs(options.away_seconds)).await?;
+        stage.did(fault);
+        stage.go_on(kill, options.kills);
+    }
+    Ok(())
+}

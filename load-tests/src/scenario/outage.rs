@@ -1,0 +1,274 @@
+//! The broker stopped, full and frozen, while events are published. Each request gets a 503 that says when to come again, or
+//! is truly kept, within the client's deadline; readiness goes off and comes back by itself; memory stays bounded; nothing
+//! promised is lost.
+
+use std::{
+    ffi::OsString,
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    sync::atomic::Ordering::Relaxed,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, ensure};
+use async_nats::jetstream;
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+
+use super::LoadArgs;
+use crate::{
+    faults::{self, Stopped},
+    fleet::{Durability, FleetArgs},
+    order::{Fault, What},
+    readiness::Readiness,
+    trial::{self, Judged, Outcome, Prepare, Stage, Trial},
+};
+
+/// After a phase, until the fleet is ready again and some of what waits has been sent.
+const RECOVERY: Duration = Duration::from_secs(10);
+/// How long the fleet may take to be ready again by itself: whoever watches the broker starts it again within 10 s, and its
+/// clients look for it every 2 s.
+const READY: Duration = Duration::from_secs(60);
+/// How long the broker may hang before a client of it must have noticed: it asks every 10 s, and believes the third silence.
+const SILENCE: Duration = Duration::from_secs(35);
+/// What `RAW` may hold where it is to become full: some seconds of a steady load.
+const HOP_BYTES_MAX: u64 = 4 << 20;
+
+/// The scenario's options.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    fleet: FleetArgs,
+    #[command(flatten)]
+    load: LoadArgs,
+    /// What "accepted" promises
+    #[arg(long, value_enum, default_value_t = Durability::Disk)]
+    durability: Durability,
+    /// How long each outage lasts
+    #[arg(long, default_value_t = 60)]
+    seconds: u64,
+    /// Which outages, one after the other
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Phase::Stopped, Phase::Full, Phase::Frozen])]
+    phases: Vec<Phase>,
+    /// The most memory that a process of the fleet may hold, in megabytes
+    #[arg(long, default_value_t = 1_024)]
+    memory_mb_max: u64,
+}
+
+/// An outage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Phase {
+    /// Every node of the broker is killed, and does not come back
+    Stopped,
+    /// Nothing is read from RAW, until it holds all that it may
+    Full,
+    /// Every node of the broker hangs (SIGSTOP)
+    Frozen,
+}
+
+/// What one outage did.
+#[derive(Debug, Serialize)]
+struct Seen {
+    phase: Phase,
+    /// Refused with 503, or what it is in gRPC.
+    refused: u64,
+    /// Until readiness went off.
+    off_ms: Option<u64>,
+    /// From the outage's end until it was on again.
+    back_ms: Option<u64>,
+}
+
+/// The last line.
+#[derive(Debug, Serialize)]
+struct Report {
+    scenario: &'static str,
+    durability: &'static str,
+    form: &'static str,
+    seconds_each: u64,
+    refused: u64,
+    /// Requests that got neither an answer in time nor one that says when to come again.
+    failed: u64,
+    /// Readiness did not go off in an outage, or did not come back after it.
+    not_ready: bool,
+    memory_mb_max: u64,
+    #[serde(flatten)]
+    judged: Judged,
+}
+
+/// Runs it. Whether nothing was wrong.
+pub(crate) async fn run(mut options: Options) -> anyhow::Result<bool> {
+    options.load.keys.get_or_insert(super::KEYS);
+    options.load.rate.get_or_insert(super::STEADY);
+    if options.phases.contains(&Phase::Full) {
+        options.fleet.settings.push(format!("topology.hop_bytes_max={HOP_BYTES_MAX}"));
+    }
+    let spans = Duration::from_secs(options.seconds) + RECOVERY;
+    let seconds = spans.as_secs() * u64::try_from(options.phases.len())?;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "a count"
+    )]
+    let events = (options.load.rate.unwrap_or(super::STEADY) * seconds as f64) as u64;
+    let (load, requests) = options.load.load(events);
+    let trial = Trial {
+        fleet: options.fleet.clone(),
+        durability: options.durability,
+        load,
+        requests,
+        manner: options.load.manner(0),
+        rate: options.load.requests_per_second(),
+        limit: None,
+        patience: Duration::from_secs(options.seconds),
+        prepare: Some(hold_back()),
+    };
+    let (outcome, seen) = trial::run(trial, async |stage| strike(&options, stage).await).await?;
+    for Seen { phase, refused, off_ms, back_ms } in &seen {
+        let ms = |time: &Option<u64>| time.map_or_else(|| "never".to_owned(), |ms| format!("after {ms} ms"));
+        println!(
+            "{:<14} {refused:>9} refused; not ready {}, ready again {}",
+            format!("{phase:?}"),
+            ms(off_ms),
+            ms(back_ms)
+        );
+    }
+    outcome.print();
+    report(&options, &outcome, &seen)
+}
+
+fn report(options: &Options, outcome: &Outcome, seen: &[Seen]) -> anyhow::Result<bool> {
+    let answers = &outcome.answers;
+    let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Relaxed);
+    let must_show = |phase| match phase {
+        Phase::Stopped => true,
+        // No reason to send requests elsewhere: each answer says so by itself.
+        Phase::Full => false,
+        Phase::Frozen => options.seconds > SILENCE.as_secs(),
+    };
+    let wrong = |seen: &Seen| seen.back_ms.is_none() || (seen.off_ms.is_none() && must_show(seen.phase));
+    let report = Report {
+        scenario: "outage",
+        durability: options.durability.as_str(),
+        form: options.fleet.form(),
+        seconds_each: options.seconds,
+        refused: answers.refused(),
+        failed: answers.unanswered() + count(&answers.unsent) + count(&answers.no_retry_after),
+        not_ready: seen.iter().any(wrong),
+        memory_mb_max: options.memory_mb_max,
+        judged: outcome.judged(),
+    };
+    println!("{}", serde_json::to_string(&report)?);
+    let bounded = report.judged.peak_mb <= options.memory_mb_max;
+    Ok(outcome.verdicts.is_explained() && report.failed == 0 && !report.not_ready && bounded)
+}
+
+/// In front of the fleet's nats-server: it starts only while there is no file of this name.
+const GATE: &str = "nats-server-gate";
+
+/// Puts a gate in front of the broker's program, so that whoever watches the broker cannot start it.
+fn hold_back() -> Prepare {
+    Box::new(|folder: &Path| {
+        let gate = folder.join(GATE);
+        let program = testkit::nats_server_binary();
+        let text = format!(
+            "#!/bin/sh\n\
+             # Asked for its version, it answers in any case.\n\
+             while [ \"$1\" = --config ] && [ -e \"$0.closed\" ]; do sleep 0.1; done\n\
+             exec {:?} \"$@\"\n",
+            program.display().to_string()
+        );
+        fs::write(&gate, text)?;
+        fs::set_permissions(&gate, fs::Permissions::from_mode(0o700))?;
+        Ok(vec![OsString::from("--nats-server"), gate.into()])
+    })
+}
+
+/// The gate is closed while this lives.
+struct Closed(PathBuf);
+
+impl Closed {
+    fn close(folder: &Path) -> anyhow::Result<Self> {
+        let file = folder.join(format!("{GATE}.closed"));
+        fs::write(&file, "").with_context(|| format!("cannot write {}", file.display()))?;
+        Ok(Self(file))
+    }
+}
+
+impl Drop for Closed {
+    fn drop(&mut self) {
+        // Without it the broker stays away, which nobody overlooks.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+async fn strike(options: &Options, stage: &mut Stage) -> anyhow::Result<Vec<Seen>> {
+    let span = Duration::from_secs(options.seconds);
+    let readiness = Readiness::watch(&stage.access.admin_url)?;
+    let mut all = Vec::new();
+    tokio::time::sleep(RECOVERY / 4).await;
+    for &phase in &options.phases {
+        eprintln!("the broker is {phase:?} for {} s", options.seconds);
+        let (began, refused) = (Instant::now(), stage.answers.refused());
+        let mut full = None;
+        match phase {
+            Phase::Stopped => {
+                let _closed = Closed::close(stage.own.folder())?;
+                for pid in brokers(stage) {
+                    faults::signal(pid, "KILL")?;
+                }
+                tokio::time::sleep(span).await;
+            }
+            Phase::Full => full = Some(fill(stage, span).await?),
+            Phase::Frozen => {
+                let _stopped = Stopped::stop(brokers(stage))?;
+                tokio::time::sleep(span).await;
+            }
+        }
+        let over = Instant::now();
+        stage.did(Fault { at_ms: faults::now_ms(), what: What::Broker });
+        let refused = stage.answers.refused() - refused;
+        if full == Some(0) {
+            eprintln!("RAW did not become full");
+        }
+        ensure!(phase != Phase::Full || refused > 0, "RAW took everything: nothing was shown");
+        let back = readiness.on_after(over, READY).await;
+        let since = |at: Option<Instant>, from: Instant| {
+            at.map(|at| u64::try_from(at.saturating_duration_since(from).as_millis()).unwrap_or(u64::MAX))
+        };
+        let off = since(readiness.off_between(began, over), began);
+        all.push(Seen { phase, refused, off_ms: off, back_ms: since(back, over) });
+        let rest = (over + RECOVERY).saturating_duration_since(Instant::now());
+        tokio::time::sleep(rest).await;
+    }
+    Ok(all)
+}
+
+fn brokers(stage: &Stage) -> Vec<u32> {
+    let members = stage.own.members();
+    members.into_iter().filter(|member| member.is_broker()).filter_map(|member| member.pid).collect()
+}
+
+/// Lets nobody read `RAW` for so long. How many messages it held at the end.
+async fn fill(stage: &Stage, span: Duration) -> anyhow::Result<u64> {
+    let context = jetstream::new(async_nats::connect(stage.access.brokers()).await?);
+    let mut raw = context.get_stream("RAW").await?;
+    let until = std::time::SystemTime::now() + span;
+    let mut names = Vec::new();
+    for partition in 0..64 {
+        let name = format!("p{partition}");
+        if raw.pause_consumer(&name, until.into()).await.is_err() {
+            break;
+        }
+        names.push(name);
+    }
+    ensure!(!names.is_empty(), "RAW has no consumer that could be paused");
+    tokio::time::sleep(span).await;
+    let messages = raw.info().await?.state.messages;
+    for name in &names {
+        raw.resume_consumer(name).await?;
+    }
+    Ok(messages)
+}

@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# The long forms of what must hold whatever is done to a fleet: in one process, and as processes over a broker of three
+# nodes. Goes on after a failure; the last lines say what held.
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit
+
+load="${CARGO_TARGET_DIR:-target}/release/eventrunner-load"
+many=(--processes --nats-nodes 3)
+failed=0
+said=()
+
+# Runs one and keeps its last line.
+run() {
+    echo "==> $*"
+    local output
+    if ! output=$("$load" "$@" | tee /dev/stderr); then
+        failed=1
+        said+=("FAILED $*")
+    fi
+    said+=("$(tail -n 1 <<<"$output")")
+}
+
+run chaos
+run chaos "${many[@]}"
+run outage
+run outage "${many[@]}"
+run restart --rounds 5
+run restart "${many[@]}"
+run order
+run order "${many[@]}"
+
+printf '%s\n' "${said[@]}"
+exit "$failed"
