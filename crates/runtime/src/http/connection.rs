@@ -143,6 +143,10 @@ impl Activity {
         self.state().http2 = true;
     }
 
+    pub(super) fn speaks_http2(&self) -> bool {
+        self.state().http2
+    }
+
     fn wrote(&self, blocked: bool) {
         let mut state = self.state();
         if !blocked {

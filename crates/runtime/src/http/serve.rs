@@ -3,7 +3,7 @@
 use std::{convert::Infallible, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body, response::Response};
-use http::Request;
+use http::{HeaderValue, Request, Version, header::CONNECTION};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
@@ -13,6 +13,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
 };
+use tokio_util::sync::CancellationToken;
 use tower::{Layer as _, Service as _};
 
 use super::{
@@ -28,6 +29,10 @@ use crate::{
 /// Waits this long after the kernel refused to give a connection (out of files, for example): it will again.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
+/// While draining, how long an idle HTTP/1.1 connection is kept for a request that may be on its way: closed at once, it
+/// would leave its sender without an answer, and in doubt. The answer to it says that it is the last.
+const LAST_REQUEST: Duration = Duration::from_millis(500);
+
 /// Smallest read buffer that hyper takes for HTTP/1.1.
 const HEADER_BYTES_MIN: usize = 8 * 1024;
 
@@ -41,8 +46,8 @@ pub async fn bind(listen: SocketAddr) -> io::Result<TcpListener> {
         .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {listen}: {error}")))
 }
 
-/// Serves `router`, wrapped in [`super::layer`], until `shutdown` drains: then the listener closes, idle
-/// connections end, requests in flight are answered. What is left after the drain timeout, or when
+/// Serves `router`, wrapped in [`super::layer`], until `shutdown` drains: then the listener closes, requests in flight
+/// are answered, and connections end with their next answer or, when they stay idle, after half a second. What is left after the drain timeout, or when
 /// `shutdown` aborts, is cut off. Returns when the last connection is gone.
 ///
 /// # Errors
@@ -165,7 +170,8 @@ impl Server {
         let service = hyper::service::service_fn({
             let activity = Arc::clone(&activity);
             let service = self.service.clone();
-            move |request| answer(service.clone(), Arc::clone(&activity), request)
+            let draining = self.shutdown.draining.clone();
+            move |request| answer(service.clone(), Arc::clone(&activity), draining.clone(), request)
         });
         let io = TokioIo::new(Watched::new(socket, Arc::clone(&activity)));
         let mut connection = pin!(self.http.serve_connection(io, service));
@@ -177,9 +183,17 @@ impl Server {
                 return;
             }
             () = self.shutdown.draining.cancelled() => {
-                connection.as_mut().graceful_shutdown();
+                // HTTP/2 has a frame for it that leaves nobody in doubt (RFC 9113, section 6.8).
+                let keep = if activity.speaks_http2() { Duration::ZERO } else { LAST_REQUEST };
+                let end = async {
+                    if let Ok(ended) = tokio::time::timeout(keep, connection.as_mut()).await {
+                        return ended;
+                    }
+                    connection.as_mut().graceful_shutdown();
+                    connection.as_mut().await
+                };
                 tokio::select! {
-                    ended = connection.as_mut() => ended,
+                    ended = end => ended,
                     _ = activity.expired(&self.options) => return,
                 }
             }
@@ -194,10 +208,15 @@ impl Server {
 async fn answer(
     mut service: TraceService<Router>,
     activity: Arc<Activity>,
+    draining: CancellationToken,
     request: Request<hyper::body::Incoming>,
 ) -> Result<Response, Infallible> {
-    let in_flight = activity.begin(request.version());
-    let response = service.call(request.map(Body::new)).await?;
+    let version = request.version();
+    let in_flight = activity.begin(version);
+    let mut response = service.call(request.map(Body::new)).await?;
+    if draining.is_cancelled() && version < Version::HTTP_2 {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     if response.status().is_client_error() || response.status().is_server_error() {
         activity.refused();
     }

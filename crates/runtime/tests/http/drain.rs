@@ -35,6 +35,19 @@ async fn what_is_in_flight_is_finished_and_new_connections_are_refused() {
 }
 
 #[tokio::test]
+async fn a_request_that_is_on_its_way_is_answered() {
+    let server = Server::start(options()).await;
+    let mut idle = server.client().await;
+    idle.send("GET /ok HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    idle.until("fine").await;
+    server.shutdown.drain();
+    idle.send("GET /ok HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    let said = idle.answer().await;
+    assert!(said.starts_with("HTTP/1.1 200 ") && said.contains("connection: close"), "{said}");
+    timeout(LONG, server.task).await.unwrap().unwrap().unwrap();
+}
+
+#[tokio::test]
 async fn what_does_not_end_is_cut_off_at_the_deadline() {
     let server = Server::start(ServerOptions { drain_timeout_ms: Millis(200), ..options() }).await;
     let mut busy = server.client().await;
