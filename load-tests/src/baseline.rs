@@ -10,6 +10,7 @@ use std::{
 use anyhow::Context as _;
 use async_nats::jetstream::{self, context::PublishAckFuture, stream};
 use bytes::Bytes;
+use hdrhistogram::Histogram;
 
 use crate::fleet::Access;
 
@@ -20,35 +21,75 @@ const WINDOW: usize = 1_000;
 /// Publishes between two looks at the clock.
 const ROUND: u64 = 100;
 
-/// Messages a second that the broker acknowledges, measured for `span`. Uses a stream of its own and
-/// removes it again.
+/// A stream of our own in the fleet's broker.
+#[derive(Debug, Clone)]
+pub(crate) struct Bare(jetstream::Context);
+
+impl Bare {
+    /// Makes the stream.
+    pub(crate) async fn open(access: &Access) -> anyhow::Result<Self> {
+        let client = async_nats::ConnectOptions::new()
+            .client_capacity(4_096)
+            .subscription_capacity(1 << 16)
+            .connect(access.brokers())
+            .await
+            .with_context(|| format!("no broker at {}", access.nats_url))?;
+        let jetstream = jetstream::context::ContextBuilder::new()
+            .ack_timeout(Duration::from_secs(30))
+            .max_ack_inflight(WINDOW * 2)
+            .build(client);
+        // What a run that was interrupted left behind.
+        jetstream.delete_stream(STREAM).await.ok();
+        jetstream
+            .create_stream(stream::Config {
+                name: STREAM.to_owned(),
+                subjects: vec![SUBJECT.to_owned()],
+                storage: stream::StorageType::File,
+                ..Default::default()
+            })
+            .await?;
+        Ok(Self(jetstream))
+    }
+
+    /// Publishes one message and waits for its acknowledgement.
+    pub(crate) async fn publish(&self, payload: Bytes) -> anyhow::Result<()> {
+        self.0.publish(SUBJECT, payload).await?.await?;
+        Ok(())
+    }
+
+    /// How long one publish takes after the other, in microseconds, measured for `span`.
+    pub(crate) async fn latency(
+        &self,
+        payload_bytes: usize,
+        span: Duration,
+    ) -> anyhow::Result<Histogram<u64>> {
+        let payload = Bytes::from(vec![b'x'; payload_bytes]);
+        let mut times = Histogram::new(3)?;
+        let began = Instant::now();
+        while began.elapsed() < span {
+            let at = Instant::now();
+            self.publish(payload.clone()).await?;
+            times.record(u64::try_from(at.elapsed().as_micros())?)?;
+        }
+        Ok(times)
+    }
+
+    /// Removes the stream.
+    pub(crate) async fn close(self) -> anyhow::Result<()> {
+        self.0.delete_stream(STREAM).await?;
+        Ok(())
+    }
+}
+
+/// Messages a second that the broker acknowledges, measured for `span`. Uses a stream of its own and removes it again.
 pub(crate) async fn publish_rate(
     access: &Access,
     payload_bytes: usize,
     span: Duration,
 ) -> anyhow::Result<f64> {
-    let client = async_nats::ConnectOptions::new()
-        .client_capacity(4_096)
-        .subscription_capacity(1 << 16)
-        .connect(access.brokers())
-        .await
-        .with_context(|| format!("no broker at {}", access.nats_url))?;
-    let jetstream = jetstream::context::ContextBuilder::new()
-        .ack_timeout(Duration::from_secs(30))
-        .max_ack_inflight(WINDOW * 2)
-        .build(client);
-    // What a run that was interrupted left behind.
-    jetstream.delete_stream(STREAM).await.ok();
-    jetstream
-        .create_stream(stream::Config {
-            name: STREAM.to_owned(),
-            subjects: vec![SUBJECT.to_owned()],
-            storage: stream::StorageType::File,
-            ..Default::default()
-        })
-        .await?;
-    let rate = measure(&jetstream, payload_bytes, span).await;
-    jetstream.delete_stream(STREAM).await?;
+    let bare = Bare::open(access).await?;
+    let rate = measure(&bare.0, payload_bytes, span).await;
+    bare.close().await?;
     rate
 }
 

@@ -212,16 +212,36 @@ impl Own {
     }
 
     fn set(&self, access: &Access, stream: TenantStream) -> anyhow::Result<()> {
-        if stream == TenantStream::default() {
-            return Ok(());
+        if stream != TenantStream::default() {
+            self.manage(&["tenants", "update", &access.tenant, "--tenant-stream", stream.as_str()])?;
         }
-        let program = self.command.first().context("no program")?;
-        let set = Command::new(program)
-            .args(["tenants", "update", &access.tenant, "--tenant-stream", stream.as_str(), "--context"])
-            .arg(&self.context)
-            .output()?;
-        ensure!(set.status.success(), "the tenant cannot be set: {}", String::from_utf8_lossy(&set.stderr));
         Ok(())
+    }
+
+    /// Makes another tenant, with a quota of events a second (0: none), and a key of its own.
+    pub(crate) fn tenant(&self, access: &Access, id: &str, per_second: u64) -> anyhow::Result<Access> {
+        #[derive(Deserialize)]
+        struct Made {
+            key: String,
+        }
+        let quota = per_second.to_string();
+        let limits = ["--events-per-second", &quota, "--events-burst", &quota];
+        self.manage(&[["tenants", "create", id].as_slice(), &limits].concat())?;
+        self.manage(&["systems", "create", "load", "--tenant", id])?;
+        let made = self.manage(&["keys", "create", "--system", "load", "--tenant", id])?;
+        let Made { key } = serde_json::from_slice(&made)?;
+        Ok(Access { tenant: id.to_owned(), key, ..access.clone() })
+    }
+
+    /// Runs the fleet's own command line. What it prints, as JSON.
+    fn manage(&self, arguments: &[&str]) -> anyhow::Result<Vec<u8>> {
+        let program = self.command.first().context("no program")?;
+        let mut command = Command::new(program);
+        let done =
+            command.args(arguments).args(["--output", "json", "--context"]).arg(&self.context).output()?;
+        let said = String::from_utf8_lossy(&done.stderr);
+        ensure!(done.status.success(), "{}: {said}", arguments.join(" "));
+        Ok(done.stdout)
     }
 
     /// Where it keeps everything.

@@ -148,6 +148,11 @@ impl Load {
         self.template(request).slots.iter().map(event).collect()
     }
 
+    /// The id of an event.
+    pub(crate) fn id_of(&self, number: u64) -> String {
+        self.id(number).map(char::from).iter().collect()
+    }
+
     /// The number of the event with this id; any id of ours gives one, so compare it with how many were sent.
     pub(crate) fn number(&self, id: &str) -> Option<u64> {
         let ours = id.len() == ID_LEN && id.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));

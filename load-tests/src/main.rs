@@ -19,6 +19,7 @@ mod readiness;
 mod run;
 mod scenario;
 mod servers;
+mod tail;
 mod trial;
 
 use std::process::ExitCode;
@@ -48,6 +49,14 @@ enum Scenario {
     Restart(scenario::restart::Options),
     /// Partition keys over several normalizers and engines that are killed and hang: events keep their order
     Order(scenario::order::Options),
+    /// How long single events take at a steady rate, beside bare publishes
+    Latency(scenario::latency::Options),
+    /// Single events over many connections, beside a handler that only publishes
+    Accept(scenario::accept::Options),
+    /// Batches through `StreamEvents`, beside the same through the HTTP door
+    Stream(scenario::stream::Options),
+    /// One tenant at ten times its quota, and what another one notices
+    Tenants(scenario::tenants::Options),
     /// Each store alone, beside a bare loader on the same engine: rates, point reads and pages
     Stores(scenario::stores::Options),
 }
@@ -79,6 +88,10 @@ async fn run(scenario: Scenario) -> anyhow::Result<bool> {
         Scenario::Outage(options) => scenario::outage::run(options).await,
         Scenario::Restart(options) => scenario::restart::run(options).await,
         Scenario::Order(options) => scenario::order::run(options).await,
+        Scenario::Latency(options) => scenario::latency::run(options).await,
+        Scenario::Accept(options) => Box::pin(scenario::accept::run(options)).await,
+        Scenario::Stream(options) => Box::pin(scenario::stream::run(options)).await,
+        Scenario::Tenants(options) => Box::pin(scenario::tenants::run(options)).await,
         Scenario::Stores(options) => scenario::stores::run(options).await,
     }
 }

@@ -140,6 +140,8 @@ pub(crate) struct Manner {
     pub(crate) deadline: Duration,
     /// Of attempts without an answer, one in so many is not made again; 0: none.
     pub(crate) give_up_one_in: u64,
+    /// How often a request is sent; `None`: until it is promised.
+    pub(crate) tries: Option<u64>,
 }
 
 /// One run.
@@ -214,7 +216,12 @@ impl Lane {
 
     /// Sends a request until it is promised. Whether it was.
     async fn deliver(&mut self, request: u64) -> anyhow::Result<bool> {
+        let mut tries = 0;
         loop {
+            if self.run.manner.tries == Some(tries) {
+                return Ok(false);
+            }
+            tries += 1;
             let attempt = self.attempt(request).await?;
             self.run.answers.count(&attempt);
             match attempt {

@@ -1,11 +1,15 @@
 //! What can be run.
 
+pub(crate) mod accept;
 pub(crate) mod chaos;
+pub(crate) mod latency;
 pub(crate) mod order;
 pub(crate) mod outage;
 pub(crate) mod path;
 pub(crate) mod restart;
 pub(crate) mod stores;
+pub(crate) mod stream;
+pub(crate) mod tenants;
 
 use std::time::Duration;
 
@@ -24,15 +28,15 @@ pub(crate) const STEADY: f64 = 5_000.0;
 /// What every scenario sends.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct LoadArgs {
-    /// Events in one request
-    #[arg(long, default_value_t = 100)]
-    pub(crate) batch: u64,
+    /// Events in one request [default: 100; 1 where single events are measured]
+    #[arg(long)]
+    pub(crate) batch: Option<u64>,
     /// Bytes of each event's data
     #[arg(long, default_value_t = 512)]
     pub(crate) data_bytes: usize,
-    /// Connections, each with one request under way
-    #[arg(long, default_value_t = 16)]
-    pub(crate) connections: usize,
+    /// Connections, each with one request under way [default: 16; 64 where single events are measured]
+    #[arg(long)]
+    pub(crate) connections: Option<usize>,
     /// Ways in, dealt to the connections in turn [default: http; every one where something is done to the fleet]
     #[arg(long, value_enum, value_delimiter = ',')]
     pub(crate) doors: Vec<Door>,
@@ -56,9 +60,33 @@ impl LoadArgs {
         *self.seed.get_or_insert_with(|| u64::from(rand::random::<u32>()))
     }
 
+    /// Single events through the HTTP door, unless something else is asked for.
+    pub(crate) fn prefer_single(&mut self) {
+        self.batch.get_or_insert(1);
+        self.connections.get_or_insert(64);
+        self.prefer_http();
+    }
+
+    /// The HTTP door, unless another is asked for.
+    pub(crate) fn prefer_http(&mut self) {
+        if self.doors.is_empty() {
+            self.doors = vec![Door::Http];
+        }
+    }
+
+    /// Events in one request.
+    pub(crate) fn batch(&self) -> u64 {
+        self.batch.unwrap_or(100).max(1)
+    }
+
+    /// Requests under way.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.unwrap_or(16)
+    }
+
     /// The load, different in each run without a seed, and the requests that carry `events` of it.
     pub(crate) fn load(&self, events: u64) -> (Load, u64) {
-        let per_request = self.batch.max(1);
+        let per_request = self.batch();
         let shape = Shape { per_request, data_bytes: self.data_bytes, keys: self.keys.unwrap_or_default() };
         (Load::new(self.seed.unwrap_or_else(rand::random), shape), events.div_ceil(per_request))
     }
@@ -68,15 +96,21 @@ impl LoadArgs {
         let all = [Door::Http, Door::Grpc, Door::Stream];
         Manner {
             doors: if self.doors.is_empty() { all.to_vec() } else { self.doors.clone() },
-            lanes: self.connections,
+            lanes: self.connections(),
             deadline: Duration::from_secs(self.deadline_seconds.max(1)),
             give_up_one_in,
+            tries: None,
         }
     }
 
     /// The rate in requests.
     #[expect(clippy::cast_precision_loss, reason = "a rate")]
     pub(crate) fn requests_per_second(&self) -> Option<f64> {
-        self.rate.map(|events| events / self.batch.max(1) as f64)
+        self.rate.map(|events| events / self.batch() as f64)
     }
+}
+
+/// Events a second.
+pub(crate) fn rate(events: u64, span: Duration) -> u64 {
+    u64::try_from(u128::from(events) * 1_000_000 / span.as_micros().max(1)).unwrap_or(u64::MAX)
 }

@@ -9,7 +9,7 @@ use super::LoadArgs;
 use crate::{
     baseline, cpu,
     fleet::{Access, Durability, FleetArgs, Own},
-    generator::{Door, Pace},
+    generator::Pace,
     run::{Run, Times, Verdicts},
 };
 
@@ -81,9 +81,7 @@ struct Report {
 
 /// Runs it. Whether nothing was wrong.
 pub(crate) async fn run(mut options: Options) -> anyhow::Result<bool> {
-    if options.load.doors.is_empty() {
-        options.load.doors = vec![Door::Http];
-    }
+    options.load.prefer_http();
     if let Some(access) = options.fleet.running()? {
         return measure(&options, &access, &[]).await;
     }
@@ -149,7 +147,8 @@ fn report(options: &Options, events: u64, baseline: f64, times: &Times, verdicts
 
 #[expect(clippy::cast_precision_loss, reason = "times for people")]
 fn print(options: &Options, report: &Report, times: &Times) {
-    let LoadArgs { batch, data_bytes, connections, .. } = options.load;
+    let LoadArgs { data_bytes, .. } = options.load;
+    let (batch, connections) = (options.load.batch(), options.load.connections());
     println!("durability              {:>10}", report.durability);
     println!("tenant stream           {:>10}", report.tenant_stream);
     println!(

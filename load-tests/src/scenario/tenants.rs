@@ -1,0 +1,149 @@
+//! One tenant sends ten times what its quota allows; how much later another tenant's events are promised and in its stream.
+
+use std::{sync::Arc, sync::atomic::Ordering::Relaxed, time::Duration};
+
+use anyhow::ensure;
+use clap::Args;
+use serde::Serialize;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::{LoadArgs, latency};
+use crate::{
+    fleet::{Access, Durability, FleetArgs, Own},
+    generator::{Answers, Generator, Pace, Target},
+    ledger::Ledger,
+};
+
+/// Events a second of the tenant that is measured.
+const RATE: f64 = 500.0;
+
+/// The scenario's options.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    fleet: FleetArgs,
+    #[command(flatten)]
+    load: LoadArgs,
+    /// What "accepted" promises
+    #[arg(long, value_enum, default_value_t = Durability::Disk)]
+    durability: Durability,
+    /// How long events are sent, with and without the flood
+    #[arg(long, default_value_t = 20)]
+    seconds: u64,
+    /// Events a second that the flooding tenant may send; it sends ten times as many
+    #[arg(long, default_value_t = 500)]
+    quota: u64,
+    /// The p99 of a promise may be at most so many times what it is without the flood
+    #[arg(long, default_value_t = 1.1)]
+    accept_ratio_max: f64,
+    /// The same of the way to the tenant stream
+    #[arg(long, default_value_t = 2.0)]
+    path_ratio_max: f64,
+}
+
+/// The last line. Times in microseconds, of the tenant that does not flood.
+#[derive(Debug, Serialize)]
+struct Report {
+    scenario: &'static str,
+    durability: &'static str,
+    form: &'static str,
+    accept_p99_us: u64,
+    accept_p99_us_beside: u64,
+    accept_ratio: f64,
+    path_p99_us: u64,
+    path_p99_us_beside: u64,
+    path_ratio: f64,
+    /// Requests of the flooding tenant that were refused with 429.
+    limited: u64,
+    lost: u64,
+    doubled: u64,
+    altered: u64,
+}
+
+/// Runs it. Whether its claim holds.
+pub(crate) async fn run(mut options: Options) -> anyhow::Result<bool> {
+    ensure!(
+        options.fleet.context.is_none(),
+        "several tenants are needed: only a fleet of this scenario's own will do"
+    );
+    options.load.prefer_single();
+    options.load.rate.get_or_insert(RATE);
+    let span = Duration::from_secs(options.seconds);
+    let (own, access) = Box::pin(Own::start(&options.fleet, options.durability)).await?;
+    let (alone, beside) = (own.tenant(&access, "alone", 0)?, own.tenant(&access, "beside", 0)?);
+    let flooding = own.tenant(&access, "flooding", options.quota)?;
+    let without = Box::pin(latency::timed(&alone, &options.load, span)).await?;
+    let (flood, answers) = flood(&flooding, &options, span)?;
+    let with = Box::pin(latency::timed(&beside, &options.load, span)).await?;
+    drop(flood);
+    let mut faults = [0_u64; 3];
+    for measured in [&without, &with] {
+        let verdicts = Box::pin(measured.run.read_back(&[])).await?;
+        let sums = [verdicts.sum(|v| v.lost), verdicts.sum(|v| v.doubled), verdicts.sum(|v| v.altered)];
+        faults = std::array::from_fn(|index| faults[index] + sums[index]);
+    }
+    own.stop().await?;
+    let p99 = |times: &hdrhistogram::Histogram<u64>| times.value_at_quantile(0.99);
+    let [accept, accept_beside] = [&without, &with].map(|measured| p99(&measured.promise));
+    let [path, path_beside] = [&without, &with].map(|measured| p99(&measured.stream));
+    let [lost, doubled, altered] = faults;
+    let report = Report {
+        scenario: "tenants",
+        durability: options.durability.as_str(),
+        form: options.fleet.form(),
+        accept_p99_us: accept,
+        accept_p99_us_beside: accept_beside,
+        accept_ratio: ratio(accept_beside, accept),
+        path_p99_us: path,
+        path_p99_us_beside: path_beside,
+        path_ratio: ratio(path_beside, path),
+        limited: answers.limited.load(Relaxed),
+        lost,
+        doubled,
+        altered,
+    };
+    println!("promise, p99              {accept:>8} µs alone, {accept_beside:>8} µs beside a flood");
+    println!("in the tenant stream, p99 {path:>8} µs alone, {path_beside:>8} µs beside a flood");
+    println!("refused to the flood      {:>8} requests", report.limited);
+    println!("{}", serde_json::to_string(&report)?);
+    let fair = report.accept_ratio <= options.accept_ratio_max && report.path_ratio <= options.path_ratio_max;
+    Ok(fair && report.limited > 0 && lost + doubled + altered == 0)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a ratio for people")]
+fn ratio(one: u64, other: u64) -> f64 {
+    (one as f64 / other.max(1) as f64 * 100.0).round() / 100.0
+}
+
+/// Ten times the quota, for longer than anybody measures; ends when dropped.
+fn flood(
+    access: &Access,
+    options: &Options,
+    span: Duration,
+) -> anyhow::Result<(AbortOnDropHandle<()>, Arc<Answers>)> {
+    #[expect(clippy::cast_precision_loss, reason = "a rate")]
+    let per_second = options.quota as f64 * 10.0;
+    let requests = options.quota * 10 * (span.as_secs() + 600);
+    let answers = Arc::new(Answers::default());
+    let mut manner = options.load.manner(0);
+    // A flood does not wait: what is refused is dropped.
+    manner.tries = Some(1);
+    let generator = Generator {
+        target: Target {
+            url: access.url.clone(),
+            grpc_url: access.grpc_url.clone(),
+            key: access.key.clone(),
+        },
+        manner,
+        pace: Arc::new(Pace::open(requests, Some(per_second), None)),
+        load: Arc::new(options.load.load(requests).0),
+        ledger: Arc::new(Ledger::new(requests)),
+        answers: Arc::clone(&answers),
+    };
+    let flooding = tokio::spawn(async move {
+        if let Err(error) = generator.run().await {
+            eprintln!("the flood ended: {error:#}");
+        }
+    });
+    Ok((AbortOnDropHandle::new(flooding), answers))
+}
