@@ -9,6 +9,7 @@ mod cpu;
 mod faults;
 mod fleet;
 mod generator;
+mod held;
 mod ledger;
 mod load;
 mod memory;
@@ -57,6 +58,10 @@ enum Scenario {
     Stream(scenario::stream::Options),
     /// One tenant at ten times its quota, and what another one notices
     Tenants(scenario::tenants::Options),
+    /// The engine stopped while the door runs at full rate, and how fast it catches up
+    Backlog(scenario::backlog::Options),
+    /// A steady load for long: memory at its begin and end
+    Soak(scenario::soak::Options),
     /// Each store alone, beside a bare loader on the same engine: rates, point reads and pages
     Stores(scenario::stores::Options),
 }
@@ -92,6 +97,8 @@ async fn run(scenario: Scenario) -> anyhow::Result<bool> {
         Scenario::Accept(options) => Box::pin(scenario::accept::run(options)).await,
         Scenario::Stream(options) => Box::pin(scenario::stream::run(options)).await,
         Scenario::Tenants(options) => Box::pin(scenario::tenants::run(options)).await,
+        Scenario::Backlog(options) => Box::pin(scenario::backlog::run(options)).await,
+        Scenario::Soak(options) => Box::pin(scenario::soak::run(options)).await,
         Scenario::Stores(options) => scenario::stores::run(options).await,
     }
 }

@@ -68,6 +68,11 @@ impl Seen {
     }
 }
 
+/// What each process holds now, in megabytes.
+pub(crate) fn held(pids: &[(String, u32)]) -> Vec<(String, u64)> {
+    pids.iter().map(|(name, pid)| (name.clone(), resident(*pid).unwrap_or_default() >> 20)).collect()
+}
+
 /// Bytes in memory: the second field of `statm` (proc(5)) counts pages, of 4 KiB where nobody said otherwise.
 fn resident(pid: u32) -> Option<u64> {
     let statm = fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;

@@ -107,6 +107,11 @@ impl Run {
         self.ledger.requests() * self.load.per_request()
     }
 
+    /// Events that were promised so far.
+    pub(crate) fn promised(&self) -> u64 {
+        self.ledger.promised() * self.load.per_request()
+    }
+
     /// Waits until everything is sent, and what was promised is everywhere, as far as numbers tell.
     pub(crate) async fn complete(&mut self) -> anyhow::Result<Times> {
         let mut accepted = None;
@@ -115,7 +120,7 @@ impl Run {
         let (complete, requests) = loop {
             if accepted.is_none() && self.sending.is_finished() {
                 let requests = (&mut self.sending).await??;
-                let (all, settled) = (self.ledger.requests(), self.ledger.settled());
+                let (all, settled) = (self.pace.taken(), self.ledger.settled());
                 ensure!(
                     all == settled,
                     "a fault of this tool: {settled} of {all} requests were sent to an end"

@@ -162,7 +162,7 @@ async fn listen(mut answers: Streaming<StreamEventsResponse>, waiting: Waiting) 
             }
             Ok(None) => break None,
             Err(status) if is_the_doors(&status) => break None,
-            Err(status) => break Some(chain(&status)),
+            Err(status) => break Some(describe(&status)),
         }
     };
     let left = waiting.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -178,7 +178,7 @@ fn is_the_doors(status: &Status) -> bool {
 
 fn of_status(status: &Status) -> anyhow::Result<Attempt> {
     if !is_the_doors(status) {
-        let broken = || Attempt::Broken(format!("PublishEvents: {}", chain(status)));
+        let broken = || Attempt::Broken(format!("PublishEvents: {}", describe(status)));
         return Ok(if was_unsent(status) { Attempt::Unsent } else { broken() });
     }
     let retry_after = status.get_details_retry_info().is_some();
@@ -195,8 +195,9 @@ fn was_unsent(status: &Status) -> bool {
     while let Some(error) = cause {
         let of_hyper = error.downcast_ref::<hyper::Error>();
         if of_hyper.is_some_and(|error| error.is_canceled() || error.is_closed())
-            || error.downcast_ref::<std::io::Error>().is_some_and(is_refusal)
-            // HTTP/2 has a word for what was not begun (RFC 9113, section 8.7); its type is not exported by anybody.
+            // Of a type that nobody exports.
+            || error.to_string() == "tcp connect error"
+            // HTTP/2 has a word for what was not begun (RFC 9113, section 8.7); neither is its type.
             || error.to_string().contains("REFUSED_STREAM")
         {
             return true;
@@ -206,8 +207,10 @@ fn was_unsent(status: &Status) -> bool {
     false
 }
 
-fn is_refusal(error: &std::io::Error) -> bool {
-    error.kind() == std::io::ErrorKind::ConnectionRefused
+/// What a client library says, without its own words for it.
+fn describe(status: &Status) -> String {
+    let causes = status.source().map(|cause| format!(": {}", chain(cause)));
+    format!("{}{}", status.message(), causes.unwrap_or_default())
 }
 
 /// A message counts as kept when each of its events is.

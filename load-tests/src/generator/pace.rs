@@ -24,6 +24,7 @@ pub(crate) struct Pace {
     /// Those whose time has come; `None`: all.
     due: Option<Arc<Due>>,
     began: Instant,
+    stopped: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -47,7 +48,13 @@ pub(crate) struct Turn {
 impl Pace {
     /// So many requests as fast as answers come.
     pub(crate) fn closed(requests: u64) -> Self {
-        Self { requests, next: AtomicU64::new(0), due: None, began: Instant::now() }
+        Self {
+            requests,
+            next: AtomicU64::new(0),
+            due: None,
+            began: Instant::now(),
+            stopped: AtomicBool::new(false),
+        }
     }
 
     /// So many requests, `per_second` of them, and not more than a limit that [`allow`](Self::allow) lifts, if there is one.
@@ -61,7 +68,7 @@ impl Pace {
         let (began, clock) = (Instant::now(), Arc::clone(&due));
         // A thread of its own: the runtime's timer is exact to a millisecond only.
         thread::spawn(move || clock.run(requests, began));
-        Self { requests, next: AtomicU64::new(0), due: Some(due), began }
+        Self { requests, next: AtomicU64::new(0), due: Some(due), began, stopped: AtomicBool::new(false) }
     }
 
     /// That many requests may be sent.
@@ -69,6 +76,16 @@ impl Pace {
         if let Some(due) = &self.due {
             due.limit.fetch_max(requests, Relaxed);
         }
+    }
+
+    /// Hands out no more. What was handed out is sent to its end.
+    pub(crate) fn stop(&self) {
+        self.stopped.store(true, Relaxed);
+    }
+
+    /// Requests handed out so far.
+    pub(crate) fn taken(&self) -> u64 {
+        self.next.load(Relaxed).min(self.requests)
     }
 
     /// When a request is to be sent, if there is a rate.
@@ -80,6 +97,9 @@ impl Pace {
     pub(crate) async fn next(&self) -> Option<Turn> {
         if let Some(due) = &self.due {
             due.permits.acquire().await.ok()?.forget();
+        }
+        if self.stopped.load(Relaxed) {
+            return None;
         }
         let request = self.next.fetch_add(1, Relaxed);
         (request < self.requests).then(|| Turn { request, due: self.due(request) })

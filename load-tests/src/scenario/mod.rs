@@ -1,12 +1,14 @@
 //! What can be run.
 
 pub(crate) mod accept;
+pub(crate) mod backlog;
 pub(crate) mod chaos;
 pub(crate) mod latency;
 pub(crate) mod order;
 pub(crate) mod outage;
 pub(crate) mod path;
 pub(crate) mod restart;
+pub(crate) mod soak;
 pub(crate) mod stores;
 pub(crate) mod stream;
 pub(crate) mod tenants;

@@ -12,7 +12,6 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
-use async_nats::jetstream;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
@@ -20,6 +19,7 @@ use super::LoadArgs;
 use crate::{
     faults::{self, Stopped},
     fleet::{Durability, FleetArgs},
+    held::Held,
     order::{Fault, What},
     readiness::Readiness,
     trial::{self, Judged, Outcome, Prepare, Stage, Trial},
@@ -212,7 +212,6 @@ async fn strike(options: &Options, stage: &mut Stage) -> anyhow::Result<Vec<Seen
     for &phase in &options.phases {
         eprintln!("the broker is {phase:?} for {} s", options.seconds);
         let (began, refused) = (Instant::now(), stage.answers.refused());
-        let mut full = None;
         match phase {
             Phase::Stopped => {
                 let _closed = Closed::close(stage.own.folder())?;
@@ -221,7 +220,11 @@ async fn strike(options: &Options, stage: &mut Stage) -> anyhow::Result<Vec<Seen
                 }
                 tokio::time::sleep(span).await;
             }
-            Phase::Full => full = Some(fill(stage, span).await?),
+            Phase::Full => {
+                let held = Held::hold(&stage.access, "RAW", span + RECOVERY).await?;
+                tokio::time::sleep(span).await;
+                held.release().await?;
+            }
             Phase::Frozen => {
                 let _stopped = Stopped::stop(brokers(stage))?;
                 tokio::time::sleep(span).await;
@@ -230,9 +233,6 @@ async fn strike(options: &Options, stage: &mut Stage) -> anyhow::Result<Vec<Seen
         let over = Instant::now();
         stage.did(Fault { at_ms: faults::now_ms(), what: What::Broker });
         let refused = stage.answers.refused() - refused;
-        if full == Some(0) {
-            eprintln!("RAW did not become full");
-        }
         ensure!(phase != Phase::Full || refused > 0, "RAW took everything: nothing was shown");
         let back = readiness.on_after(over, READY).await;
         let since = |at: Option<Instant>, from: Instant| {
@@ -249,26 +249,4 @@ async fn strike(options: &Options, stage: &mut Stage) -> anyhow::Result<Vec<Seen
 fn brokers(stage: &Stage) -> Vec<u32> {
     let members = stage.own.members();
     members.into_iter().filter(|member| member.is_broker()).filter_map(|member| member.pid).collect()
-}
-
-/// Lets nobody read `RAW` for so long. How many messages it held at the end.
-async fn fill(stage: &Stage, span: Duration) -> anyhow::Result<u64> {
-    let context = jetstream::new(async_nats::connect(stage.access.brokers()).await?);
-    let mut raw = context.get_stream("RAW").await?;
-    let until = std::time::SystemTime::now() + span;
-    let mut names = Vec::new();
-    for partition in 0..64 {
-        let name = format!("p{partition}");
-        if raw.pause_consumer(&name, until.into()).await.is_err() {
-            break;
-        }
-        names.push(name);
-    }
-    ensure!(!names.is_empty(), "RAW has no consumer that could be paused");
-    tokio::time::sleep(span).await;
-    let messages = raw.info().await?.state.messages;
-    for name in &names {
-        raw.resume_consumer(name).await?;
-    }
-    Ok(messages)
 }

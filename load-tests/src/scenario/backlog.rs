@@ -1,0 +1,147 @@
+//! The engine gets nothing while the door runs at full rate: what gathers is bounded by the streams' limits, the door sheds
+//! what is beyond, memory stays bounded, and afterwards the engine catches up at least as fast as events usually come.
+
+use std::{
+    sync::atomic::Ordering::Relaxed,
+    time::{Duration, Instant},
+};
+
+use anyhow::ensure;
+use clap::Args;
+use serde::Serialize;
+
+use super::LoadArgs;
+use crate::{
+    fleet::{Access, Durability, FleetArgs, Own},
+    generator::Pace,
+    held::Held,
+    memory::Peaks,
+    run::{Run, Verdicts},
+};
+
+/// More events than a door takes in a second.
+const PER_SECOND_MAX: u64 = 200_000;
+/// How long the stream is held at most beyond the load.
+const MARGIN: Duration = Duration::from_secs(60);
+
+/// The scenario's options.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    fleet: FleetArgs,
+    #[command(flatten)]
+    load: LoadArgs,
+    /// What "accepted" promises
+    #[arg(long, value_enum, default_value_t = Durability::Disk)]
+    durability: Durability,
+    /// How long the engine gets nothing
+    #[arg(long, default_value_t = 60)]
+    seconds: u64,
+    /// Events to send beforehand, to know the rate of the whole path
+    #[arg(long, default_value_t = 300_000)]
+    path_events: u64,
+    /// It must catch up at least at so many times that rate
+    #[arg(long, default_value_t = 1.0)]
+    ratio_min: f64,
+    /// The most memory that a process of the fleet may hold, in megabytes
+    #[arg(long, default_value_t = 2_048)]
+    memory_mb_max: u64,
+}
+
+/// The last line. Events a second.
+#[derive(Debug, Serialize)]
+struct Report {
+    scenario: &'static str,
+    durability: &'static str,
+    form: &'static str,
+    seconds: u64,
+    accepted: u64,
+    /// Requests shed with 503 or 429.
+    shed: u64,
+    /// What had gathered before the engine, in megabytes.
+    gathered_mb: u64,
+    path_per_s: u64,
+    catch_up_per_s: u64,
+    ratio: f64,
+    peak_mb: u64,
+    lost: u64,
+    doubled: u64,
+    altered: u64,
+}
+
+/// Runs it. Whether its claim holds.
+pub(crate) async fn run(mut options: Options) -> anyhow::Result<bool> {
+    ensure!(
+        options.fleet.context.is_none(),
+        "several tenants are needed: only a fleet of this scenario's own will do"
+    );
+    options.load.prefer_http();
+    let (own, access) = Box::pin(Own::start(&options.fleet, options.durability)).await?;
+    let peaks = Peaks::watch(own.processes());
+    let before = own.tenant(&access, "before", 0)?;
+    let path_per_s = Box::pin(path(&before, &options)).await?;
+    let behind = own.tenant(&access, "behind", 0)?;
+    let (report, verdicts) = Box::pin(fall_behind(&behind, &options, path_per_s)).await?;
+    let peak_mb = peaks.print();
+    own.stop().await?;
+    let report = Report { peak_mb, ..report };
+    println!("whole path      {path_per_s:>10} events/s");
+    println!("catching up     {:>10} events/s, ratio {}", report.catch_up_per_s, report.ratio);
+    println!("gathered        {:>10} events, {} MB before the engine", report.accepted, report.gathered_mb);
+    println!("shed            {:>10} requests", report.shed);
+    println!("{}", serde_json::to_string(&report)?);
+    Ok(verdicts.is_good() && report.ratio >= options.ratio_min && peak_mb <= options.memory_mb_max)
+}
+
+async fn path(access: &Access, options: &Options) -> anyhow::Result<u64> {
+    let (load, requests) = options.load.load(options.path_events);
+    let mut run = Run::begin(access, load, requests, Pace::closed(requests), options.load.manner(0)).await?;
+    let times = run.complete().await?;
+    Ok(super::rate(run.events(), times.complete))
+}
+
+async fn fall_behind(
+    access: &Access,
+    options: &Options,
+    path_per_s: u64,
+) -> anyhow::Result<(Report, Verdicts)> {
+    let span = Duration::from_secs(options.seconds);
+    let mut held = Held::hold(access, "EVENTS", span + MARGIN).await?;
+    let (load, requests) = options.load.load(PER_SECOND_MAX * options.seconds);
+    let mut run = Run::begin(access, load, requests, Pace::closed(requests), options.load.manner(0)).await?;
+    run.stall += span;
+    let (pace, ledger, per_request) = (run.pace.clone(), run.ledger.clone(), run.load.per_request());
+    let answers = run.answers.clone();
+    let engine = async move {
+        tokio::time::sleep(span).await;
+        pace.stop();
+        let gathered = held.bytes().await?;
+        // What is promised from here on would have to be told apart from what had gathered.
+        let (at, events) = (Instant::now(), ledger.promised() * per_request);
+        held.release().await?;
+        anyhow::Ok((at, events, gathered))
+    };
+    let (times, gathered) = tokio::join!(run.complete(), engine);
+    let (_, (at, events, bytes)) = (times?, gathered?);
+    let catch_up_per_s = super::rate(events, at.elapsed());
+    let verdicts = run.read_back(&[]).await?;
+    #[expect(clippy::cast_precision_loss, reason = "a ratio for people")]
+    let ratio = (catch_up_per_s as f64 / path_per_s.max(1) as f64 * 100.0).round() / 100.0;
+    let report = Report {
+        scenario: "backlog",
+        durability: options.durability.as_str(),
+        form: options.fleet.form(),
+        seconds: options.seconds,
+        accepted: run.promised(),
+        shed: answers.unavailable.load(Relaxed) + answers.limited.load(Relaxed),
+        gathered_mb: bytes >> 20,
+        path_per_s,
+        catch_up_per_s,
+        ratio,
+        peak_mb: 0,
+        lost: verdicts.sum(|v| v.lost),
+        doubled: verdicts.sum(|v| v.doubled),
+        altered: verdicts.sum(|v| v.altered),
+    };
+    Ok((report, verdicts))
+}
