@@ -1,8 +1,8 @@
 //! The connection to the broker.
 
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
-use async_nats::jetstream;
+use async_nats::{ServerAddr, jetstream};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +36,18 @@ impl Default for Options {
     }
 }
 
+impl Options {
+    /// Each address.
+    fn addresses(&self) -> impl Iterator<Item = &str> {
+        self.url.split(',').map(str::trim)
+    }
+
+    /// Each address, if all are such.
+    pub(crate) fn servers(&self) -> Option<Vec<ServerAddr>> {
+        self.addresses().map(|address| address.parse().ok()).collect()
+    }
+}
+
 /// The state of the connection.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Link {
@@ -51,6 +63,7 @@ pub struct Bus {
     jetstream: jetstream::Context,
     request_timeout: Duration,
     link: watch::Receiver<Link>,
+    options: Arc<Options>,
 }
 
 impl fmt::Debug for Bus {
@@ -95,7 +108,7 @@ impl Bus {
                 failed(format!("the credentials file {} cannot be used: {e}", file.display()))
             })?;
         }
-        let servers: Vec<&str> = options.url.split(',').map(str::trim).collect();
+        let servers: Vec<&str> = options.addresses().collect();
         let client = connect.connect(servers).await.map_err(|e| failed(chain(&e)))?;
         let request_timeout = Duration::from_millis(options.request_timeout_ms);
         let jetstream = jetstream::context::ContextBuilder::new()
@@ -103,7 +116,12 @@ impl Bus {
             .ack_timeout(request_timeout)
             .max_ack_inflight(options.unacknowledged_max)
             .build(client.clone());
-        Ok(Self { client, jetstream, request_timeout, link })
+        Ok(Self { client, jetstream, request_timeout, link, options: Arc::new(options.clone()) })
+    }
+
+    /// What it was connected with.
+    pub(crate) fn options(&self) -> &Options {
+        &self.options
     }
 
     /// The NATS client.

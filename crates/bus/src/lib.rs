@@ -21,6 +21,7 @@ mod door;
 mod error;
 mod idle;
 pub mod members;
+pub mod pipe;
 mod publish;
 pub mod purge;
 pub mod reader;

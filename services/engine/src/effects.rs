@@ -1,13 +1,14 @@
 //! What happens to a batch, each effect keyed by the event and repeated until it is durable. Rules will stand before
 //! these, deliveries beside them.
 
-use std::{future::IntoFuture as _, sync::Arc, time::Instant};
+use std::{iter, sync::Arc, time::Instant};
 
-use async_nats::jetstream::context::{PublishAckFuture, PublishErrorKind};
-use bus::{Backoff, Bus};
+use bus::{
+    Backoff,
+    pipe::{Pipe, Sent},
+};
 use bytes::Bytes;
 use catalog::Catalog;
-use futures::FutureExt as _;
 use model::Batch;
 use runtime::{
     health::Component,
@@ -15,12 +16,12 @@ use runtime::{
 };
 use store::Sink;
 
-use crate::tenant_stream::{Part, TenantMessage, parts};
+use crate::tenant_stream::{self, Part, parts};
 
 /// What the effects need. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Effects {
-    bus: Bus,
+    pipe: Pipe,
     catalog: Catalog,
     sink: Arc<dyn Sink>,
     health: Component,
@@ -59,29 +60,36 @@ pub(crate) struct Begun {
     batch: Batch,
     parts: Vec<Part>,
     payload: Option<Bytes>,
-    acks: Vec<Option<PublishAckFuture>>,
+    sent: Sent,
     at: Instant,
 }
 
 impl Effects {
-    pub(crate) fn new(bus: Bus, catalog: Catalog, sink: Arc<dyn Sink>, health: Component) -> Self {
-        Self { bus, catalog, sink, health, metrics: Metrics::new() }
+    pub(crate) fn new(pipe: Pipe, catalog: Catalog, sink: Arc<dyn Sink>, health: Component) -> Self {
+        Self { pipe, catalog, sink, health, metrics: Metrics::new() }
     }
 
     /// Sends the batch to the tenant streams: the one effect whose order matters. `payload` is the message it was decoded
     /// from, if it was.
     pub(crate) async fn begin(&self, batch: Batch, payload: Option<Bytes>) -> Begun {
         let at = Instant::now();
+        let parts = parts(&self.catalog.snapshot(), &batch);
+        let sent = self.send(&batch, parts.iter(), payload.as_ref()).await;
+        Begun { batch, parts, payload, sent, at }
+    }
+
+    async fn send<'a>(
+        &self,
+        batch: &Batch,
+        parts: impl ExactSizeIterator<Item = &'a Part>,
+        payload: Option<&Bytes>,
+    ) -> Sent {
+        let mut shipment = self.pipe.shipment(parts.len());
         let snapshot = self.catalog.snapshot();
-        let parts = parts(&snapshot, &batch);
-        let mut acks = Vec::with_capacity(parts.len());
-        for part in &parts {
-            acks.push(match TenantMessage::of(&snapshot, &batch, part, payload.as_ref()) {
-                Some(message) => self.send(message).await,
-                None => None,
-            });
+        for part in parts {
+            tenant_stream::add(&mut shipment, &snapshot, batch, part, payload);
         }
-        Begun { batch, parts, payload, acks, at }
+        self.pipe.send(shipment).await
     }
 
     /// Ends when everything is durable. An outage of the broker or of a store is waited out.
@@ -98,11 +106,6 @@ impl Effects {
         self.metrics.finished.inc_by(count);
         self.metrics.stored.inc_by(count);
         self.metrics.streamed.inc_by(count);
-    }
-
-    async fn send(&self, message: TenantMessage) -> Option<PublishAckFuture> {
-        let TenantMessage { subject, headers, payload } = message;
-        self.bus.jetstream().publish_with_headers(subject, headers, payload).await.ok()
     }
 
     async fn store(&self, batch: Arc<Batch>) {
@@ -127,42 +130,26 @@ impl Effects {
     /// Waits for the tenant streams' acknowledgements and gives each event's sequence; what is missing one is sent again,
     /// in order.
     async fn streamed(&self, begun: Begun) -> (Vec<u64>, Batch) {
-        let Begun { batch, parts, payload, mut acks, .. } = begun;
+        let Begun { batch, parts, payload, mut sent, .. } = begun;
         let mut sequences = vec![0; batch.len()];
         let at = Instant::now();
         let mut backoff = Backoff::default();
-        let mut missing: Vec<usize> = (0..parts.len()).collect();
+        let mut missing: Vec<&Part> = parts.iter().collect();
         loop {
+            let acknowledged = sent.acknowledged().await.into_iter().chain(iter::repeat(None));
             let mut still = Vec::new();
-            // Those of a batch are sent in the same moment: when the broker has died, the wait for one is the wait for all.
-            let mut late = false;
-            for number in missing {
-                let Some(ack) = acks.get_mut(number).and_then(Option::take) else {
-                    still.push(number);
-                    continue;
-                };
-                let ack = ack.into_future();
-                match if late { ack.now_or_never() } else { Some(ack.await) } {
-                    Some(Ok(ack)) => parts[number].each(&batch, |index| sequences[index] = ack.sequence),
-                    Some(Err(error)) => {
-                        tracing::debug!(%error, "tenant stream did not acknowledge");
-                        late |= error.kind() == PublishErrorKind::TimedOut;
-                        still.push(number);
-                    }
-                    None => still.push(number),
+            for (part, sequence) in missing.into_iter().zip(acknowledged) {
+                match sequence {
+                    Some(sequence) => part.each(&batch, |index| sequences[index] = sequence),
+                    None => still.push(part),
                 }
             }
             if still.is_empty() {
                 break;
             }
+            tracing::debug!(messages = still.len(), "tenant streams did not acknowledge");
             backoff.wait().await;
-            let snapshot = self.catalog.snapshot();
-            for number in &still {
-                if let Some(message) = TenantMessage::of(&snapshot, &batch, &parts[*number], payload.as_ref())
-                {
-                    acks[*number] = self.send(message).await;
-                }
-            }
+            sent = self.send(&batch, still.iter().copied(), payload.as_ref()).await;
             missing = still;
         }
         self.metrics.stream_seconds.observe(at.elapsed().as_secs_f64());

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bus::{Bus, Stage, topology};
+use bus::{Bus, Stage, pipe::Pipe, topology};
 use catalog::Catalog;
 use runtime::{
     lifecycle::Context,
@@ -60,7 +60,7 @@ impl Service {
         );
         context.spawn(housekeeper.run(context.shutdown().clone()));
         let sink = if self.queues_usage { self.start_metering(context).await? } else { self.stores.sink };
-        let effects = Effects::new(self.bus.clone(), self.catalog.clone(), sink, health.clone());
+        let effects = Effects::new(Pipe::open(&self.bus), self.catalog.clone(), sink, health.clone());
         let mender = Mender {
             bus: self.bus.clone(),
             catalog: self.catalog,

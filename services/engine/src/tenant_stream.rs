@@ -1,7 +1,7 @@
 //! Events as messages of their tenants' streams: one event a message as the CloudEvents NATS binding says (binary mode), or
 //! for tenants who chose so all that a batch holds of theirs as one.
 
-use async_nats::{HeaderMap, header::NATS_MESSAGE_ID};
+use bus::pipe::{Headers, Messages};
 use bytes::Bytes;
 use catalog::Snapshot;
 use model::{
@@ -58,60 +58,50 @@ pub(crate) fn parts(snapshot: &Snapshot, batch: &Batch) -> Vec<Part> {
     parts
 }
 
-/// What is published.
-#[derive(Debug, Clone)]
-pub(crate) struct TenantMessage {
-    pub(crate) subject: String,
-    pub(crate) headers: HeaderMap,
-    pub(crate) payload: Bytes,
+/// By what the broker recognizes a message it has had.
+const MESSAGE_ID: &str = "Nats-Msg-Id";
+
+/// Adds the message of a part. `Nats-Msg-Id` tells what it is: within the broker's window the same is one message,
+/// however often it is worked or sent. `payload` is the batch's own, which serves where all of it is one tenant's.
+pub(crate) fn add(
+    out: &mut impl Messages,
+    snapshot: &Snapshot,
+    batch: &Batch,
+    part: &Part,
+    payload: Option<&Bytes>,
+) {
+    match part {
+        Part::One { group, nth, .. } => {
+            let Some(Group { stamp, events }) = batch.groups.get(*group) else { return };
+            let Some(event) = events.get(*nth) else { return };
+            add_single(out, placement(snapshot, stamp), stamp, event);
+        }
+        Part::Packed(groups) => {
+            let all = groups.len() == batch.groups.len();
+            let groups = || groups.iter().filter_map(|(group, _)| batch.groups.get(*group));
+            let Some(Group { stamp, .. }) = groups().next() else { return };
+            let payload = payload.filter(|_| all).cloned().unwrap_or_else(|| packed::pack(groups()));
+            let subject = tenant_packed_subject(placement(snapshot, stamp), &stamp.tenant);
+            let id = format!("{} {}.{}", stamp.tenant, batch.partition, batch.sequence);
+            let headers = |headers: &mut dyn Headers| {
+                headers.add("content-type", packed::CONTENT_TYPE);
+                headers.add(MESSAGE_ID, &id);
+            };
+            out.add(&subject, headers, &payload);
+        }
+    }
 }
 
-impl TenantMessage {
-    /// The message of a part. `Nats-Msg-Id` tells what it is: within the broker's window the same is one message,
-    /// however often it is worked or sent. `payload` is the batch's own, which serves where all of it is one
-    /// tenant's.
-    pub(crate) fn of(
-        snapshot: &Snapshot,
-        batch: &Batch,
-        part: &Part,
-        payload: Option<&Bytes>,
-    ) -> Option<Self> {
-        match part {
-            Part::One { group, nth, .. } => {
-                let Group { stamp, events } = batch.groups.get(*group)?;
-                Some(Self::single(placement(snapshot, stamp), stamp, events.get(*nth)?))
-            }
-            Part::Packed(groups) => {
-                let all = groups.len() == batch.groups.len();
-                let groups = || groups.iter().filter_map(|(group, _)| batch.groups.get(*group));
-                let stamp = &groups().next()?.stamp;
-                let payload = payload.filter(|_| all).cloned().unwrap_or_else(|| packed::pack(groups()));
-                Some(Self::packed(placement(snapshot, stamp), &stamp.tenant, batch, payload))
-            }
-        }
-    }
-
-    fn single(placement: &str, stamp: &Stamp, event: &CloudEvent) -> Self {
-        let mut headers = HeaderMap::new();
+fn add_single(out: &mut impl Messages, placement: &str, stamp: &Stamp, event: &CloudEvent) {
+    let subject = tenant_subject(placement, &stamp.tenant, event.ty());
+    let headers = |headers: &mut dyn Headers| {
         for (name, value) in model::nats::headers(event) {
-            headers.insert(&*name, &*value);
+            headers.add(&name, &value);
         }
-        headers.insert("traceparent", &*stamp.traceparent);
-        headers.insert(NATS_MESSAGE_ID, message_id(stamp, event).as_str());
-        Self {
-            subject: tenant_subject(placement, &stamp.tenant, event.ty()),
-            headers,
-            payload: model::nats::payload(event),
-        }
-    }
-
-    fn packed(placement: &str, tenant: &TenantId, batch: &Batch, payload: Bytes) -> Self {
-        let mut headers = HeaderMap::new();
-        headers.insert("content-type", packed::CONTENT_TYPE);
-        let id = format!("{tenant} {}.{}", batch.partition, batch.sequence);
-        headers.insert(NATS_MESSAGE_ID, &*id);
-        Self { subject: tenant_packed_subject(placement, tenant), headers, payload }
-    }
+        headers.add("traceparent", &stamp.traceparent);
+        headers.add(MESSAGE_ID, &message_id(stamp, event));
+    };
+    out.add(&subject, headers, &model::nats::payload(event));
 }
 
 /// A tenant that has left the catalog meanwhile still gets its events where they would have gone by default.
@@ -133,9 +123,38 @@ fn message_id(stamp: &Stamp, event: &CloudEvent) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::{collections::BTreeMap, sync::Arc};
 
     use super::*;
+
+    #[derive(Default)]
+    struct Message {
+        subject: String,
+        headers: Kept,
+        payload: Bytes,
+    }
+
+    #[derive(Default)]
+    struct Kept(BTreeMap<String, String>);
+
+    impl Headers for Kept {
+        fn add(&mut self, name: &str, value: &str) {
+            assert_eq!(self.0.insert(name.to_owned(), value.to_owned()), None, "{name} twice");
+        }
+    }
+
+    impl Messages for Message {
+        fn add(&mut self, subject: &str, fill: impl FnOnce(&mut dyn Headers), payload: &Bytes) {
+            fill(&mut self.headers);
+            (self.subject, self.payload) = (subject.to_owned(), payload.clone());
+        }
+    }
+
+    fn message(snapshot: &Snapshot, batch: &Batch, part: &Part, payload: Option<&Bytes>) -> Message {
+        let mut message = Message::default();
+        add(&mut message, snapshot, batch, part, payload);
+        message
+    }
 
     fn stamp(tenant: &str) -> Stamp {
         Stamp {
@@ -192,10 +211,10 @@ mod tests {
             part.each(&batch, |index| indices.push(index));
         }
         assert_eq!(indices, [vec![0, 1, 3, 4, 5], vec![2], vec![6]]);
-        let message = TenantMessage::of(&snapshot, &batch, &parts[0], None).unwrap();
-        assert_eq!(message.subject, "tenant.default.a.$packed");
-        assert_eq!(message.headers.get("Nats-Msg-Id").unwrap().as_str(), "a 2.7");
-        let events = packed::unpack(message.payload).unwrap();
+        let Message { subject, headers, payload } = message(&snapshot, &batch, &parts[0], None);
+        assert_eq!(subject, "tenant.default.a.$packed");
+        assert_eq!(headers.0["Nats-Msg-Id"], "a 2.7");
+        let events = packed::unpack(payload).unwrap();
         assert_eq!(events.iter().map(|e| &**e.id()).collect::<Vec<_>>(), ["0", "1", "0", "1", "2"]);
     }
 
@@ -206,8 +225,7 @@ mod tests {
         let parts = parts(&snapshot, &batch);
         assert_eq!(parts.len(), 1);
         let payload = Bytes::from_static(b"as it came");
-        let message = TenantMessage::of(&snapshot, &batch, &parts[0], Some(&payload)).unwrap();
-        assert_eq!(message.payload, payload);
+        assert_eq!(message(&snapshot, &batch, &parts[0], Some(&payload)).payload, payload);
     }
 
     #[test]
@@ -217,14 +235,16 @@ mod tests {
             .text("application/json", "{}")
             .build()
             .unwrap();
-        let message = TenantMessage::single("default", &stamp("acme"), &event);
-        assert_eq!(message.subject, "tenant.default.acme.com.example.order");
-        let get = |name: &str| message.headers.get(name).map(|v| v.as_str().to_owned());
-        assert_eq!(get("ce-id").as_deref(), Some("id%201"));
-        assert_eq!(get("ce-subject").as_deref(), Some("%C3%A4"));
-        assert_eq!(get("ce-datacontenttype").as_deref(), Some("application/json"));
-        assert_eq!(get("Nats-Msg-Id").as_deref(), Some("acme /s id%201"));
-        assert_eq!(&message.payload[..], b"{}");
+        let mut batch = batch(&[("acme", 1)]);
+        batch.groups[0].events = vec![event];
+        let part = Part::One { group: 0, nth: 0, index: 0 };
+        let Message { subject, headers, payload } = message(&Snapshot::default(), &batch, &part, None);
+        assert_eq!(subject, "tenant.default.acme.com.example.order");
+        assert_eq!(headers.0["ce-id"], "id%201");
+        assert_eq!(headers.0["ce-subject"], "%C3%A4");
+        assert_eq!(headers.0["ce-datacontenttype"], "application/json");
+        assert_eq!(headers.0["Nats-Msg-Id"], "acme /s id%201");
+        assert_eq!(&payload[..], b"{}");
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod pipe;
+
 use std::{
     sync::{Arc, Mutex},
     time::Duration,

@@ -1,0 +1,78 @@
+//! Publishing very many small messages, each acknowledged by its stream.
+//!
+//! A general client spends more on such a message than the event in it costs elsewhere: a map of headers, a reply subject of
+//! random letters, a channel and a timer for each acknowledgement. Here the messages of a batch are written one after
+//! the other into one buffer, and their acknowledgements are counted in one place ([`shipment`]); a connection of its own
+//! sends the buffers as they are ([`connection`]).
+//!
+//! This connection speaks the broker's protocol in the clear. Where the broker wants TLS or a credentials file, the client's own
+//! connection is used instead ([`library`]): slower, and otherwise the same.
+
+mod connection;
+mod library;
+mod protocol;
+mod shipment;
+
+use std::{fmt, sync::Arc};
+
+use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
+
+use self::shipment::Slots;
+pub use self::shipment::{Headers, Messages, Sent, Shipment};
+use crate::Bus;
+
+/// Buffers that wait for the connection; who sends another waits.
+const WAITING_MAX: usize = 16;
+
+/// Where shipments are sent. Cheap to clone; the order of one task's shipments is kept.
+#[derive(Clone)]
+pub struct Pipe(Way);
+
+#[derive(Clone)]
+enum Way {
+    Own {
+        slots: Arc<Slots>,
+        buffers: mpsc::Sender<Vec<u8>>,
+        bus: Bus,
+        _connection: Arc<AbortOnDropHandle<()>>,
+    },
+    Library(Bus),
+}
+
+impl fmt::Debug for Pipe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_own = matches!(self.0, Way::Own { .. });
+        f.debug_struct("Pipe").field("own_connection", &is_own).finish_non_exhaustive()
+    }
+}
+
+impl Pipe {
+    /// A pipe to the broker that the bus is connected to. Connects in the background, and again as often as it takes.
+    #[must_use]
+    pub fn open(bus: &Bus) -> Self {
+        let Some(servers) = connection::servers(bus) else { return Self(Way::Library(bus.clone())) };
+        let slots = Arc::new(Slots::new());
+        let (buffers, waiting) = mpsc::channel(WAITING_MAX);
+        let run = connection::run(servers, Arc::clone(&slots), waiting);
+        let connection = Arc::new(AbortOnDropHandle::new(tokio::spawn(run)));
+        Self(Way::Own { slots, buffers, bus: bus.clone(), _connection: connection })
+    }
+
+    /// A shipment to be filled with about so many messages.
+    #[must_use]
+    pub fn shipment(&self, messages: usize) -> Shipment {
+        match &self.0 {
+            Way::Own { slots, .. } => Shipment::own(slots, messages),
+            Way::Library(_) => Shipment::library(messages),
+        }
+    }
+
+    /// Sends a shipment, in the order of the calls. Not being able to is said where acknowledgements are awaited.
+    pub async fn send(&self, shipment: Shipment) -> Sent {
+        match &self.0 {
+            Way::Own { buffers, bus, .. } => shipment.send_own(buffers, bus.request_timeout()).await,
+            Way::Library(bus) => shipment.send_library(bus).await,
+        }
+    }
+}
