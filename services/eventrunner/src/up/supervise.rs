@@ -1,7 +1,6 @@
 //! Keeping a process running: started, waited for until it is ready, started again when it ends, stopped in order.
 
 use std::{
-    convert::Infallible,
     fmt,
     os::unix::process::ExitStatusExt as _,
     path::{Path, PathBuf},
@@ -54,6 +53,8 @@ pub(crate) struct Job {
     pub(crate) last_fault: fn(&Path) -> Option<String>,
     /// What a first start that ended like this is to us, and whether there is use in trying again.
     pub(crate) judge: fn(ExitStatus) -> (Code, bool),
+    /// Whether what it says of not being ready is something that it does not get over by itself.
+    pub(crate) is_stuck: fn(&str) -> bool,
     /// The signals that stop it, each with how long it may take; SIGKILL comes after the last.
     pub(crate) stop: &'static [(Signal, Duration)],
     /// Told of what becomes of it.
@@ -243,7 +244,11 @@ impl Process {
             let status = tokio::select! {
                 () = stop.cancelled() => return self.end().await,
                 status = self.child.wait() => status,
-                never = watch(&self.http, &self.job) => match never {},
+                reason = watch(&self.http, &self.job) => {
+                    note(&format!("{} does not get over this by itself: {reason}", self.job.name));
+                    self.end().await;
+                    self.child.wait().await
+                }
             };
             (self.job.tell)(News::Ended);
             if began.elapsed() > BACKOFF.1 {
@@ -273,7 +278,7 @@ impl Process {
     }
 
     /// Asks it to end, as often as its job says; kills it if it does not, or if we are asked to hurry.
-    async fn end(mut self) {
+    async fn end(&mut self) {
         let mut reason = "it does not end";
         for (signal, patience) in self.job.stop {
             if let Some(pid) = self.child.id().and_then(|id| i32::try_from(id).ok()) {
@@ -315,14 +320,19 @@ async fn look(http: &reqwest::Client, url: &str) -> std::result::Result<(), Stri
     }
 }
 
-/// Follows how it is.
-async fn watch(http: &reqwest::Client, job: &Job) -> Infallible {
+/// Follows how it is. Ends with what it says when it is stuck.
+async fn watch(http: &reqwest::Client, job: &Job) -> String {
     loop {
         tokio::time::sleep(LOOK).await;
-        (job.tell)(match look(http, &job.ready_url).await {
-            Ok(()) => News::Ready,
-            Err(reason) => News::NotReady(reason),
-        });
+        match look(http, &job.ready_url).await {
+            Ok(()) => (job.tell)(News::Ready),
+            Err(reason) => {
+                (job.tell)(News::NotReady(reason.clone()));
+                if (job.is_stuck)(&reason) {
+                    return reason;
+                }
+            }
+        }
     }
 }
 

@@ -44,6 +44,8 @@ pub(crate) fn start(
         log: settings.log_file(),
         last_fault,
         judge: |_| (Code::Unavailable, false),
+        // A stream that could not be written to, because the disk was full, refuses everything from then on, room or not.
+        is_stuck: |said| said.contains("write error"),
         stop: STOP,
         tell,
     }))

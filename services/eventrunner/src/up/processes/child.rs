@@ -138,6 +138,7 @@ impl Child {
             log,
             last_fault,
             judge,
+            is_stuck: |_| false,
             stop: STOP,
         })
     }
