@@ -1,12 +1,16 @@
 //! What the fleet has promised, and what is in doubt.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+
+use crate::faults::now_ms;
 
 /// What became of each request, by its number. Shared by the lanes.
 #[derive(Debug)]
 pub(crate) struct Ledger {
     requests: u64,
     promised: Marks,
+    /// When each was promised, in milliseconds since 1970.
+    promised_ms: Vec<AtomicI64>,
     /// Requests of which some attempt had an outcome that nobody knows.
     doubted: Marks,
     /// Those of them that were not sent again.
@@ -52,7 +56,8 @@ impl Ledger {
     /// A ledger for that many requests, none of them sent.
     pub(crate) fn new(requests: u64) -> Self {
         let marks = || Marks::new(requests);
-        Self { requests, promised: marks(), doubted: marks(), given_up: marks() }
+        let promised_ms = (0..requests).map(|_| AtomicI64::new(0)).collect();
+        Self { requests, promised: marks(), promised_ms, doubted: marks(), given_up: marks() }
     }
 
     /// Requests there are.
@@ -63,6 +68,18 @@ impl Ledger {
     /// Writes a promise down.
     pub(crate) fn promise(&self, request: u64) {
         self.promised.set(request);
+        if let Some(at) = self.at(request) {
+            at.store(now_ms(), Relaxed);
+        }
+    }
+
+    /// When it was promised, in milliseconds since 1970; 0 if it never was.
+    pub(crate) fn promised_ms(&self, request: u64) -> i64 {
+        self.at(request).map_or(0, |at| at.load(Relaxed))
+    }
+
+    fn at(&self, request: u64) -> Option<&AtomicI64> {
+        usize::try_from(request).ok().and_then(|index| self.promised_ms.get(index))
     }
 
     /// Notes that an attempt may have been kept or not.

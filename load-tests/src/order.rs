@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use crate::load::Key;
 
-/// How long after a fault of the broker its effects on a tenant stream may show: its start, another leader, and the door's
-/// and engine's waits for acknowledgements.
+/// How long a fault of the broker has effects on what is on its way: its start, another leader, and the waits for
+/// acknowledgements. What is struck may come to the tenant stream much later, when what gathered before it has.
 const BROKER_MS: i64 = 60_000;
 /// How long the broker recognizes what it has already stored (`topology.dedup_window_seconds`).
 const WINDOW_MS: i64 = 120_000;
@@ -39,6 +39,13 @@ struct Stray {
     at_ms: i64,
     /// Since the same event came for the first time.
     later_ms: i64,
+}
+
+/// What was done, and since when events were on their way.
+pub(crate) struct History<'a> {
+    pub(crate) faults: &'a [Fault],
+    /// When an event was promised, in milliseconds since 1970.
+    pub(crate) promised_ms: &'a dyn Fn(u64) -> i64,
 }
 
 /// What was found in a tenant stream, in its order.
@@ -89,19 +96,19 @@ impl Order {
     }
 
     /// Events that came after a later one of the same key.
-    pub(crate) fn inversions(&self, faults: &[Fault]) -> Strays {
-        explain(&self.inversions, faults)
+    pub(crate) fn inversions(&self, history: &History<'_>) -> Strays {
+        explain(&self.inversions, history)
     }
 
     /// Events that came again.
-    pub(crate) fn doubles(&self, faults: &[Fault]) -> Strays {
-        explain(&self.doubles, faults)
+    pub(crate) fn doubles(&self, history: &History<'_>) -> Strays {
+        explain(&self.doubles, history)
     }
 
     /// The first that nothing explains, for whoever looks for the cause.
-    pub(crate) fn puzzles(&self, faults: &[Fault]) -> Vec<String> {
+    pub(crate) fn puzzles(&self, history: &History<'_>) -> Vec<String> {
         let tell = |what, strays: &[Stray]| {
-            let strays = strays.iter().filter(|stray| cause(stray, faults).unexplained > 0);
+            let strays = strays.iter().filter(|stray| cause(stray, history).unexplained > 0);
             let line = |stray: &Stray| {
                 let Stray { number, at_ms, later_ms } = stray;
                 format!("event {number} {what} at {at_ms} ms, {later_ms} ms after it first came")
@@ -112,17 +119,19 @@ impl Order {
     }
 }
 
-fn explain(strays: &[Stray], faults: &[Fault]) -> Strays {
-    strays.iter().map(|stray| cause(stray, faults)).fold(Strays::default(), |all, one| Strays {
+fn explain(strays: &[Stray], history: &History<'_>) -> Strays {
+    strays.iter().map(|stray| cause(stray, history)).fold(Strays::default(), |all, one| Strays {
         broker: all.broker + one.broker,
         paused: all.paused + one.paused,
         unexplained: all.unexplained + one.unexplained,
     })
 }
 
-fn cause(stray: &Stray, faults: &[Fault]) -> Strays {
-    let before = |fault: &&Fault| fault.at_ms <= stray.at_ms && stray.at_ms - fault.at_ms < BROKER_MS;
-    let mut near = faults.iter().filter(before);
+fn cause(stray: &Stray, history: &History<'_>) -> Strays {
+    // It was on its way from its promise on.
+    let since = (history.promised_ms)(stray.number).min(stray.at_ms);
+    let met = |fault: &&Fault| fault.at_ms <= stray.at_ms && since - fault.at_ms < BROKER_MS;
+    let mut near = history.faults.iter().filter(met);
     let paused = |fault: &Fault| matches!(fault.what, What::Paused { ms } if ms >= WINDOW_MS);
     if near.clone().any(|fault| fault.what == What::Broker) {
         Strays { broker: 1, ..Strays::default() }
@@ -151,17 +160,21 @@ mod tests {
         ] {
             order.found(number, key(name), at_ms);
         }
-        let fault = |at_ms, what| Fault { at_ms, what };
-        let one = |strays: fn(u64) -> Strays| strays(1);
-        let unexplained = one(|unexplained| Strays { unexplained, ..Strays::default() });
-        assert_eq!(order.inversions(&[]), unexplained);
-        assert_eq!(order.doubles(&[fault(2_500, What::Broker)]), unexplained, "it came later");
-        assert_eq!(order.puzzles(&[]).len(), 2);
-        let broker = one(|broker| Strays { broker, ..Strays::default() });
-        assert_eq!(order.inversions(&[fault(900, What::Broker)]), broker);
-        let paused = one(|paused| Strays { paused, ..Strays::default() });
-        assert_eq!(order.doubles(&[fault(1_900, What::Paused { ms: WINDOW_MS })]), paused);
-        assert_eq!(order.doubles(&[fault(1_900, What::Paused { ms: 3_000 })]), unexplained);
-        assert_eq!(order.doubles(&[fault(1_900, What::Service)]), unexplained);
+        let at = |at_ms, what| vec![Fault { at_ms, what }];
+        let inversions = |faults: &[Fault], promised_ms: i64| {
+            order.inversions(&History { faults, promised_ms: &|_| promised_ms })
+        };
+        let doubles = |faults: &[Fault]| order.doubles(&History { faults, promised_ms: &|_| 0 });
+        let unexplained = Strays { unexplained: 1, ..Strays::default() };
+        assert_eq!(inversions(&[], 0), unexplained);
+        assert_eq!(doubles(&at(2_500, What::Broker)), unexplained, "it came later");
+        assert_eq!(order.puzzles(&History { faults: &[], promised_ms: &|_| 0 }).len(), 2);
+        let broker = Strays { broker: 1, ..Strays::default() };
+        assert_eq!(inversions(&at(900, What::Broker), 0), broker);
+        assert_eq!(inversions(&at(-BROKER_MS, What::Broker), 500), unexplained, "long before");
+        let paused = Strays { paused: 1, ..Strays::default() };
+        assert_eq!(doubles(&at(1_900, What::Paused { ms: WINDOW_MS })), paused);
+        assert_eq!(doubles(&at(1_900, What::Paused { ms: 3_000 })), unexplained);
+        assert_eq!(doubles(&at(1_900, What::Service)), unexplained);
     }
 }

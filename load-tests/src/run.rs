@@ -15,7 +15,7 @@ use crate::{
     ledger::Ledger,
     load::Load,
     oracle::{Place, Verdict},
-    order::{Fault, Strays},
+    order::{Fault, History, Strays},
     places::Places,
 };
 
@@ -177,13 +177,15 @@ impl Run {
         self.places.read_events(&mut events).await?;
         self.places.read_usage(&mut usage).await?;
         self.places.read_stream(&mut stream).await?;
+        let promised_ms = |number| self.ledger.promised_ms(number / self.load.per_request());
+        let history = History { faults, promised_ms: &promised_ms };
         Ok(Verdicts {
             events: events.judge(&self.ledger),
             usage: usage.judge(&self.ledger),
             stream: stream.judge(&self.ledger),
-            inversions: stream.order.inversions(faults),
-            doubles: stream.order.doubles(faults),
-            puzzles: stream.order.puzzles(faults),
+            inversions: stream.order.inversions(&history),
+            doubles: stream.order.doubles(&history),
+            puzzles: stream.order.puzzles(&history),
         })
     }
 }

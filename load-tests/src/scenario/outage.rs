@@ -5,15 +5,18 @@
 use std::{
     ffi::OsString,
     fs,
+    io::{self, Write as _},
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
-    sync::atomic::Ordering::Relaxed,
+    process::Command,
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, ensure};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
+use tempfile::TempDir;
 
 use super::LoadArgs;
 use crate::{
@@ -66,6 +69,8 @@ enum Phase {
     Full,
     /// Every node of the broker hangs (SIGSTOP)
     Frozen,
+    /// The broker's disk is full: a small one in memory, which only root may mount
+    Disk,
 }
 
 /// What one outage did.
@@ -114,6 +119,8 @@ pub(crate) async fn run(mut options: Options) -> anyhow::Result<bool> {
     )]
     let events = (options.load.rate.unwrap_or(super::STEADY) * seconds as f64) as u64;
     let (load, requests) = options.load.load(events);
+    // Unmounted when everything has ended.
+    let small = Arc::default();
     let trial = Trial {
         fleet: options.fleet.clone(),
         durability: options.durability,
@@ -123,7 +130,7 @@ pub(crate) async fn run(mut options: Options) -> anyhow::Result<bool> {
         rate: options.load.requests_per_second(),
         limit: None,
         patience: Duration::from_secs(options.seconds),
-        prepare: Some(hold_back()),
+        prepare: Some(prepare(options.phases.contains(&Phase::Disk), Arc::clone(&small))),
     };
     let (outcome, seen) = trial::run(trial, async |stage| strike(&options, stage).await).await?;
     for Seen { phase, refused, off_ms, back_ms } in &seen {
@@ -145,7 +152,7 @@ fn report(options: &Options, outcome: &Outcome, seen: &[Seen]) -> anyhow::Result
     let must_show = |phase| match phase {
         Phase::Stopped => true,
         // No reason to send requests elsewhere: each answer says so by itself.
-        Phase::Full => false,
+        Phase::Full | Phase::Disk => false,
         Phase::Frozen => options.seconds > SILENCE.as_secs(),
     };
     let wrong = |seen: &Seen| seen.back_ms.is_none() || (seen.off_ms.is_none() && must_show(seen.phase));
@@ -168,9 +175,40 @@ fn report(options: &Options, outcome: &Outcome, seen: &[Seen]) -> anyhow::Result
 /// In front of the fleet's nats-server: it starts only while there is no file of this name.
 const GATE: &str = "nats-server-gate";
 
-/// Puts a gate in front of the broker's program, so that whoever watches the broker cannot start it.
-fn hold_back() -> Prepare {
-    Box::new(|folder: &Path| {
+/// Where the broker keeps its streams.
+const STREAMS: &str = "data/nats/jetstream";
+/// Its size: room for the streams of a steady load that is read.
+const SMALL_DISK_MB: u64 = 256;
+
+/// A mounted disk; unmounted when dropped.
+#[derive(Debug)]
+struct Mounted(TempDir);
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        // Lazily: whatever still uses it keeps it so long.
+        let _ = Command::new("umount").arg("--lazy").arg(self.0.path()).status();
+    }
+}
+
+/// Puts a gate in front of the broker's program, so that whoever watches the broker cannot start it, and a small disk under
+/// its streams, if one is asked for.
+fn prepare(small: bool, mounted: Arc<Mutex<Option<Mounted>>>) -> Prepare {
+    Box::new(move |folder: &Path| {
+        if small {
+            // Beside the fleet's folder, which is removed before the disk is free.
+            let disk = TempDir::with_prefix_in("disk-", folder.parent().unwrap_or(folder))?;
+            let streams = folder.join(STREAMS);
+            fs::create_dir_all(streams.parent().unwrap_or(&streams))?;
+            let size = format!("size={SMALL_DISK_MB}m");
+            let status = Command::new("mount")
+                .args(["-t", "tmpfs", "-o", &size, "tmpfs"])
+                .arg(disk.path())
+                .status()?;
+            ensure!(status.success(), "a small disk cannot be mounted: only root may");
+            std::os::unix::fs::symlink(disk.path(), streams)?;
+            *mounted.lock().unwrap_or_else(PoisonError::into_inner) = Some(Mounted(disk));
+        }
         let gate = folder.join(GATE);
         let program = testkit::nats_server_binary();
         let text = format!(
@@ -184,6 +222,22 @@ fn hold_back() -> Prepare {
         fs::set_permissions(&gate, fs::Permissions::from_mode(0o700))?;
         Ok(vec![OsString::from("--nats-server"), gate.into()])
     })
+}
+
+/// Writes until there is no room any more.
+fn fill(file: &Path) -> anyhow::Result<()> {
+    let mut filler = fs::File::create(file)?;
+    let block = vec![0_u8; 1 << 16];
+    let mut size = block.len();
+    // The last bytes too.
+    while size > 0 {
+        match filler.write_all(&block[..size]) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => size /= 16,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
 }
 
 /// The gate is closed while this lives.
@@ -224,6 +278,12 @@ async fn strike(options: &Options, stage: &mut Stage) -> anyhow::Result<Vec<Seen
                 let held = Held::hold(&stage.access, "RAW", span + RECOVERY).await?;
                 tokio::time::sleep(span).await;
                 held.release().await?;
+            }
+            Phase::Disk => {
+                let filler = stage.own.folder().join(STREAMS).join("filler");
+                fill(&filler)?;
+                tokio::time::sleep(span).await;
+                fs::remove_file(&filler)?;
             }
             Phase::Frozen => {
                 let _stopped = Stopped::stop(brokers(stage))?;
