@@ -83,7 +83,7 @@ pub(super) async fn run(mut servers: Servers, slots: Arc<Slots>, mut buffers: mp
         let ended = match timeout(CONNECT, Connection::open(&mut servers, &slots)).await {
             Ok(Ok(connection)) => {
                 backoff.reset();
-                slots.connected();
+                slots.connected(connection.message_bytes_max);
                 connection.run(&slots, &mut buffers).await
             }
             Ok(Err(error)) => Err(error),
@@ -103,10 +103,12 @@ struct Connection {
     reader: OwnedReadHalf,
     writer: OwnedWriteHalf,
     read: BytesMut,
+    message_bytes_max: usize,
 }
 
 #[derive(Debug, Deserialize)]
 struct Info {
+    max_payload: usize,
     #[serde(default)]
     connect_urls: Vec<String>,
 }
@@ -130,13 +132,14 @@ impl Connection {
         let stream = TcpStream::connect((address.host(), address.port())).await?;
         stream.set_nodelay(true)?;
         let (reader, writer) = stream.into_split();
-        let mut connection = Self { reader, writer, read: BytesMut::with_capacity(READ_BYTES) };
+        let read = BytesMut::with_capacity(READ_BYTES);
+        let mut connection = Self { reader, writer, read, message_bytes_max: 0 };
         let Said::Info(info) = connection.hear(slots).await? else {
             return Err(Error::Refused("it does not say who it is".to_owned()));
         };
-        if let Ok(info) = serde_json::from_slice::<Info>(&info) {
-            servers.learn(&info.connect_urls);
-        }
+        let info: Info = serde_json::from_slice(&info).map_err(io::Error::from)?;
+        servers.learn(&info.connect_urls);
+        connection.message_bytes_max = info.max_payload;
         let connect = Connect {
             verbose: false,
             pedantic: false,
@@ -172,7 +175,7 @@ impl Connection {
 
     /// Until nobody sends any more, or the connection is lost.
     async fn run(self, slots: &Slots, buffers: &mut mpsc::Receiver<Vec<u8>>) -> Result<(), Error> {
-        let Self { reader, writer, read } = self;
+        let Self { reader, writer, read, .. } = self;
         let (say, said) = mpsc::channel(4);
         let hearing = Hearing { reader, read, say, slot: None };
         tokio::select! {

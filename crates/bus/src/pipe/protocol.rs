@@ -18,6 +18,11 @@ impl Headers for Vec<u8> {
     }
 }
 
+/// The bytes of a message as the broker counts them.
+pub(super) fn size(headers: &[u8], payload: &[u8]) -> usize {
+    VERSION.len() + headers.len() + 2 + payload.len()
+}
+
 /// Writes one message. `reply` is the inbox, the shipment and the message's number in it; `headers` are whole lines.
 pub(super) fn publish(
     out: &mut Vec<u8>,
@@ -27,7 +32,7 @@ pub(super) fn publish(
     payload: &[u8],
 ) {
     let mut digits = itoa::Buffer::new();
-    let headers_len = VERSION.len() + headers.len() + 2;
+    let headers_len = size(headers, &[]);
     out.reserve(128 + subject.len() + headers_len + payload.len());
     for part in [b"HPUB ", subject.as_bytes(), b" ", inbox.as_bytes(), b"."] {
         out.extend_from_slice(part);

@@ -71,9 +71,20 @@ impl Messages for Shipment {
             Form::Own { slot, buffer, headers, messages } => {
                 headers.clear();
                 fill(headers);
-                let reply = (slot.slots.inbox.as_str(), slot.number, *messages);
-                protocol::publish(buffer, subject, reply, headers, payload);
+                let message = *messages;
                 *messages += 1;
+                if protocol::size(headers, payload) > slot.slots.message_bytes_max.load(Ordering::Relaxed) {
+                    // The broker would end the connection for it, and everybody's messages with it.
+                    tracing::error!(
+                        subject,
+                        bytes = payload.len(),
+                        "a message is larger than the broker takes"
+                    );
+                    slot.slot.answer(message, None);
+                    return;
+                }
+                let reply = (slot.slots.inbox.as_str(), slot.number, message);
+                protocol::publish(buffer, subject, reply, headers, payload);
             }
             Form::Library(messages) => messages.push(library::Message::new(subject, fill, payload)),
         }
@@ -106,6 +117,7 @@ impl Sent {
 pub(super) struct Slots {
     /// What the replies' subjects begin with.
     pub(super) inbox: String,
+    message_bytes_max: AtomicUsize,
     open: Mutex<Open>,
 }
 
@@ -126,12 +138,12 @@ pub(super) struct Slot {
 }
 
 /// Nothing more will be answered.
-const LOST: usize = usize::MAX / 2;
+const LOST: usize = usize::MAX / 8;
 
 impl Slots {
     pub(super) fn new() -> Self {
         let inbox = format!("_INBOX.er{:016x}", rand::random::<u64>());
-        Self { inbox, open: Mutex::default() }
+        Self { inbox, message_bytes_max: AtomicUsize::new(1 << 20), open: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Open> {
@@ -156,7 +168,8 @@ impl Slots {
         self.lock().slots.get(&number).cloned()
     }
 
-    pub(super) fn connected(&self) {
+    pub(super) fn connected(&self, message_bytes_max: usize) {
+        self.message_bytes_max.store(message_bytes_max, Ordering::Relaxed);
         self.lock().connected = true;
     }
 

@@ -55,6 +55,23 @@ async fn every_message_is_answered_for_itself() {
     assert_eq!(send(&pipe, &[]).await, []);
 }
 
+/// The broker ends the connection of who sends it more than it takes.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_too_large_harms_no_other() {
+    let nats = NatsServer::start_with(NatsOptions { max_payload: Some(2_000), ..NatsOptions::default() });
+    let bus = connect(&nats).await;
+    make(&bus, all("A")).await;
+    let pipe = Pipe::open(&bus);
+    send_when_connected(&pipe, &[("A.x", 1)]).await;
+    // `NATS/1.0`, one header and two line ends more than the payload.
+    let head = "NATS/1.0\r\nid: 1\r\n\r\n".len();
+    let mut shipment = pipe.shipment(4);
+    for bytes in [2_000 - head, 2_001 - head, 100_000, 10] {
+        shipment.add("A.x", |headers| headers.add("id", "1"), &Bytes::from(vec![b'x'; bytes]));
+    }
+    assert_eq!(pipe.send(shipment).await.acknowledged().await, [Some(2), None, None, Some(3)]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn many_tasks_share_it_and_each_keeps_its_order() {
     let nats = NatsServer::start_with(NatsOptions { sync_always: false, ..NatsOptions::default() });
