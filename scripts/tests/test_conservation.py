@@ -33,8 +33,8 @@ class Conservation(unittest.TestCase):
     def test_kills_lose_and_double_nothing(self) -> None:
         report = judged("chaos", "--events", "12000", "--kills", "4", "--seed", "7")
         self.assertEqual((report["events"], report["kills"]), (12_000, 4))
-        # The kills came in the middle: some requests were left without an answer.
-        self.assertGreater(report["sent_again"], 0)
+        # The kills came in the middle: some requests were left without an answer, or found nobody.
+        self.assertGreater(report["sent_again"] + report["unsent"], 0)
 
     def test_an_outage_of_the_broker_is_said_and_waited_out(self) -> None:
         report = judged("outage", "--seconds", "4")

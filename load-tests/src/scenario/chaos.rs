@@ -1,7 +1,7 @@
 //! SIGKILL of everything, in turn and at random, under steady load through each door. Every event that was promised must be
 //! in the event store, the usage store and the tenant's stream afterwards, and in the two stores once.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 
 use clap::Args;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
@@ -52,6 +52,8 @@ struct Report {
     kills: u64,
     /// Requests whose outcome a kill left unknown.
     sent_again: u64,
+    /// Attempts that found no connection.
+    unsent: u64,
     #[serde(flatten)]
     judged: Judged,
 }
@@ -82,6 +84,7 @@ pub(crate) async fn run(mut options: Options) -> anyhow::Result<bool> {
         seed,
         kills: options.kills,
         sent_again: outcome.answers.unanswered(),
+        unsent: outcome.answers.unsent.load(Relaxed),
         judged: outcome.judged(),
     };
     println!("{}", serde_json::to_string(&report)?);
