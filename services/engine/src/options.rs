@@ -26,7 +26,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             reader: ReaderOptions::default(),
-            metering: ReaderOptions { in_flight_max: 256, pull_messages: 256, ..ReaderOptions::default() },
+            metering: ReaderOptions { in_flight_max: 512, pull_messages: 512, ..ReaderOptions::default() },
             members: MembersOptions::default(),
             housekeeping: HousekeepingOptions::default(),
         }

@@ -67,7 +67,7 @@ impl Subject for OfClickHouse {
 
     /// As many messages of usage as the engine has under way: a message is a batch.
     fn under_way(&self) -> usize {
-        1_024
+        2_048
     }
 
     fn keeps_events(&self) -> bool {
