@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """What a newcomer sees: starts a fleet, pastes the `curl` it prints, and finds the event everywhere.
 
-    scripts/newcomer.py [release|debug]
+    scripts/newcomer.py [release|debug] [what `eventrunner up` is given more]
 
+With `--processes --stores external --cql … --clickhouse …` it is a fleet of processes.
 The last line is one JSON object with the time from the paste to the tail.
 """
 
@@ -23,7 +24,7 @@ SOON_SECONDS = 20
 def main() -> int:
     program = binary("eventrunner", sys.argv[1] if len(sys.argv) > 1 else "release")
     began = time.monotonic()
-    fleet = Fleet(program)
+    fleet = Fleet(program, *sys.argv[2:])
     started_s = time.monotonic() - began
     try:
         said = fleet.said()
@@ -64,13 +65,17 @@ def first_event(fleet: Fleet, said: str) -> dict:
     while event_id not in client("events", "list") and time.monotonic() < deadline:
         pass
     print(client("events", "list"))
-    receipt = json.loads(client("events", "receipt", "/demo", event_id, "-o", "json"))
-    hops = [hop["hop"] for hop in receipt["hops"] if "missing" not in hop]
+    hops = []
+    # Usage that has a store of its own gets there a moment later.
+    while len(hops) < 5 and time.monotonic() < deadline:
+        receipt = json.loads(client("events", "receipt", "/demo", event_id, "-o", "json"))
+        hops = [hop["hop"] for hop in receipt["hops"] if "missing" not in hop]
+    whole_ms = (time.monotonic() - pasted) * 1000
     assert hops == ["accepted", "normalized", "stored", "metered", "streamed"], receipt
     usage = client("usage")
     print(usage)
     assert re.search(r"\b1\b", usage), usage
-    return {"paste_to_accepted_ms": round(accepted_ms), "paste_to_tail_ms": round(tail_ms), "hops": len(hops)}
+    return {"paste_to_accepted_ms": round(accepted_ms), "paste_to_tail_ms": round(tail_ms), "paste_to_receipt_ms": round(whole_ms), "hops": len(hops)}
 
 
 if __name__ == "__main__":

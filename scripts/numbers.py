@@ -32,7 +32,7 @@ def figure(output: str) -> str:
     if last.startswith("{"):
         values = json.loads(last)
         values.pop("scenario", None)
-        return ", ".join(f"{name} {value:,}" if isinstance(value, int) else f"{name} {value}" for name, value in values.items())
+        return ", ".join(told(name, value) for name, value in values.items())
     if summaries := PASSED.findall(output):
         passed, failed = (sum(int(summary[i]) for summary in summaries) for i in (0, 1))
         counts: dict[str, int] = {}
@@ -40,6 +40,14 @@ def figure(output: str) -> str:
             counts[what] = counts.get(what, 0) + int(count)
         return "; ".join([*(f"{count} {what}" for what, count in counts.items()), f"{passed} passed, {failed} failed"])
     return last.replace("|", "/")
+
+
+def told(name: str, value: object) -> str:
+    if isinstance(value, dict):
+        return f"{name} {' '.join(told(inner, of) for inner, of in value.items())}"
+    if isinstance(value, list):
+        return "; ".join(", ".join(told(inner, of) for inner, of in each.items()) if isinstance(each, dict) else str(each) for each in value)
+    return f"{name} {value:,}" if isinstance(value, int) and not isinstance(value, bool) else f"{name} {value}"
 
 
 def machine() -> str:

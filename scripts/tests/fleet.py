@@ -43,10 +43,10 @@ def free_ports(count: int) -> int:
 class Fleet:
     """Starts, and waits until it is ready."""
 
-    def __init__(self, program: Path) -> None:
+    def __init__(self, program: Path, *arguments: str) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="eventrunner-fleet-"))
         self.log = self.folder / "log"
-        command = [str(program), "up", "--data-dir", str(self.folder / "data"), "--port-base", str(free_ports(6))]
+        command = [str(program), "up", "--data-dir", str(self.folder / "data"), "--port-base", str(free_ports(6)), *arguments]
         with self.log.open("w") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
         try:
