@@ -84,7 +84,7 @@ impl Effects {
         parts: impl ExactSizeIterator<Item = &'a Part>,
         payload: Option<&Bytes>,
     ) -> Sent {
-        let mut shipment = self.pipe.shipment(parts.len());
+        let mut shipment = self.pipe.shipment(parts.len()).await;
         let snapshot = self.catalog.snapshot();
         for part in parts {
             tenant_stream::add(&mut shipment, &snapshot, batch, part, payload);

@@ -59,11 +59,14 @@ impl Pipe {
         Self(Way::Own { slots, buffers, bus: bus.clone(), _connection: connection })
     }
 
-    /// A shipment to be filled with about so many messages.
-    #[must_use]
-    pub fn shipment(&self, messages: usize) -> Shipment {
+    /// A shipment to be filled with at most so many messages. Waits for the connection, as long as the broker may take
+    /// to answer.
+    pub async fn shipment(&self, messages: usize) -> Shipment {
         match &self.0 {
-            Way::Own { slots, .. } => Shipment::own(slots, messages),
+            Way::Own { slots, bus, .. } => {
+                slots.connection(bus.request_timeout()).await;
+                Shipment::own(slots, messages)
+            }
             Way::Library(_) => Shipment::library(messages),
         }
     }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 
 use super::{library, protocol};
 use crate::Bus;
@@ -118,6 +118,7 @@ pub(super) struct Slots {
     /// What the replies' subjects begin with.
     pub(super) inbox: String,
     message_bytes_max: AtomicUsize,
+    connected: watch::Sender<bool>,
     open: Mutex<Open>,
 }
 
@@ -143,7 +144,16 @@ const LOST: usize = usize::MAX / 8;
 impl Slots {
     pub(super) fn new() -> Self {
         let inbox = format!("_INBOX.er{:016x}", rand::random::<u64>());
-        Self { inbox, message_bytes_max: AtomicUsize::new(1 << 20), open: Mutex::default() }
+        let (connected, _) = watch::channel(false);
+        Self { inbox, message_bytes_max: AtomicUsize::new(1 << 20), connected, open: Mutex::default() }
+    }
+
+    /// Waits for the connection, but not longer than `patience`. What is sent without one is lost, and sent again after what
+    /// came later: out of order for no need, if the connection is only a moment away.
+    pub(super) async fn connection(&self, patience: Duration) {
+        let mut connected = self.connected.subscribe();
+        // Without one the shipment says so.
+        let _ = tokio::time::timeout(patience, connected.wait_for(|connected| *connected)).await;
     }
 
     fn lock(&self) -> MutexGuard<'_, Open> {
@@ -171,10 +181,12 @@ impl Slots {
     pub(super) fn connected(&self, message_bytes_max: usize) {
         self.message_bytes_max.store(message_bytes_max, Ordering::Relaxed);
         self.lock().connected = true;
+        self.connected.send_replace(true);
     }
 
     /// What was sent over the connection that is gone is not answered any more.
     pub(super) fn disconnected(&self) {
+        self.connected.send_replace(false);
         let mut open = self.lock();
         open.connected = false;
         open.slots.drain().for_each(|(_, slot)| slot.lose());

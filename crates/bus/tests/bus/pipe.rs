@@ -22,7 +22,7 @@ fn all(name: &str) -> stream::Config {
 
 /// Sends messages with these ids to these subjects.
 async fn send(pipe: &Pipe, messages: &[(&str, usize)]) -> Vec<Option<u64>> {
-    let mut shipment = pipe.shipment(messages.len());
+    let mut shipment = pipe.shipment(messages.len()).await;
     for (subject, id) in messages {
         let payload = Bytes::from(format!("payload {id}"));
         shipment.add(subject, |headers| headers.add("Nats-Msg-Id", &id.to_string()), &payload);
@@ -47,7 +47,8 @@ async fn every_message_is_answered_for_itself() {
     make(&bus, stream::Config { max_message_size: 5, ..all("SMALL") }).await;
     let pipe = Pipe::open(&bus);
     let messages = [("A.x", 1), ("SMALL.x", 2), ("A.y", 3), ("nowhere", 4), ("A.x", 1), ("A.x", 5)];
-    let answers = send_when_connected(&pipe, &messages).await;
+    // At once: it waits for its connection.
+    let answers = send(&pipe, &messages).await;
     assert_eq!(answers, [Some(1), None, Some(2), None, Some(1), Some(3)], "the second 1 is known already");
     let message = bus.jetstream().get_stream("A").await.unwrap().get_raw_message(2).await.unwrap();
     assert_eq!((message.subject.as_str(), &message.payload[..]), ("A.y", &b"payload 3"[..]));
@@ -65,7 +66,7 @@ async fn what_is_too_large_harms_no_other() {
     send_when_connected(&pipe, &[("A.x", 1)]).await;
     // `NATS/1.0`, one header and two line ends more than the payload.
     let head = "NATS/1.0\r\nid: 1\r\n\r\n".len();
-    let mut shipment = pipe.shipment(4);
+    let mut shipment = pipe.shipment(4).await;
     for bytes in [2_000 - head, 2_001 - head, 100_000, 10] {
         shipment.add("A.x", |headers| headers.add("id", "1"), &Bytes::from(vec![b'x'; bytes]));
     }
@@ -85,7 +86,7 @@ async fn many_tasks_share_it_and_each_keeps_its_order() {
             tokio::spawn(async move {
                 let mut sent = Vec::new();
                 for shipment in 0..20 {
-                    let mut messages = pipe.shipment(100);
+                    let mut messages = pipe.shipment(100).await;
                     for n in 0..100 {
                         let id = (task * 10_000 + shipment * 100 + n).to_string();
                         messages.add(
