@@ -7,7 +7,14 @@
 //! anything since the reset", and a gap means "somebody else was". While it rises by one nothing was missed, even
 //! if the pin itself changed because this replica was slow.
 
-use std::{collections::HashMap, fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use async_nats::jetstream::{
     self, AckKind,
@@ -29,6 +36,9 @@ use crate::{
     members::Owned,
     topology::{GROUP, consumer_name},
 };
+
+/// Sequences remembered of those begun: more than can await their acknowledgement (`max_ack_pending`).
+const REMEMBERED: usize = 4_096;
 
 /// Limits of reading a partition.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -292,8 +302,12 @@ struct Session {
     in_step: Option<u64>,
     /// A reset has been asked for; what comes before sequence 1 was handed out before it.
     awaiting_reset: bool,
-    /// The highest stream sequence begun in this session.
-    begun: u64,
+    /// The lowest stream sequence that was left to come again with the reset. The broker may hand out one message more on its
+    /// way to the reset and number it as the first: then what comes is not what was asked for.
+    left: Option<u64>,
+    /// The stream sequences begun last in this session. Only what is known to have been begun is passed over when it comes
+    /// again: anything else is worked, be it late.
+    begun: BTreeSet<u64>,
     under_way: JoinSet<()>,
     held: HashMap<tokio::task::Id, Held>,
 }
@@ -312,7 +326,8 @@ impl Session {
             pin: None,
             in_step: None,
             awaiting_reset: false,
-            begun: 0,
+            left: None,
+            begun: BTreeSet::new(),
             under_way: JoinSet::new(),
             held: HashMap::new(),
         }
@@ -335,22 +350,33 @@ impl Session {
             self.pin = pin.map(str::to_owned);
         }
         let in_step = self.in_step.is_some_and(|last| position == last + 1);
-        if !in_step && position != 1 {
+        let is_first = position == 1 && self.left.is_none_or(|left| sequence <= left);
+        if !in_step && !is_first {
+            if position == 1 {
+                // Asked for again, and judged by what comes from here on: what was left may have been acked meanwhile.
+                self.left = None;
+                return self.resynchronize(reader).await;
+            }
+            self.left = Some(self.left.map_or(sequence, |left| left.min(sequence)));
             return if self.awaiting_reset { Ok(()) } else { self.resynchronize(reader).await };
         }
         if !in_step {
             reader.counts.takeovers.inc();
             self.awaiting_reset = false;
+            self.left = None;
         }
         self.in_step = Some(position);
-        if sequence <= self.begun {
+        if self.begun.contains(&sequence) {
             // Done already, and its ack was lost; or still under way, and then it will be acked.
             if !self.held.values().any(|h| h.sequence == sequence) {
                 message.ack().await.ok();
             }
             return Ok(());
         }
-        self.begun = sequence;
+        self.begun.insert(sequence);
+        if self.begun.len() > REMEMBERED {
+            self.begun.pop_first();
+        }
         reader.counts.messages.inc();
         #[expect(clippy::cast_precision_loss, reason = "an age in microseconds")]
         reader.counts.lag_seconds.set((now_us() - stored_at_us).max(0) as f64 / 1e6);
