@@ -24,7 +24,11 @@ async fn start(nodes: u8, options: CassandraOptions) -> Cassandra {
 async fn open(server: &Cassandra, replication: u32) -> Cql {
     let options =
         Options { nodes: server.nodes(), replication, request_timeout_ms: 6_000, ..Options::default() };
-    migrate(&options, Mode::Apply).await.unwrap();
+    // Nodes that are up may not have heard of each other yet.
+    wait_until("a majority of the nodes", Duration::from_secs(60), async || {
+        migrate(&options, Mode::Apply).await.is_ok()
+    })
+    .await;
     Cql::open(options, Arc::new(|_| None)).await.unwrap()
 }
 
