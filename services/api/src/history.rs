@@ -37,7 +37,7 @@ pub(crate) enum Position {
 }
 
 impl Position {
-    /// As [`Position::to_string`] wrote it.
+    /// As [`Position`]'s `Display` wrote it.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         match text.strip_prefix(STORED) {
             Some(cursor) => cursor.parse().ok().map(Self::Stored),
