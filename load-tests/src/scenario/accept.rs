@@ -6,17 +6,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::ensure;
 use axum::{Router, extract::State, http::StatusCode, routing::post};
 use bytes::Bytes;
 use clap::Args;
 use serde::Serialize;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::LoadArgs;
+use super::{LoadArgs, Setup};
 use crate::{
     baseline::Bare,
-    fleet::{Access, Durability, FleetArgs, Own},
+    fleet::Access,
     generator::{Answers, Generator, Pace, Target},
     ledger::Ledger,
     run::Run,
@@ -26,12 +25,7 @@ use crate::{
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     #[command(flatten)]
-    fleet: FleetArgs,
-    #[command(flatten)]
-    load: LoadArgs,
-    /// What "accepted" promises
-    #[arg(long, value_enum, default_value_t = Durability::Disk)]
-    durability: Durability,
+    setup: Setup,
     /// Events to send, for each number of connections
     #[arg(long, default_value_t = 200_000)]
     events: u64,
@@ -70,23 +64,17 @@ struct Report {
 
 /// Runs it. Whether its claim holds.
 pub(crate) async fn run(mut options: Options) -> anyhow::Result<bool> {
-    ensure!(
-        options.fleet.context.is_none(),
-        "several tenants are needed: only a fleet of this scenario's own will do"
-    );
-    options.load.prefer_single();
-    let (own, access) = Box::pin(Own::start(&options.fleet, options.durability)).await?;
+    options.setup.load.prefer_single();
+    let (own, access) = Box::pin(options.setup.own()).await?;
     let (mut rows, mut all) = (Vec::new(), [0_u64; 4]);
     for &connections in &options.over {
-        let mut load = options.load.clone();
+        let mut load = options.setup.load.clone();
         load.connections = Some(connections);
         let half = reference(&access, &load, options.events / 2).await?;
         let tenant = own.tenant(&access, &format!("accept-{connections}"), 0)?;
         let (row, sums) = Box::pin(fleet(&tenant, &load, options.events)).await?;
         let reference_per_s = u64::midpoint(half, reference(&access, &load, options.events / 2).await?);
-        #[expect(clippy::cast_precision_loss, reason = "a ratio for people")]
-        let ratio = row.events_per_s as f64 / reference_per_s.max(1) as f64;
-        let row = Row { reference_per_s, ratio: (ratio * 100.0).round() / 100.0, ..row };
+        let row = Row { reference_per_s, ratio: super::ratio(row.events_per_s, reference_per_s), ..row };
         println!(
             "{connections:>4} connections: {} events/s all the way ({} accepted), {reference_per_s} by the reference, ratio {}",
             row.events_per_s, row.accepted_per_s, row.ratio
@@ -97,7 +85,7 @@ pub(crate) async fn run(mut options: Options) -> anyhow::Result<bool> {
     own.stop().await?;
     let [events, lost, doubled, altered] = all;
     let ratio = rows.iter().map(|row| row.ratio).fold(f64::INFINITY, f64::min);
-    let (durability, form) = (options.durability.as_str(), options.fleet.form());
+    let (durability, form) = (options.setup.durability.as_str(), options.setup.fleet.form());
     let report = Report { scenario: "accept", durability, form, rows, ratio, events, lost, doubled, altered };
     println!("{}", serde_json::to_string(&report)?);
     Ok(lost + doubled + altered == 0 && ratio >= options.ratio_min)

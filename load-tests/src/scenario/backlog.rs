@@ -6,13 +6,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::ensure;
 use clap::Args;
 use serde::Serialize;
 
-use super::LoadArgs;
+use super::Setup;
 use crate::{
-    fleet::{Access, Durability, FleetArgs, Own},
+    fleet::Access,
     generator::Pace,
     held::Held,
     memory::Peaks,
@@ -28,12 +27,7 @@ const MARGIN: Duration = Duration::from_secs(60);
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     #[command(flatten)]
-    fleet: FleetArgs,
-    #[command(flatten)]
-    load: LoadArgs,
-    /// What "accepted" promises
-    #[arg(long, value_enum, default_value_t = Durability::Disk)]
-    durability: Durability,
+    setup: Setup,
     /// How long the engine gets nothing
     #[arg(long, default_value_t = 60)]
     seconds: u64,
@@ -71,12 +65,8 @@ struct Report {
 
 /// Runs it. Whether its claim holds.
 pub(crate) async fn run(mut options: Options) -> anyhow::Result<bool> {
-    ensure!(
-        options.fleet.context.is_none(),
-        "several tenants are needed: only a fleet of this scenario's own will do"
-    );
-    options.load.prefer_http();
-    let (own, access) = Box::pin(Own::start(&options.fleet, options.durability)).await?;
+    options.setup.load.prefer_http();
+    let (own, access) = Box::pin(options.setup.own()).await?;
     let peaks = Peaks::watch(own.processes());
     let before = own.tenant(&access, "before", 0)?;
     let path_per_s = Box::pin(path(&before, &options)).await?;
@@ -94,8 +84,9 @@ pub(crate) async fn run(mut options: Options) -> anyhow::Result<bool> {
 }
 
 async fn path(access: &Access, options: &Options) -> anyhow::Result<u64> {
-    let (load, requests) = options.load.load(options.path_events);
-    let mut run = Run::begin(access, load, requests, Pace::closed(requests), options.load.manner(0)).await?;
+    let (load, requests) = options.setup.load.load(options.path_events);
+    let mut run =
+        Run::begin(access, load, requests, Pace::closed(requests), options.setup.load.manner(0)).await?;
     let times = run.complete().await?;
     Ok(super::rate(run.events(), times.complete))
 }
@@ -107,8 +98,9 @@ async fn fall_behind(
 ) -> anyhow::Result<(Report, Verdicts)> {
     let span = Duration::from_secs(options.seconds);
     let mut held = Held::hold(access, "EVENTS", span + MARGIN).await?;
-    let (load, requests) = options.load.load(PER_SECOND_MAX * options.seconds);
-    let mut run = Run::begin(access, load, requests, Pace::closed(requests), options.load.manner(0)).await?;
+    let (load, requests) = options.setup.load.load(PER_SECOND_MAX * options.seconds);
+    let mut run =
+        Run::begin(access, load, requests, Pace::closed(requests), options.setup.load.manner(0)).await?;
     run.stall += span;
     let (pace, ledger, per_request) = (run.pace.clone(), run.ledger.clone(), run.load.per_request());
     let answers = run.answers.clone();
@@ -125,12 +117,11 @@ async fn fall_behind(
     let (_, (at, events, bytes)) = (times?, gathered?);
     let catch_up_per_s = super::rate(events, at.elapsed());
     let verdicts = run.read_back(&[]).await?;
-    #[expect(clippy::cast_precision_loss, reason = "a ratio for people")]
-    let ratio = (catch_up_per_s as f64 / path_per_s.max(1) as f64 * 100.0).round() / 100.0;
+    let ratio = super::ratio(catch_up_per_s, path_per_s);
     let report = Report {
         scenario: "backlog",
-        durability: options.durability.as_str(),
-        form: options.fleet.form(),
+        durability: options.setup.durability.as_str(),
+        form: options.setup.fleet.form(),
         seconds: options.seconds,
         accepted: run.promised(),
         shed: answers.unavailable.load(Relaxed) + answers.limited.load(Relaxed),

@@ -7,10 +7,9 @@ use clap::Args;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use serde::Serialize;
 
-use super::LoadArgs;
+use super::Setup;
 use crate::{
     faults::Victim,
-    fleet::{Durability, FleetArgs},
     trial::{self, Judged, Stage, Trial},
 };
 
@@ -21,12 +20,7 @@ const GIVE_UP_ONE_IN: u64 = 8;
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     #[command(flatten)]
-    fleet: FleetArgs,
-    #[command(flatten)]
-    load: LoadArgs,
-    /// What "accepted" promises
-    #[arg(long, value_enum, default_value_t = Durability::Disk)]
-    durability: Durability,
+    setup: Setup,
     /// Events to send
     #[arg(long, default_value_t = 500_000)]
     events: u64,
@@ -60,27 +54,20 @@ struct Report {
 
 /// Runs it. Whether nothing was wrong.
 pub(crate) async fn run(mut options: Options) -> anyhow::Result<bool> {
-    let seed = options.load.seed();
-    options.load.keys.get_or_insert(super::KEYS);
-    options.load.rate.get_or_insert(super::STEADY);
-    let (load, requests) = options.load.load(options.events);
+    let seed = options.setup.load.seed();
+    let steady = options.setup.steady(options.events);
     let trial = Trial {
-        fleet: options.fleet.clone(),
-        durability: options.durability,
-        load,
-        requests,
-        manner: options.load.manner(GIVE_UP_ONE_IN),
-        rate: options.load.requests_per_second(),
-        limit: Some(Stage::first_limit(requests, options.kills)),
+        manner: options.setup.load.manner(GIVE_UP_ONE_IN),
+        limit: Some(Stage::first_limit(steady.requests, options.kills)),
         patience: Duration::from_secs(options.away_seconds),
-        prepare: None,
+        ..steady
     };
     let (outcome, ()) = trial::run(trial, async |stage| kill(&options, seed, stage).await).await?;
     outcome.print();
     let report = Report {
         scenario: "chaos",
-        durability: options.durability.as_str(),
-        form: options.fleet.form(),
+        durability: options.setup.durability.as_str(),
+        form: options.setup.fleet.form(),
         seed,
         kills: options.kills,
         sent_again: outcome.answers.unanswered(),
@@ -92,7 +79,7 @@ pub(crate) async fn run(mut options: Options) -> anyhow::Result<bool> {
 }
 
 async fn kill(options: &Options, seed: u64, stage: &mut Stage) -> anyhow::Result<()> {
-    let victims = Victim::named(&options.victims, &mut stage.own, options.fleet.processes)?;
+    let victims = Victim::named(&options.victims, &mut stage.own, options.setup.fleet.processes)?;
     let mut rng = StdRng::seed_from_u64(seed);
     for kill in 1..=options.kills {
         let in_turn = usize::try_from(kill - 1)?;

@@ -7,10 +7,10 @@ use clap::Args;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use super::LoadArgs;
+use super::{LoadArgs, Setup};
 use crate::{
     baseline::Bare,
-    fleet::{Access, Durability, FleetArgs, Own},
+    fleet::{Access, Own},
     generator::Pace,
     run::Run,
     tail::{self, Tail},
@@ -25,12 +25,7 @@ const ASKED: f64 = 20.0;
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     #[command(flatten)]
-    fleet: FleetArgs,
-    #[command(flatten)]
-    load: LoadArgs,
-    /// What "accepted" promises
-    #[arg(long, value_enum, default_value_t = Durability::Disk)]
-    durability: Durability,
+    setup: Setup,
     /// How long events are sent
     #[arg(long, default_value_t = 30)]
     seconds: u64,
@@ -78,12 +73,12 @@ pub(crate) struct Measured {
 
 /// Runs it. Whether its claim holds.
 pub(crate) async fn run(mut options: Options) -> anyhow::Result<bool> {
-    options.load.prefer_single();
-    options.load.rate.get_or_insert(RATE);
-    if let Some(access) = options.fleet.running()? {
+    options.setup.load.prefer_single();
+    options.setup.load.rate.get_or_insert(RATE);
+    if let Some(access) = options.setup.fleet.running()? {
         return measure(&options, &access).await;
     }
-    let (own, access) = Box::pin(Own::start(&options.fleet, options.durability)).await?;
+    let (own, access) = Box::pin(Own::start(&options.setup.fleet, options.setup.durability)).await?;
     let good = Box::pin(measure(&options, &access)).await?;
     own.stop().await?;
     Ok(good)
@@ -109,10 +104,10 @@ async fn measure(options: &Options, access: &Access) -> anyhow::Result<bool> {
     let bare = Bare::open(access).await?;
     let span = Duration::from_secs(options.baseline_seconds.max(1)) / 2;
     eprintln!("measuring bare publishes for {:.1} s", span.as_secs_f64());
-    let mut publish = bare.latency(options.load.data_bytes, span).await?;
+    let mut publish = bare.latency(options.setup.load.data_bytes, span).await?;
     let Measured { promise, stream, api, run } =
-        timed(access, &options.load, Duration::from_secs(options.seconds)).await?;
-    publish.add(bare.latency(options.load.data_bytes, span).await?)?;
+        timed(access, &options.setup.load, Duration::from_secs(options.seconds)).await?;
+    publish.add(bare.latency(options.setup.load.data_bytes, span).await?)?;
     bare.close().await?;
     let verdicts = Box::pin(run.read_back(&[])).await?;
     let at = |times: &Histogram<u64>, quantile| times.value_at_quantile(quantile);
@@ -134,9 +129,9 @@ async fn measure(options: &Options, access: &Access) -> anyhow::Result<bool> {
     println!("ratio                  {ratio:>8.2}");
     let report = Report {
         scenario: "latency",
-        durability: options.durability.as_str(),
-        form: options.fleet.form(),
-        rate: options.load.rate.unwrap_or(RATE),
+        durability: options.setup.durability.as_str(),
+        form: options.setup.fleet.form(),
+        rate: options.setup.load.rate.unwrap_or(RATE),
         p50_us: at(&promise, 0.5),
         p99_us: at(&promise, 0.99),
         p999_us: at(&promise, 0.999),

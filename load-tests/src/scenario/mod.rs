@@ -15,11 +15,14 @@ pub(crate) mod tenants;
 
 use std::time::Duration;
 
+use anyhow::ensure;
 use clap::Args;
 
 use crate::{
+    fleet::{Access, Durability, FleetArgs, Own},
     generator::{Door, Manner},
     load::{Load, Shape},
+    trial::Trial,
 };
 
 /// Partition keys of each connection, where the order is judged.
@@ -54,6 +57,47 @@ pub(crate) struct LoadArgs {
     /// Makes the events, and whatever is random about a scenario, the same again
     #[arg(long)]
     seed: Option<u64>,
+}
+
+/// What every scenario that measures or strikes a fleet is given.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Setup {
+    #[command(flatten)]
+    pub(crate) fleet: FleetArgs,
+    #[command(flatten)]
+    pub(crate) load: LoadArgs,
+    /// What "accepted" promises
+    #[arg(long, value_enum, default_value_t = Durability::Disk)]
+    pub(crate) durability: Durability,
+}
+
+impl Setup {
+    /// A fleet of the scenario's own, which can be given tenants.
+    pub(crate) async fn own(&self) -> anyhow::Result<(Own, Access)> {
+        ensure!(
+            self.fleet.context.is_none(),
+            "several tenants are needed: only a fleet of this scenario's own will do"
+        );
+        Box::pin(Own::start(&self.fleet, self.durability)).await
+    }
+
+    /// A steady load through every door, unless something else is asked for, on a fleet that is to be struck.
+    pub(crate) fn steady(&mut self, events: u64) -> Trial {
+        self.load.keys.get_or_insert(KEYS);
+        self.load.rate.get_or_insert(STEADY);
+        let (load, requests) = self.load.load(events);
+        Trial {
+            fleet: self.fleet.clone(),
+            durability: self.durability,
+            load,
+            requests,
+            manner: self.load.manner(0),
+            rate: self.load.requests_per_second(),
+            limit: None,
+            patience: Duration::ZERO,
+            prepare: None,
+        }
+    }
 }
 
 impl LoadArgs {
@@ -115,4 +159,10 @@ impl LoadArgs {
 /// Events a second.
 pub(crate) fn rate(events: u64, span: Duration) -> u64 {
     u64::try_from(u128::from(events) * 1_000_000 / span.as_micros().max(1)).unwrap_or(u64::MAX)
+}
+
+/// A part, to two digits.
+#[expect(clippy::cast_precision_loss, reason = "a ratio for people")]
+pub(crate) fn ratio(one: u64, other: u64) -> f64 {
+    (one as f64 / other.max(1) as f64 * 100.0).round() / 100.0
 }

@@ -7,10 +7,9 @@ use clap::Args;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use serde::Serialize;
 
-use super::LoadArgs;
+use super::Setup;
 use crate::{
     faults::Victim,
-    fleet::{Durability, FleetArgs},
     trial::{self, Judged, Stage, Trial},
 };
 
@@ -23,12 +22,7 @@ const OWNERS: [&str; 2] = ["normalizer", "engine"];
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     #[command(flatten)]
-    fleet: FleetArgs,
-    #[command(flatten)]
-    load: LoadArgs,
-    /// What "accepted" promises
-    #[arg(long, value_enum, default_value_t = Durability::Disk)]
-    durability: Durability,
+    setup: Setup,
     /// Events to send
     #[arg(long, default_value_t = 200_000)]
     events: u64,
@@ -59,34 +53,26 @@ struct Report {
 
 /// Runs it. Whether nothing was wrong.
 pub(crate) async fn run(mut options: Options) -> anyhow::Result<bool> {
-    let seed = options.load.seed();
-    options.load.keys.get_or_insert(super::KEYS);
-    options.load.rate.get_or_insert(super::STEADY);
-    if options.fleet.processes {
-        options.fleet.replicas.get_or_insert_with(|| REPLICAS.to_owned());
+    let seed = options.setup.load.seed();
+    if options.setup.fleet.processes {
+        options.setup.fleet.replicas.get_or_insert_with(|| REPLICAS.to_owned());
     }
     if options.victims.is_empty() {
-        let owners = if options.fleet.processes { OWNERS.as_slice() } else { &["fleet"] };
+        let owners = if options.setup.fleet.processes { OWNERS.as_slice() } else { &["fleet"] };
         options.victims = owners.iter().map(|&name| name.to_owned()).collect();
     }
-    let (load, requests) = options.load.load(options.events);
+    let steady = options.setup.steady(options.events);
     let trial = Trial {
-        fleet: options.fleet.clone(),
-        durability: options.durability,
-        load,
-        requests,
-        manner: options.load.manner(0),
-        rate: options.load.requests_per_second(),
-        limit: Some(Stage::first_limit(requests, options.faults)),
+        limit: Some(Stage::first_limit(steady.requests, options.faults)),
         patience: Duration::from_millis(options.pause_ms.iter().copied().max().unwrap_or_default()),
-        prepare: None,
+        ..steady
     };
     let (outcome, kills) = trial::run(trial, async |stage| strike(&options, seed, stage).await).await?;
     outcome.print();
     let report = Report {
         scenario: "order",
-        durability: options.durability.as_str(),
-        form: options.fleet.form(),
+        durability: options.setup.durability.as_str(),
+        form: options.setup.fleet.form(),
         seed,
         kills,
         pauses: options.faults - kills,
@@ -98,7 +84,7 @@ pub(crate) async fn run(mut options: Options) -> anyhow::Result<bool> {
 
 /// How many were killed; the others hung.
 async fn strike(options: &Options, seed: u64, stage: &mut Stage) -> anyhow::Result<u64> {
-    let victims = Victim::named(&options.victims, &mut stage.own, options.fleet.processes)?;
+    let victims = Victim::named(&options.victims, &mut stage.own, options.setup.fleet.processes)?;
     let (least, most) = match *options.pause_ms {
         [least, most] => (least, most.max(least)),
         _ => (2_500, 6_000),

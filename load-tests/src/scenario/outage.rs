@@ -18,10 +18,9 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 use tempfile::TempDir;
 
-use super::LoadArgs;
+use super::Setup;
 use crate::{
     faults::{self, Stopped},
-    fleet::{Durability, FleetArgs},
     held::Held,
     order::{Fault, What},
     readiness::Readiness,
@@ -42,12 +41,7 @@ const HOP_BYTES_MAX: u64 = 4 << 20;
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     #[command(flatten)]
-    fleet: FleetArgs,
-    #[command(flatten)]
-    load: LoadArgs,
-    /// What "accepted" promises
-    #[arg(long, value_enum, default_value_t = Durability::Disk)]
-    durability: Durability,
+    setup: Setup,
     /// How long each outage lasts
     #[arg(long, default_value_t = 60)]
     seconds: u64,
@@ -104,10 +98,8 @@ struct Report {
 
 /// Runs it. Whether nothing was wrong.
 pub(crate) async fn run(mut options: Options) -> anyhow::Result<bool> {
-    options.load.keys.get_or_insert(super::KEYS);
-    options.load.rate.get_or_insert(super::STEADY);
     if options.phases.contains(&Phase::Full) {
-        options.fleet.settings.push(format!("topology.hop_bytes_max={HOP_BYTES_MAX}"));
+        options.setup.fleet.settings.push(format!("topology.hop_bytes_max={HOP_BYTES_MAX}"));
     }
     let spans = Duration::from_secs(options.seconds) + RECOVERY;
     let seconds = spans.as_secs() * u64::try_from(options.phases.len())?;
@@ -117,20 +109,13 @@ pub(crate) async fn run(mut options: Options) -> anyhow::Result<bool> {
         clippy::cast_precision_loss,
         reason = "a count"
     )]
-    let events = (options.load.rate.unwrap_or(super::STEADY) * seconds as f64) as u64;
-    let (load, requests) = options.load.load(events);
+    let events = (options.setup.load.rate.unwrap_or(super::STEADY) * seconds as f64) as u64;
     // Unmounted when everything has ended.
     let small = Arc::default();
     let trial = Trial {
-        fleet: options.fleet.clone(),
-        durability: options.durability,
-        load,
-        requests,
-        manner: options.load.manner(0),
-        rate: options.load.requests_per_second(),
-        limit: None,
         patience: Duration::from_secs(options.seconds),
         prepare: Some(prepare(options.phases.contains(&Phase::Disk), Arc::clone(&small))),
+        ..options.setup.steady(events)
     };
     let (outcome, seen) = trial::run(trial, async |stage| strike(&options, stage).await).await?;
     for Seen { phase, refused, off_ms, back_ms } in &seen {
@@ -158,8 +143,8 @@ fn report(options: &Options, outcome: &Outcome, seen: &[Seen]) -> anyhow::Result
     let wrong = |seen: &Seen| seen.back_ms.is_none() || (seen.off_ms.is_none() && must_show(seen.phase));
     let report = Report {
         scenario: "outage",
-        durability: options.durability.as_str(),
-        form: options.fleet.form(),
+        durability: options.setup.durability.as_str(),
+        form: options.setup.fleet.form(),
         seconds_each: options.seconds,
         refused: answers.refused(),
         failed: answers.unanswered() + count(&answers.unsent) + count(&answers.no_retry_after),

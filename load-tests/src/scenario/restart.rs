@@ -10,10 +10,10 @@ use anyhow::ensure;
 use clap::Args;
 use serde::Serialize;
 
-use super::LoadArgs;
+use super::Setup;
 use crate::{
     faults::{self, Victim},
-    fleet::{Durability, FleetArgs, Own},
+    fleet::Own,
     order::{Fault, What},
     trial::{self, Judged, Outcome, Stage, Trial},
 };
@@ -30,12 +30,7 @@ const LOOK: Duration = Duration::from_millis(5);
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     #[command(flatten)]
-    fleet: FleetArgs,
-    #[command(flatten)]
-    load: LoadArgs,
-    /// What "accepted" promises
-    #[arg(long, value_enum, default_value_t = Durability::Disk)]
-    durability: Durability,
+    setup: Setup,
     /// Events to send
     #[arg(long, default_value_t = 200_000)]
     events: u64,
@@ -81,20 +76,12 @@ struct Report {
 
 /// Runs it. Whether nothing was wrong.
 pub(crate) async fn run(mut options: Options) -> anyhow::Result<bool> {
-    options.load.keys.get_or_insert(super::KEYS);
-    options.load.rate.get_or_insert(super::STEADY);
-    let (load, requests) = options.load.load(options.events);
+    let steady = options.setup.steady(options.events);
     let trial = Trial {
-        fleet: options.fleet.clone(),
-        durability: options.durability,
-        load,
-        requests,
-        manner: options.load.manner(0),
-        rate: options.load.requests_per_second(),
         // How many things are done is known only when the fleet runs; this one does not hurry them.
         limit: None,
         patience: FLEET_GRACE,
-        prepare: None,
+        ..steady
     };
     let (outcome, restarted) = trial::run(trial, async |stage| restart(&options, stage).await).await?;
     for Restarted { name, end_ms, ready_ms, failed, .. } in &restarted {
@@ -103,8 +90,8 @@ pub(crate) async fn run(mut options: Options) -> anyhow::Result<bool> {
     outcome.print();
     let report = Report {
         scenario: "restart",
-        durability: options.durability.as_str(),
-        form: options.fleet.form(),
+        durability: options.setup.durability.as_str(),
+        form: options.setup.fleet.form(),
         restarts: restarted.len(),
         failed: failures(&outcome),
         unsent: outcome.answers.unsent.load(Relaxed),
@@ -121,11 +108,11 @@ fn failures(outcome: &Outcome) -> u64 {
 }
 
 async fn restart(options: &Options, stage: &mut Stage) -> anyhow::Result<Vec<Restarted>> {
-    let processes = options.fleet.processes;
+    let processes = options.setup.fleet.processes;
     let mut victims = Victim::named(&options.victims, &mut stage.own, processes)?;
     if options.victims.is_empty() {
         // A broker that is alone cannot be restarted without an outage: that is another scenario.
-        let alone = options.fleet.nats_nodes < 3;
+        let alone = options.setup.fleet.nats_nodes < 3;
         victims.retain(|victim| !(alone && matches!(victim, Victim::Member { is_broker: true, .. })));
     }
     let count = u64::try_from(victims.len())? * options.rounds;

@@ -5,10 +5,10 @@ use std::time::Duration;
 use clap::Args;
 use serde::Serialize;
 
-use super::LoadArgs;
+use super::Setup;
 use crate::{
     faults,
-    fleet::{Access, Durability, FleetArgs, Own},
+    fleet::{Access, Own},
     generator::Pace,
     memory,
     run::Run,
@@ -21,12 +21,7 @@ const WARM_UP: u64 = 5;
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     #[command(flatten)]
-    fleet: FleetArgs,
-    #[command(flatten)]
-    load: LoadArgs,
-    /// What "accepted" promises
-    #[arg(long, value_enum, default_value_t = Durability::Disk)]
-    durability: Durability,
+    setup: Setup,
     /// How long
     #[arg(long, default_value_t = 3_600)]
     seconds: u64,
@@ -54,12 +49,12 @@ struct Report {
 
 /// Runs it. Whether its claim holds.
 pub(crate) async fn run(mut options: Options) -> anyhow::Result<bool> {
-    options.load.prefer_http();
-    options.load.rate.get_or_insert(super::STEADY);
-    if let Some(access) = options.fleet.running()? {
+    options.setup.load.prefer_http();
+    options.setup.load.rate.get_or_insert(super::STEADY);
+    if let Some(access) = options.setup.fleet.running()? {
         return measure(&options, &access, &[]).await;
     }
-    let (own, access) = Box::pin(Own::start(&options.fleet, options.durability)).await?;
+    let (own, access) = Box::pin(Own::start(&options.setup.fleet, options.setup.durability)).await?;
     let processes = own.processes();
     let good = Box::pin(measure(&options, &access, &processes)).await?;
     own.stop().await?;
@@ -67,12 +62,12 @@ pub(crate) async fn run(mut options: Options) -> anyhow::Result<bool> {
 }
 
 async fn measure(options: &Options, access: &Access, processes: &[(String, u32)]) -> anyhow::Result<bool> {
-    let rate = options.load.rate.unwrap_or(super::STEADY);
+    let rate = options.setup.load.rate.unwrap_or(super::STEADY);
     let span = Duration::from_secs(options.seconds);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
-    let (load, requests) = options.load.load((rate * span.as_secs_f64()) as u64);
-    let pace = Pace::open(requests, options.load.requests_per_second(), None);
-    let mut run = Box::pin(Run::begin(access, load, requests, pace, options.load.manner(0))).await?;
+    let (load, requests) = options.setup.load.load((rate * span.as_secs_f64()) as u64);
+    let pace = Pace::open(requests, options.setup.load.requests_per_second(), None);
+    let mut run = Box::pin(Run::begin(access, load, requests, pace, options.setup.load.manner(0))).await?;
     let ledger = run.ledger.clone();
     let warm = async {
         faults::settled(&ledger, requests / WARM_UP).await;
@@ -88,8 +83,8 @@ async fn measure(options: &Options, access: &Access, processes: &[(String, u32)]
     let verdicts = Box::pin(run.read_back(&[])).await?;
     let report = Report {
         scenario: "soak",
-        durability: options.durability.as_str(),
-        form: options.fleet.form(),
+        durability: options.setup.durability.as_str(),
+        form: options.setup.fleet.form(),
         seconds: options.seconds,
         rate,
         p99_us: times.requests.value_at_quantile(0.99),

@@ -1,12 +1,11 @@
 //! Batches through `StreamEvents`, all the way, beside the same through the HTTP door.
 
-use anyhow::ensure;
 use clap::Args;
 use serde::Serialize;
 
-use super::LoadArgs;
+use super::{LoadArgs, Setup};
 use crate::{
-    fleet::{Access, Durability, FleetArgs, Own},
+    fleet::Access,
     generator::{Door, Pace},
     run::Run,
 };
@@ -15,12 +14,7 @@ use crate::{
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     #[command(flatten)]
-    fleet: FleetArgs,
-    #[command(flatten)]
-    load: LoadArgs,
-    /// What "accepted" promises
-    #[arg(long, value_enum, default_value_t = Durability::Disk)]
-    durability: Durability,
+    setup: Setup,
     /// Events to send through each door, in two parts
     #[arg(long, default_value_t = 500_000)]
     events: u64,
@@ -46,16 +40,12 @@ struct Report {
 
 /// Runs it. Whether its claim holds.
 pub(crate) async fn run(options: Options) -> anyhow::Result<bool> {
-    ensure!(
-        options.fleet.context.is_none(),
-        "several tenants are needed: only a fleet of this scenario's own will do"
-    );
-    let (own, access) = Box::pin(Own::start(&options.fleet, options.durability)).await?;
+    let (own, access) = Box::pin(options.setup.own()).await?;
     let (mut rates, mut all) = ([0_u64; 2], [0_u64; 4]);
     // By turns: a machine is seldom as idle at one end as at the other.
     for (part, door) in [Door::Http, Door::Stream, Door::Stream, Door::Http].into_iter().enumerate() {
         let tenant = own.tenant(&access, &format!("stream-{part}"), 0)?;
-        let mut load = options.load.clone();
+        let mut load = options.setup.load.clone();
         load.doors = vec![door];
         let (per_s, sums) = Box::pin(through(&tenant, &load, options.events / 2)).await?;
         println!("{per_s:>8} events/s through {door:?}");
@@ -64,13 +54,12 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<bool> {
     }
     own.stop().await?;
     let ([http_per_s, events_per_s], [events, lost, doubled, altered]) = (rates, all);
-    #[expect(clippy::cast_precision_loss, reason = "a ratio for people")]
-    let ratio = (events_per_s as f64 / http_per_s.max(1) as f64 * 100.0).round() / 100.0;
+    let ratio = super::ratio(events_per_s, http_per_s);
     println!("ratio {ratio}");
     let report = Report {
         scenario: "stream",
-        durability: options.durability.as_str(),
-        form: options.fleet.form(),
+        durability: options.setup.durability.as_str(),
+        form: options.setup.fleet.form(),
         events_per_s,
         http_per_s,
         ratio,

@@ -2,14 +2,13 @@
 
 use std::{sync::Arc, sync::atomic::Ordering::Relaxed, time::Duration};
 
-use anyhow::ensure;
 use clap::Args;
 use serde::Serialize;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{LoadArgs, latency};
+use super::{Setup, latency, ratio};
 use crate::{
-    fleet::{Access, Durability, FleetArgs, Own},
+    fleet::Access,
     generator::{Answers, Generator, Pace, Target},
     ledger::Ledger,
 };
@@ -21,12 +20,7 @@ const RATE: f64 = 500.0;
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     #[command(flatten)]
-    fleet: FleetArgs,
-    #[command(flatten)]
-    load: LoadArgs,
-    /// What "accepted" promises
-    #[arg(long, value_enum, default_value_t = Durability::Disk)]
-    durability: Durability,
+    setup: Setup,
     /// How long events are sent, with and without the flood
     #[arg(long, default_value_t = 20)]
     seconds: u64,
@@ -62,19 +56,15 @@ struct Report {
 
 /// Runs it. Whether its claim holds.
 pub(crate) async fn run(mut options: Options) -> anyhow::Result<bool> {
-    ensure!(
-        options.fleet.context.is_none(),
-        "several tenants are needed: only a fleet of this scenario's own will do"
-    );
-    options.load.prefer_single();
-    options.load.rate.get_or_insert(RATE);
+    options.setup.load.prefer_single();
+    options.setup.load.rate.get_or_insert(RATE);
     let span = Duration::from_secs(options.seconds);
-    let (own, access) = Box::pin(Own::start(&options.fleet, options.durability)).await?;
+    let (own, access) = Box::pin(options.setup.own()).await?;
     let (alone, beside) = (own.tenant(&access, "alone", 0)?, own.tenant(&access, "beside", 0)?);
     let flooding = own.tenant(&access, "flooding", options.quota)?;
-    let without = Box::pin(latency::timed(&alone, &options.load, span)).await?;
+    let without = Box::pin(latency::timed(&alone, &options.setup.load, span)).await?;
     let (flood, answers) = flood(&flooding, &options, span)?;
-    let with = Box::pin(latency::timed(&beside, &options.load, span)).await?;
+    let with = Box::pin(latency::timed(&beside, &options.setup.load, span)).await?;
     drop(flood);
     let mut faults = [0_u64; 3];
     for measured in [&without, &with] {
@@ -89,8 +79,8 @@ pub(crate) async fn run(mut options: Options) -> anyhow::Result<bool> {
     let [lost, doubled, altered] = faults;
     let report = Report {
         scenario: "tenants",
-        durability: options.durability.as_str(),
-        form: options.fleet.form(),
+        durability: options.setup.durability.as_str(),
+        form: options.setup.fleet.form(),
         accept_p99_us: accept,
         accept_p99_us_beside: accept_beside,
         accept_ratio: ratio(accept_beside, accept),
@@ -110,11 +100,6 @@ pub(crate) async fn run(mut options: Options) -> anyhow::Result<bool> {
     Ok(fair && report.limited > 0 && lost + doubled + altered == 0)
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a ratio for people")]
-fn ratio(one: u64, other: u64) -> f64 {
-    (one as f64 / other.max(1) as f64 * 100.0).round() / 100.0
-}
-
 /// Ten times the quota, for longer than anybody measures; ends when dropped.
 fn flood(
     access: &Access,
@@ -125,7 +110,7 @@ fn flood(
     let per_second = options.quota as f64 * 10.0;
     let requests = options.quota * 10 * (span.as_secs() + 600);
     let answers = Arc::new(Answers::default());
-    let mut manner = options.load.manner(0);
+    let mut manner = options.setup.load.manner(0);
     // A flood does not wait: what is refused is dropped.
     manner.tries = Some(1);
     let generator = Generator {
@@ -136,7 +121,7 @@ fn flood(
         },
         manner,
         pace: Arc::new(Pace::open(requests, Some(per_second), None)),
-        load: Arc::new(options.load.load(requests).0),
+        load: Arc::new(options.setup.load.load(requests).0),
         ledger: Arc::new(Ledger::new(requests)),
         answers: Arc::clone(&answers),
     };

@@ -166,24 +166,18 @@ async fn measure(options: &Options, subject: &mut dyn Subject) -> anyhow::Result
     run_bare(subject, part..part * 2).await?;
     eprintln!("{}: reading", subject.name());
     let events = batches * PER_BATCH;
-    let (rows_per_s, baseline) = (rate(events, took), rate(part * 2 * PER_BATCH, bare));
-    #[expect(clippy::cast_precision_loss, reason = "a ratio for people")]
-    let ratio = (rows_per_s as f64 / baseline.max(1) as f64 * 100.0).round() / 100.0;
+    let (rows_per_s, baseline) = (super::rate(events, took), super::rate(part * 2 * PER_BATCH, bare));
     Ok(Figures {
         store: subject.name(),
         rows_per_s,
         baseline_rows_per_s: baseline,
-        ratio,
+        ratio: super::ratio(rows_per_s, baseline),
         events,
         point_read: if subject.keeps_events() { Some(reader.points(batches).await?) } else { None },
         first_pages: reader.first_pages().await?,
         last_pages: reader.last_pages(batches).await?,
         first_pages_at_a_tenth,
     })
-}
-
-fn rate(rows: u64, span: Duration) -> u64 {
-    u64::try_from(u128::from(rows) * 1_000_000 / span.as_micros().max(1)).unwrap_or(u64::MAX)
 }
 
 /// Writes batches, so many at once, as the engine does.
