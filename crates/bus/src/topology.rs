@@ -31,6 +31,9 @@ pub const MENDED: &str = "mended";
 /// The priority group of every partition consumer.
 pub(crate) const GROUP: &str = "owner";
 
+/// The most that `RAW` remembers of the messages it was sent.
+const RAW_DEDUP_SECONDS_MAX: u64 = 30;
+
 const PARTITIONS: &str = "eventrunner.partitions";
 
 /// How the streams are laid out. Read when they are created; limits may be changed later, the number of
@@ -110,9 +113,13 @@ pub async fn ensure(bus: &Bus, options: &TopologyOptions) -> Result<Topology, Er
             options.partitions
         )));
     }
-    for (name, subject) in [(RAW, "raw"), (EVENTS, "events")] {
-        ensure_queue(bus, options, (name, subject), partitions, options.hop_bytes_max).await?;
-    }
+    // A door sends a message again within seconds or not at all, and it sends very many.
+    let doors = TopologyOptions {
+        dedup_window_seconds: options.dedup_window_seconds.min(RAW_DEDUP_SECONDS_MAX),
+        ..options.clone()
+    };
+    ensure_queue(bus, &doors, (RAW, "raw"), partitions, options.hop_bytes_max).await?;
+    ensure_queue(bus, options, (EVENTS, "events"), partitions, options.hop_bytes_max).await?;
     ensure_placement(bus, options, DEFAULT_PLACEMENT).await?;
     let dead = stream::Config {
         max_bytes: options.dead_bytes_max,

@@ -127,7 +127,7 @@ pub(crate) async fn start_ingest_http(
         .await
         .map_err(|e| cannot_listen(&e))?;
     let address = service.local_addr();
-    follow(ground, component, None, context);
+    follow(ground, door, component, None, context);
     let shutdown = context.shutdown().clone();
     context.spawn_critical("ingest-http", service.run(shutdown));
     Ok(address)
@@ -148,7 +148,7 @@ pub(crate) async fn start_ingest_grpc(ground: &Ground, door: &Door, context: &Co
         .await
         .map_err(|e| cannot_listen(&e))?;
     let address = service.local_addr();
-    follow(ground, component, Some(ready), context);
+    follow(ground, door, component, Some(ready), context);
     let shutdown = context.shutdown().clone();
     context.spawn_critical("ingest-grpc", service.run(shutdown));
     Ok(address)
@@ -192,10 +192,16 @@ fn cannot_listen(error: &dyn std::fmt::Display) -> Failure {
     Failure::new(Code::CannotTake, error.to_string())
 }
 
-/// A door is ready while the broker is there and what it knows of tenants and keys is fresh.
-fn follow(ground: &Ground, component: Component, tell: Option<watch::Sender<bool>>, context: &Context) {
+/// A door is ready while the broker takes messages and what it knows of tenants and keys is fresh.
+fn follow(
+    ground: &Ground,
+    door: &Door,
+    component: Component,
+    tell: Option<watch::Sender<bool>>,
+    context: &Context,
+) {
     component.started();
-    let (bus, catalog) = (ground.bus.clone(), ground.catalog.clone());
+    let (door, catalog) = (door.clone(), ground.catalog.clone());
     let draining = context.shutdown().draining.clone();
     context.spawn(async move {
         let mut ticks = tokio::time::interval(LOOK);
@@ -204,11 +210,7 @@ fn follow(ground: &Ground, component: Component, tell: Option<watch::Sender<bool
                 () = draining.cancelled() => return,
                 _ = ticks.tick() => {}
             }
-            let hindrance = match catalog.fresh(CATALOG_AGE) {
-                _ if !bus.is_connected() => Some("the broker is away".to_owned()),
-                Ok(()) => None,
-                Err(stale) => Some(stale),
-            };
+            let hindrance = door.hindrance().or_else(|| catalog.fresh(CATALOG_AGE).err());
             if let Some(tell) = &tell {
                 tell.send_if_modified(|ready| {
                     std::mem::replace(ready, hindrance.is_none()) != hindrance.is_none()

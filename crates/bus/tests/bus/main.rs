@@ -197,6 +197,53 @@ async fn a_full_stream_and_a_broker_away_are_told_apart_and_both_refuse() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_door_without_traffic_knows_when_the_broker_takes_messages_again() {
+    let nats = NatsServer::start();
+    let bus = connect(&nats).await;
+    topology::ensure(&bus, &TopologyOptions { hop_bytes_max: 600_000, ..topology_options() }).await.unwrap();
+    let door = Door::start(&bus, 2, &DoorOptions { accept_timeout_ms: 2_000, ..Default::default() });
+    let hindered = async |is: bool| {
+        wait_until("the door sees it", LONG, async || door.hindrance().is_some() == is).await;
+    };
+    assert_eq!(door.hindrance(), None);
+    nats.pause();
+    hindered(true).await;
+    nats.resume();
+    hindered(false).await;
+    while door.accept(stamp(), vec![sized(50_000)]).await.is_ok() {}
+    assert!(door.hindrance().unwrap().contains("behind"), "{:?}", door.hindrance());
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert!(door.hindrance().is_some(), "a stream that is nearly full takes small messages still");
+    let stream = bus.jetstream().get_stream(topology::RAW).await.unwrap();
+    stream.purge().await.unwrap();
+    hindered(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_acknowledged_is_sent_again_and_kept_once() {
+    let nats = NatsServer::start();
+    let bus = connect(&nats).await;
+    topology::ensure(&bus, &topology_options()).await.unwrap();
+    let door = Door::start(&bus, 2, &DoorOptions::default());
+    // The broker hears each of the tries, and answers when the door has given up awaiting the first ones.
+    nats.pause();
+    let accepted = door.append(stamp(), vec![placed(0, Some("k"))]).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    nats.resume();
+    accepted.await.unwrap();
+    let mut stream = bus.jetstream().get_stream(topology::RAW).await.unwrap();
+    let messages = async |stream: &mut async_nats::jetstream::stream::Stream| {
+        let state = stream.info().await.unwrap().state.clone();
+        let mut ids_of = Vec::new();
+        for sequence in state.first_sequence..=state.last_sequence {
+            ids_of.extend(ids(&stream.get_raw_message(sequence).await.unwrap().payload));
+        }
+        ids_of
+    };
+    assert_eq!(messages(&mut stream).await, [0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_partition_is_taken_over_in_order_after_a_death() {
     let nats = NatsServer::start();
     let (ours, theirs) = (connect(&nats).await, connect(&nats).await);

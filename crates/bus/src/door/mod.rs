@@ -5,30 +5,36 @@
 //! encoded where it arrived; the task only joins buffers, which protobuf allows (a repeated field may be
 //! concatenated).
 
+mod outlet;
+mod publisher;
+
 use std::{
     fmt,
-    future::{Future, IntoFuture as _},
+    future::Future,
     pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use async_nats::jetstream::context::{PublishAckFuture, PublishErrorKind};
 use async_trait::async_trait;
 use bytes::BytesMut;
 use futures::future::try_join_all;
 use model::{ErrorCode, TenantId, Text, partition_of};
 use prost::Message as _;
 use proto::hops;
-use runtime::metrics::{self, Gauge, Histogram, IntCounter, Metric};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio_util::task::AbortOnDropHandle;
 
-use crate::{Bus, chain, topology::RAW};
+use self::{
+    outlet::Outlet,
+    publisher::{Counts, Publisher, as_f64},
+};
+use crate::Bus;
 
 /// Limits of the packing publisher. Each holds for one partition unless it says otherwise.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -57,33 +63,6 @@ impl Default for DoorOptions {
             linger_us: 0,
             queue_bytes_max: 32 << 20,
             accept_timeout_ms: 5_000,
-        }
-    }
-}
-
-/// What the publisher counts.
-#[derive(Debug, Clone)]
-struct Counts {
-    batches: IntCounter,
-    events: IntCounter,
-    batch_events: Histogram,
-    ack_seconds: Histogram,
-    queued_events: Gauge,
-    full_events: IntCounter,
-    failed_batches: IntCounter,
-}
-
-impl Counts {
-    fn new() -> Self {
-        let counter = |metric| metrics::counter(metric, &[RAW]);
-        Self {
-            batches: counter(Metric::BusPublishedBatches),
-            events: counter(Metric::BusPublishedEvents),
-            batch_events: metrics::histogram(Metric::BusBatchSize, &[RAW]),
-            ack_seconds: metrics::histogram(Metric::BusAckDuration, &[RAW]),
-            queued_events: metrics::gauge(Metric::BusQueuedEvents, &[RAW]),
-            full_events: counter(Metric::BusFullEvents),
-            failed_batches: counter(Metric::BusFailedBatches),
         }
     }
 }
@@ -161,6 +140,8 @@ struct Inner {
     bus: Bus,
     options: DoorOptions,
     counts: Counts,
+    outlet: Arc<Outlet>,
+    _watch: AbortOnDropHandle<()>,
     partitions: Vec<mpsc::UnboundedSender<Job>>,
     /// Bytes that may still wait; the channels themselves need no bound of their own.
     room: Arc<Semaphore>,
@@ -185,7 +166,7 @@ impl Door {
     /// Starts a publisher for each partition.
     #[must_use]
     pub fn start(bus: &Bus, partitions: u32, options: &DoorOptions) -> Self {
-        let counts = Counts::new();
+        let (counts, outlet) = (Counts::new(), Arc::new(Outlet::new()));
         let mut senders = Vec::new();
         for partition in 0..partitions.max(1) {
             let (sender, jobs) = mpsc::unbounded_channel();
@@ -194,21 +175,38 @@ impl Door {
                 subject: format!("raw.{partition}"),
                 options: options.clone(),
                 counts: counts.clone(),
+                outlet: Arc::clone(&outlet),
                 jobs,
             };
             tokio::spawn(publisher.run());
             senders.push(sender);
         }
         let room = Arc::new(Semaphore::new(options.queue_bytes_max.min(Semaphore::MAX_PERMITS)));
+        let watch = {
+            let (outlet, bus, full) = (Arc::clone(&outlet), bus.clone(), options.message_bytes_max);
+            AbortOnDropHandle::new(tokio::spawn(async move { outlet.watch(&bus, full).await }))
+        };
         let inner = Inner {
             bus: bus.clone(),
             options: options.clone(),
             counts,
+            outlet,
+            _watch: watch,
             partitions: senders,
             room,
             next: AtomicU32::new(rand::random()),
         };
         Self { inner: Arc::new(inner) }
+    }
+
+    /// What keeps the broker from taking events, if anything is known to: not connected, silent, full.
+    #[must_use]
+    pub fn hindrance(&self) -> Option<String> {
+        if self.inner.bus.is_connected() {
+            self.inner.outlet.hindrance()
+        } else {
+            Some("the broker is away".to_owned())
+        }
     }
 }
 
@@ -334,111 +332,4 @@ fn encode(partition: u32, group: &hops::RawGroup) -> Piece {
     let mut encoded = BytesMut::with_capacity(group.encoded_len() + 8);
     prost::encoding::message::encode(1, group, &mut encoded);
     Piece { partition: partition as usize, encoded, events: group.items.len() }
-}
-
-struct Publisher {
-    bus: Bus,
-    subject: String,
-    options: DoorOptions,
-    counts: Counts,
-    jobs: mpsc::UnboundedReceiver<Job>,
-}
-
-/// The requests in one message.
-struct Waiting {
-    jobs: Vec<(oneshot::Sender<Result<(), AcceptError>>, OwnedSemaphorePermit)>,
-    counts: Counts,
-}
-
-impl Publisher {
-    async fn run(mut self) {
-        let window = Arc::new(Semaphore::new(self.options.window.max(1)));
-        // What came while a full message was gathered and did not fit any more.
-        let mut held: Option<Job> = None;
-        loop {
-            let first = match held.take() {
-                Some(job) => job,
-                None => match self.jobs.recv().await {
-                    Some(job) => job,
-                    None => return,
-                },
-            };
-            if self.options.linger_us > 0 {
-                tokio::time::sleep(Duration::from_micros(self.options.linger_us)).await;
-            }
-            // While the window is full, requests gather in the channel.
-            let Ok(permit) = Arc::clone(&window).acquire_owned().await else { return };
-            let (payload, events, waiting) = self.gather(first, &mut held);
-            let sent = Instant::now();
-            let published = self.bus.jetstream().publish(self.subject.clone(), payload.freeze()).await;
-            tokio::spawn(async move {
-                let result = match published {
-                    Ok(ack) => settle(ack).await,
-                    Err(error) => Err(refusal(&error)),
-                };
-                drop(permit);
-                waiting.finish(&result, events, sent.elapsed());
-            });
-        }
-    }
-
-    fn gather(&mut self, first: Job, held: &mut Option<Job>) -> (BytesMut, usize, Waiting) {
-        let (mut payload, mut events) = (first.encoded, first.events);
-        let mut jobs = vec![(first.done, first.room)];
-        while payload.len() < self.options.message_bytes_max && events < self.options.message_events_max {
-            let Ok(job) = self.jobs.try_recv() else { break };
-            if payload.len() + job.encoded.len() > self.options.message_bytes_max {
-                *held = Some(job);
-                break;
-            }
-            payload.extend_from_slice(&job.encoded);
-            events += job.events;
-            jobs.push((job.done, job.room));
-        }
-        (payload, events, Waiting { jobs, counts: self.counts.clone() })
-    }
-}
-
-async fn settle(ack: PublishAckFuture) -> Result<(), AcceptError> {
-    ack.into_future().await.map(drop).map_err(|error| refusal(&error))
-}
-
-/// A stream at its limit is told apart from a broker that does not answer.
-fn refusal(error: &async_nats::jetstream::context::PublishError) -> AcceptError {
-    let text = chain(error);
-    let full = matches!(error.kind(), PublishErrorKind::Other | PublishErrorKind::MaxAckPending)
-        && (text.contains("maximum") || text.contains("insufficient"));
-    if full { AcceptError::Full(text) } else { AcceptError::Unavailable(text) }
-}
-
-impl Waiting {
-    fn finish(self, result: &Result<(), AcceptError>, events: usize, took: Duration) {
-        let count = u64::try_from(events).unwrap_or(u64::MAX);
-        self.counts.queued_events.sub(as_f64(events));
-        match result {
-            Ok(()) => {
-                self.counts.batches.inc();
-                self.counts.events.inc_by(count);
-                self.counts.batch_events.observe(as_f64(events));
-                self.counts.ack_seconds.observe(took.as_secs_f64());
-            }
-            Err(error) => {
-                self.counts.failed_batches.inc();
-                if matches!(error, AcceptError::Full(_)) {
-                    self.counts.full_events.inc_by(count);
-                }
-                tracing::debug!(%error, events, "message not acknowledged");
-            }
-        }
-        for (done, room) in self.jobs {
-            drop(room);
-            // A request that has gone away meanwhile needs no answer.
-            let _ = done.send(result.clone());
-        }
-    }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a count far below 2^52")]
-fn as_f64(count: usize) -> f64 {
-    count as f64
 }

@@ -1,0 +1,209 @@
+//! Sends what has gathered for a partition, again if need be, and tells those who wait.
+
+use std::{
+    future::IntoFuture as _,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use async_nats::{
+    HeaderMap,
+    jetstream::context::{PublishAckFuture, PublishError, PublishErrorKind},
+};
+use bytes::{Bytes, BytesMut};
+use runtime::metrics::{self, Gauge, Histogram, IntCounter, Metric};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+
+use super::{AcceptError, DoorOptions, Job, outlet::Outlet};
+use crate::{Bus, chain, topology::RAW};
+
+/// How long an acknowledgement is awaited before the message is sent again.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// What the publisher counts.
+#[derive(Debug, Clone)]
+pub(super) struct Counts {
+    batches: IntCounter,
+    events: IntCounter,
+    batch_events: Histogram,
+    ack_seconds: Histogram,
+    pub(super) queued_events: Gauge,
+    full_events: IntCounter,
+    failed_batches: IntCounter,
+}
+
+impl Counts {
+    pub(super) fn new() -> Self {
+        let counter = |metric| metrics::counter(metric, &[RAW]);
+        Self {
+            batches: counter(Metric::BusPublishedBatches),
+            events: counter(Metric::BusPublishedEvents),
+            batch_events: metrics::histogram(Metric::BusBatchSize, &[RAW]),
+            ack_seconds: metrics::histogram(Metric::BusAckDuration, &[RAW]),
+            queued_events: metrics::gauge(Metric::BusQueuedEvents, &[RAW]),
+            full_events: counter(Metric::BusFullEvents),
+            failed_batches: counter(Metric::BusFailedBatches),
+        }
+    }
+}
+
+/// Sends the messages of one partition.
+pub(super) struct Publisher {
+    pub(super) bus: Bus,
+    pub(super) subject: String,
+    pub(super) options: DoorOptions,
+    pub(super) counts: Counts,
+    pub(super) outlet: Arc<Outlet>,
+    pub(super) jobs: mpsc::UnboundedReceiver<Job>,
+}
+
+/// The requests in one message.
+struct Waiting {
+    jobs: Vec<(oneshot::Sender<Result<(), AcceptError>>, OwnedSemaphorePermit)>,
+    counts: Counts,
+}
+
+impl Publisher {
+    pub(super) async fn run(mut self) {
+        let window = Arc::new(Semaphore::new(self.options.window.max(1)));
+        // What came while a full message was gathered and did not fit any more.
+        let mut held: Option<Job> = None;
+        let (prefix, mut number) = (rand::random::<u64>(), 0_u64);
+        loop {
+            let first = match held.take() {
+                Some(job) => job,
+                None => match self.jobs.recv().await {
+                    Some(job) => job,
+                    None => return,
+                },
+            };
+            if self.options.linger_us > 0 {
+                tokio::time::sleep(Duration::from_micros(self.options.linger_us)).await;
+            }
+            // While the window is full, requests gather in the channel.
+            let Ok(permit) = Arc::clone(&window).acquire_owned().await else { return };
+            let (payload, events, waiting) = self.gather(first, &mut held);
+            let sent = Instant::now();
+            number += 1;
+            let message = Message {
+                bus: self.bus.clone(),
+                outlet: Arc::clone(&self.outlet),
+                subject: self.subject.clone(),
+                id: format!("{prefix:016x}{number:x}"),
+                payload: payload.freeze(),
+                until: sent + Duration::from_millis(self.options.accept_timeout_ms),
+            };
+            let published = message.send().await;
+            tokio::spawn(async move {
+                let result = message.settle(published).await;
+                drop(permit);
+                waiting.finish(&result, events, sent.elapsed());
+            });
+        }
+    }
+
+    fn gather(&mut self, first: Job, held: &mut Option<Job>) -> (BytesMut, usize, Waiting) {
+        let (mut payload, mut events) = (first.encoded, first.events);
+        let mut jobs = vec![(first.done, first.room)];
+        while payload.len() < self.options.message_bytes_max && events < self.options.message_events_max {
+            let Ok(job) = self.jobs.try_recv() else { break };
+            if payload.len() + job.encoded.len() > self.options.message_bytes_max {
+                *held = Some(job);
+                break;
+            }
+            payload.extend_from_slice(&job.encoded);
+            events += job.events;
+            jobs.push((job.done, job.room));
+        }
+        (payload, events, Waiting { jobs, counts: self.counts.clone() })
+    }
+}
+
+/// A message on its way.
+struct Message {
+    bus: Bus,
+    outlet: Arc<Outlet>,
+    subject: String,
+    /// By which the stream recognizes it, however often it is sent.
+    id: String,
+    payload: Bytes,
+    /// When it is given up.
+    until: Instant,
+}
+
+type Published = Result<PublishAckFuture, PublishError>;
+
+impl Message {
+    async fn send(&self) -> Published {
+        let mut headers = HeaderMap::new();
+        headers.insert(async_nats::header::NATS_MESSAGE_ID, self.id.as_str());
+        self.bus.jetstream().publish_with_headers(self.subject.clone(), headers, self.payload.clone()).await
+    }
+
+    /// Waits for the acknowledgement. What a broker that ends, or a node that leads the stream no more, was sent is answered by
+    /// nobody: it is sent again as long as there is time.
+    async fn settle(&self, mut published: Published) -> Result<(), AcceptError> {
+        loop {
+            let next = (Instant::now() + AGAIN).min(self.until);
+            let acknowledged = async {
+                match published {
+                    Ok(ack) => ack.into_future().await.map(drop).map_err(|error| refusal(&error)),
+                    Err(error) => Err(refusal(&error)),
+                }
+            };
+            let result = tokio::time::timeout_at(next.into(), acknowledged)
+                .await
+                .unwrap_or_else(|_| Err(AcceptError::Unavailable("it does not acknowledge".to_owned())));
+            let Err(error) = result else {
+                self.outlet.took();
+                return Ok(());
+            };
+            self.outlet.refused(&error);
+            if matches!(error, AcceptError::Full(_)) || next >= self.until {
+                return Err(error);
+            }
+            tokio::time::sleep_until(next.into()).await;
+            published = self.send().await;
+        }
+    }
+}
+
+/// A stream at its limit is told apart from a broker that does not answer.
+fn refusal(error: &PublishError) -> AcceptError {
+    let text = chain(error);
+    let full = matches!(error.kind(), PublishErrorKind::Other | PublishErrorKind::MaxAckPending)
+        && (text.contains("maximum") || text.contains("insufficient"));
+    if full { AcceptError::Full(text) } else { AcceptError::Unavailable(text) }
+}
+
+impl Waiting {
+    fn finish(self, result: &Result<(), AcceptError>, events: usize, took: Duration) {
+        let count = u64::try_from(events).unwrap_or(u64::MAX);
+        self.counts.queued_events.sub(as_f64(events));
+        match result {
+            Ok(()) => {
+                self.counts.batches.inc();
+                self.counts.events.inc_by(count);
+                self.counts.batch_events.observe(as_f64(events));
+                self.counts.ack_seconds.observe(took.as_secs_f64());
+            }
+            Err(error) => {
+                self.counts.failed_batches.inc();
+                if matches!(error, AcceptError::Full(_)) {
+                    self.counts.full_events.inc_by(count);
+                }
+                tracing::debug!(%error, events, "message not acknowledged");
+            }
+        }
+        for (done, room) in self.jobs {
+            drop(room);
+            // A request that has gone away meanwhile needs no answer.
+            let _ = done.send(result.clone());
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a count far below 2^52")]
+pub(super) fn as_f64(count: usize) -> f64 {
+    count as f64
+}
