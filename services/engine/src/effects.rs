@@ -8,7 +8,7 @@ use bus::{
     pipe::{Pipe, Sent},
 };
 use bytes::Bytes;
-use catalog::Catalog;
+use catalog::{Catalog, Snapshot};
 use model::Batch;
 use runtime::{
     health::Component,
@@ -73,21 +73,22 @@ impl Effects {
     /// from, if it was.
     pub(crate) async fn begin(&self, batch: Batch, payload: Option<Bytes>) -> Begun {
         let at = Instant::now();
-        let parts = parts(&self.catalog.snapshot(), &batch);
-        let sent = self.send(&batch, parts.iter(), payload.as_ref()).await;
+        let snapshot = self.catalog.snapshot();
+        let parts = parts(&snapshot, &batch);
+        let sent = self.send(&snapshot, &batch, parts.iter(), payload.as_ref()).await;
         Begun { batch, parts, payload, sent, at }
     }
 
     async fn send<'a>(
         &self,
+        snapshot: &Snapshot,
         batch: &Batch,
         parts: impl ExactSizeIterator<Item = &'a Part>,
         payload: Option<&Bytes>,
     ) -> Sent {
         let mut shipment = self.pipe.shipment(parts.len()).await;
-        let snapshot = self.catalog.snapshot();
         for part in parts {
-            tenant_stream::add(&mut shipment, &snapshot, batch, part, payload);
+            tenant_stream::add(&mut shipment, snapshot, batch, part, payload);
         }
         self.pipe.send(shipment).await
     }
@@ -149,7 +150,8 @@ impl Effects {
             }
             tracing::debug!(messages = still.len(), "tenant streams did not acknowledge");
             backoff.wait().await;
-            sent = self.send(&batch, still.iter().copied(), payload.as_ref()).await;
+            let snapshot = self.catalog.snapshot();
+            sent = self.send(&snapshot, &batch, still.iter().copied(), payload.as_ref()).await;
             missing = still;
         }
         self.metrics.stream_seconds.observe(at.elapsed().as_secs_f64());
