@@ -128,7 +128,7 @@ pub async fn ensure(bus: &Bus, options: &TopologyOptions) -> Result<Topology, Er
         ..base(options, DEAD, "dead.>".into())
     };
     ensure_stream(bus, dead).await?;
-    ensure_erasures(bus, options).await?;
+    ensure_erasures(bus, options.replicas).await?;
     ensure_members(bus, options.replicas).await?;
     Ok(Topology { partitions })
 }
@@ -273,19 +273,9 @@ async fn ensure_consumer(
     handle.create_consumer(config).await.map(drop).map_err(|e| Error::broker(what, &e))
 }
 
-async fn ensure_erasures(bus: &Bus, options: &TopologyOptions) -> Result<(), Error> {
-    if bus.jetstream().get_key_value(ERASURES).await.is_ok() {
-        return Ok(());
-    }
-    let config = kv::Config {
-        bucket: ERASURES.to_owned(),
-        description: "tenants to erase, and the proof that they were".to_owned(),
-        history: 1,
-        num_replicas: options.replicas,
-        ..Default::default()
-    };
-    let made = bus.jetstream().create_key_value(config).await;
-    made.map(drop).map_err(|e| Error::broker(format!("bucket {ERASURES}"), &e))
+async fn ensure_erasures(bus: &Bus, replicas: usize) -> Result<(), Error> {
+    let what = "tenants to erase, and the proof that they were";
+    ensure_bucket(bus, kv::Config { num_replicas: replicas, ..bucket(ERASURES, what) }).await
 }
 
 /// The bucket of live replicas; made again if a broker that was restarted has lost it.
@@ -320,7 +310,8 @@ pub async fn mended(bus: &Bus) -> Result<Option<kv::Store>, Error> {
         return Ok(None);
     }
     let what = "partitions whose tenant streams are whole since the broker began";
-    ensure_memory(bus, *replicas, MENDED, what, Duration::ZERO).await?;
+    let storage = StorageType::Memory;
+    ensure_bucket(bus, kv::Config { storage, num_replicas: *replicas, ..bucket(MENDED, what) }).await?;
     let store = bus.jetstream().get_key_value(MENDED).await;
     store.map(Some).map_err(|e| Error::broker(format!("bucket {MENDED}"), &e))
 }
@@ -330,31 +321,22 @@ async fn raw(bus: &Bus) -> Result<stream::Stream, Error> {
 }
 
 async fn ensure_members(bus: &Bus, replicas: usize) -> Result<(), Error> {
+    let what = "replicas that are alive";
     // Worth nothing after a restart of the broker: whoever misses it makes it again.
-    ensure_memory(bus, replicas, MEMBERS, "replicas that are alive", Duration::from_secs(30)).await
+    let (storage, max_age) = (StorageType::Memory, Duration::from_secs(30));
+    ensure_bucket(bus, kv::Config { storage, max_age, num_replicas: replicas, ..bucket(MEMBERS, what) }).await
 }
 
-/// A bucket in the broker's memory, whose entries lapse at an age unless that is zero.
-async fn ensure_memory(
-    bus: &Bus,
-    replicas: usize,
-    name: &str,
-    what: &str,
-    max_age: Duration,
-) -> Result<(), Error> {
-    let config = kv::Config {
-        bucket: name.to_owned(),
-        description: what.to_owned(),
-        history: 1,
-        max_age,
-        storage: StorageType::Memory,
-        num_replicas: replicas,
-        ..Default::default()
-    };
+fn bucket(name: &str, what: &str) -> kv::Config {
+    kv::Config { bucket: name.to_owned(), description: what.to_owned(), history: 1, ..Default::default() }
+}
+
+async fn ensure_bucket(bus: &Bus, config: kv::Config) -> Result<(), Error> {
+    let name = config.bucket.clone();
     match bus.jetstream().create_key_value(config).await {
         Ok(_) => Ok(()),
-        // It exists, made by an older version with other settings: it is only a meeting place.
-        Err(_) if bus.jetstream().get_key_value(name).await.is_ok() => Ok(()),
+        // It exists, made by an older version with other settings, which serve as well.
+        Err(_) if bus.jetstream().get_key_value(&name).await.is_ok() => Ok(()),
         Err(error) => Err(Error::broker(format!("bucket {name}"), &error)),
     }
 }

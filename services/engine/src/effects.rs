@@ -90,7 +90,7 @@ impl Effects {
         for part in parts {
             tenant_stream::add(&mut shipment, snapshot, batch, part, payload);
         }
-        self.pipe.send(shipment).await
+        shipment.send().await
     }
 
     /// Ends when everything is durable. An outage of the broker or of a store is waited out.

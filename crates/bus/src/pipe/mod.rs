@@ -13,7 +13,7 @@ mod library;
 mod protocol;
 mod shipment;
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
@@ -34,10 +34,10 @@ enum Way {
     Own {
         slots: Arc<Slots>,
         buffers: mpsc::Sender<Vec<u8>>,
-        bus: Bus,
+        patience: Duration,
         _connection: Arc<AbortOnDropHandle<()>>,
     },
-    Library(Bus),
+    Library(Arc<Bus>),
 }
 
 impl fmt::Debug for Pipe {
@@ -51,31 +51,25 @@ impl Pipe {
     /// A pipe to the broker that the bus is connected to. Connects in the background, and again as often as it takes.
     #[must_use]
     pub fn open(bus: &Bus) -> Self {
-        let Some(servers) = connection::servers(bus) else { return Self(Way::Library(bus.clone())) };
+        let Some(servers) = connection::servers(bus) else {
+            return Self(Way::Library(Arc::new(bus.clone())));
+        };
         let slots = Arc::new(Slots::new());
         let (buffers, waiting) = mpsc::channel(WAITING_MAX);
         let run = connection::run(servers, Arc::clone(&slots), waiting);
         let connection = Arc::new(AbortOnDropHandle::new(tokio::spawn(run)));
-        Self(Way::Own { slots, buffers, bus: bus.clone(), _connection: connection })
+        Self(Way::Own { slots, buffers, patience: bus.request_timeout(), _connection: connection })
     }
 
     /// A shipment to be filled with at most so many messages. Waits for the connection, as long as the broker may take
-    /// to answer.
+    /// to answer. One task's shipments arrive in the order in which they are sent.
     pub async fn shipment(&self, messages: usize) -> Shipment {
         match &self.0 {
-            Way::Own { slots, bus, .. } => {
-                slots.connection(bus.request_timeout()).await;
-                Shipment::own(slots, messages)
+            Way::Own { slots, buffers, patience, .. } => {
+                slots.connection(*patience).await;
+                Shipment::own(slots, buffers.clone(), *patience, messages)
             }
-            Way::Library(_) => Shipment::library(messages),
-        }
-    }
-
-    /// Sends a shipment, in the order of the calls. Not being able to is said where acknowledgements are awaited.
-    pub async fn send(&self, shipment: Shipment) -> Sent {
-        match &self.0 {
-            Way::Own { buffers, bus, .. } => shipment.send_own(buffers, bus.request_timeout()).await,
-            Way::Library(bus) => shipment.send_library(bus).await,
+            Way::Library(bus) => Shipment::library(Arc::clone(bus), messages),
         }
     }
 }

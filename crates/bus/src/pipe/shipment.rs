@@ -33,42 +33,55 @@ pub struct Shipment(Form);
 
 #[derive(Debug)]
 enum Form {
-    Own { slot: Held, buffer: Vec<u8>, headers: Vec<u8>, messages: usize },
-    Library(Vec<library::Message>),
+    Own(Own),
+    Library { bus: Arc<Bus>, messages: Vec<library::Message> },
+}
+
+#[derive(Debug)]
+struct Own {
+    slot: Held,
+    buffers: mpsc::Sender<Vec<u8>>,
+    patience: Duration,
+    buffer: Vec<u8>,
+    headers: Vec<u8>,
+    messages: usize,
 }
 
 impl Shipment {
-    pub(super) fn own(slots: &Arc<Slots>, messages: usize) -> Self {
+    pub(super) fn own(
+        slots: &Arc<Slots>,
+        buffers: mpsc::Sender<Vec<u8>>,
+        patience: Duration,
+        messages: usize,
+    ) -> Self {
+        let (buffer, headers) = (Vec::with_capacity(messages * 1_024), Vec::with_capacity(512));
         let slot = Slots::take(slots, messages);
-        let headers = Vec::with_capacity(512);
-        Self(Form::Own { slot, buffer: Vec::with_capacity(messages * 1_024), headers, messages: 0 })
+        Self(Form::Own(Own { slot, buffers, patience, buffer, headers, messages: 0 }))
     }
 
-    pub(super) fn library(messages: usize) -> Self {
-        Self(Form::Library(Vec::with_capacity(messages)))
+    pub(super) fn library(bus: Arc<Bus>, messages: usize) -> Self {
+        Self(Form::Library { bus, messages: Vec::with_capacity(messages) })
     }
 
-    pub(super) async fn send_own(self, buffers: &mpsc::Sender<Vec<u8>>, patience: Duration) -> Sent {
-        let Form::Own { slot, buffer, messages, .. } = self.0 else {
-            return Sent(SentForm::Library(Vec::new()));
-        };
-        // An error means that the runtime ends; acknowledgements will not come either.
-        if !slot.is_lost() && buffers.send(buffer).await.is_err() {
-            slot.slot.lose();
+    /// Sends it. Not being able to is said where acknowledgements are awaited.
+    pub async fn send(self) -> Sent {
+        match self.0 {
+            Form::Own(Own { slot, buffers, patience, buffer, messages, .. }) => {
+                // An error means that the runtime ends; acknowledgements will not come either.
+                if !slot.is_lost() && buffers.send(buffer).await.is_err() {
+                    slot.slot.lose();
+                }
+                Sent(SentForm::Own { slot, messages, patience })
+            }
+            Form::Library { bus, messages } => Sent(SentForm::Library(library::send(&bus, messages).await)),
         }
-        Sent(SentForm::Own { slot, messages, patience })
-    }
-
-    pub(super) async fn send_library(self, bus: &Bus) -> Sent {
-        let Form::Library(messages) = self.0 else { return Sent(SentForm::Library(Vec::new())) };
-        Sent(SentForm::Library(library::send(bus, messages).await))
     }
 }
 
 impl Messages for Shipment {
     fn add(&mut self, subject: &str, fill: impl FnOnce(&mut dyn Headers), payload: &Bytes) {
         match &mut self.0 {
-            Form::Own { slot, buffer, headers, messages } => {
+            Form::Own(Own { slot, buffer, headers, messages, .. }) => {
                 headers.clear();
                 fill(headers);
                 let message = *messages;
@@ -86,7 +99,7 @@ impl Messages for Shipment {
                 let reply = (slot.slots.inbox.as_str(), slot.number, message);
                 protocol::publish(buffer, subject, reply, headers, payload);
             }
-            Form::Library(messages) => messages.push(library::Message::new(subject, fill, payload)),
+            Form::Library { messages, .. } => messages.push(library::Message::new(subject, fill, payload)),
         }
     }
 }

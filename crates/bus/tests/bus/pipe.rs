@@ -27,7 +27,7 @@ async fn send(pipe: &Pipe, messages: &[(&str, usize)]) -> Vec<Option<u64>> {
         let payload = Bytes::from(format!("payload {id}"));
         shipment.add(subject, |headers| headers.add("Nats-Msg-Id", &id.to_string()), &payload);
     }
-    pipe.send(shipment).await.acknowledged().await
+    shipment.send().await.acknowledged().await
 }
 
 /// The same until the pipe is connected.
@@ -70,7 +70,7 @@ async fn what_is_too_large_harms_no_other() {
     for bytes in [2_000 - head, 2_001 - head, 100_000, 10] {
         shipment.add("A.x", |headers| headers.add("id", "1"), &Bytes::from(vec![b'x'; bytes]));
     }
-    assert_eq!(pipe.send(shipment).await.acknowledged().await, [Some(2), None, None, Some(3)]);
+    assert_eq!(shipment.send().await.acknowledged().await, [Some(2), None, None, Some(3)]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -95,7 +95,7 @@ async fn many_tasks_share_it_and_each_keeps_its_order() {
                             &Bytes::from(vec![b'x'; 2_000]),
                         );
                     }
-                    sent.push(pipe.send(messages).await);
+                    sent.push(messages.send().await);
                 }
                 let mut sequences = Vec::new();
                 for sent in sent {

@@ -6,10 +6,11 @@
 use std::sync::Arc;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use model::{Batch, Group};
 use store::{StoredEvent, Stores, UsageRecord};
 
+use super::progress;
 use crate::exit::{Code, Failure, Result};
 
 /// Writes under way.
@@ -97,11 +98,7 @@ pub(super) fn of_store(error: store::Error) -> Failure {
     Failure::new(code, error.to_string()).hint("run it again: what is written already stays")
 }
 
-/// Progress on stderr, if that is a terminal.
+/// How many events it is.
 pub(super) fn bar() -> ProgressBar {
-    let bar = ProgressBar::new_spinner();
-    match ProgressStyle::with_template("{spinner} {pos} events, {per_sec}") {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
-    }
+    progress::drawn(ProgressBar::new_spinner(), "{spinner} {pos} events, {per_sec}")
 }

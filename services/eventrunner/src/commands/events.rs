@@ -41,8 +41,9 @@ enum Verb {
     Export(export::ExportArgs),
 }
 
+/// Which events.
 #[derive(Debug, Clone, Args)]
-struct ListArgs {
+struct Filter {
     /// Only of this type; repeatable
     #[arg(long = "type", value_name = "TYPE")]
     types: Vec<String>,
@@ -52,15 +53,21 @@ struct ListArgs {
     /// Only of this subject; repeatable
     #[arg(long = "subject", value_name = "SUBJECT")]
     subjects: Vec<String>,
-    /// Only with JSON data in which the scalar at a JSON pointer has this value; repeatable, all must hold
-    #[arg(long = "data", value_name = "POINTER=VALUE")]
-    data: Vec<String>,
     /// Received at or after: RFC 3339, or how long ago as 90s, 15m, 2h, 7d
     #[arg(long, value_name = "TIME", value_parser = when::moment)]
     since: Option<String>,
     /// Received before
     #[arg(long, value_name = "TIME", value_parser = when::moment)]
     until: Option<String>,
+}
+
+#[derive(Debug, Clone, Args)]
+struct ListArgs {
+    #[command(flatten)]
+    filter: Filter,
+    /// Only with JSON data in which the scalar at a JSON pointer has this value; repeatable, all must hold
+    #[arg(long = "data", value_name = "POINTER=VALUE")]
+    data: Vec<String>,
     /// The earliest first
     #[arg(long)]
     oldest: bool,
@@ -99,15 +106,23 @@ pub(crate) async fn run(Events { verb }: Events, output: Output) -> Result<()> {
     }
 }
 
+impl Filter {
+    /// As the API is asked.
+    fn query(&self) -> Vec<(&'static str, String)> {
+        let each = |name, values: &[String]| values.iter().map(|v| (name, v.clone())).collect::<Vec<_>>();
+        let mut query = each("type", &self.types);
+        query.extend(each("source", &self.sources));
+        query.extend(each("subject", &self.subjects));
+        query.extend(self.since.clone().map(|v| ("since", v)));
+        query.extend(self.until.clone().map(|v| ("until", v)));
+        query
+    }
+}
+
 async fn list(args: ListArgs, output: Output) -> Result<()> {
     let api = Api::new(Context::load(&args.connect)?)?;
-    let mut query: Vec<(&str, String)> = Vec::new();
-    query.extend(args.types.into_iter().map(|v| ("type", v)));
-    query.extend(args.sources.into_iter().map(|v| ("source", v)));
-    query.extend(args.subjects.into_iter().map(|v| ("subject", v)));
+    let mut query = args.filter.query();
     query.extend(args.data.into_iter().map(|v| ("data", v)));
-    query.extend(args.since.map(|v| ("since", v)));
-    query.extend(args.until.map(|v| ("until", v)));
     if args.oldest {
         query.push(("order", "oldest".to_owned()));
     }

@@ -7,6 +7,7 @@ mod copy;
 pub(crate) mod dead_letters;
 pub(crate) mod doctor;
 pub(crate) mod events;
+mod progress;
 pub(crate) mod publish;
 pub(crate) mod service;
 pub(crate) mod stores;

@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeMap,
     fs,
-    io::Write as _,
     path::{Path, PathBuf},
 };
 
@@ -18,6 +17,7 @@ use store::{
 use super::{
     archive,
     copy::{Loader, bar, of_store},
+    progress,
 };
 use crate::{
     config::{Config, ConfigArgs, StoreKind},
@@ -129,7 +129,8 @@ async fn move_all(
 ) -> Result<()> {
     let tenants = if named.is_empty() { source.tenants().await.map_err(of_store)? } else { named };
     let path = folder.join(PROGRESS);
-    let mut progress = Progress::read(&path)?.filter(|known| known.target == place).unwrap_or_default();
+    let mut progress =
+        progress::read::<Progress>(&path)?.filter(|known| known.target == place).unwrap_or_default();
     progress.target = place;
     let ports = source.stores();
     for tenant in &tenants {
@@ -171,7 +172,7 @@ async fn move_events(
         bar.inc(u64::try_from(page.events.len()).unwrap_or_default());
         loader.events(page.events).await?;
         progress.part(tenant).events = Walk::after(page.next);
-        progress.write(path)?;
+        progress::write(path, progress)?;
     }
     bar.finish_and_clear();
     Ok(())
@@ -190,7 +191,7 @@ async fn move_usage(
         let page = source.usage.list(tenant, &query).await.map_err(of_store)?;
         loader.usage(page.records).await?;
         progress.part(tenant).usage = Walk::after(page.next);
-        progress.write(path)?;
+        progress::write(path, progress)?;
     }
     Ok(())
 }
@@ -239,25 +240,5 @@ impl Walk {
 impl Progress {
     fn part(&mut self, tenant: &TenantId) -> &mut Part {
         self.tenants.entry(tenant.clone()).or_default()
-    }
-
-    fn read(path: &Path) -> Result<Option<Self>> {
-        let text = match fs::read(path) {
-            Ok(text) => text,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(Failure::file("cannot read", path, &e)),
-        };
-        let wrong = |e| Failure::data(format!("{} is not ours: {e}", path.display()));
-        serde_json::from_slice(&text).map(Some).map_err(wrong)
-    }
-
-    /// Whole or not at all.
-    fn write(&self, path: &Path) -> Result<()> {
-        let aside = path.with_extension("new");
-        let json = serde_json::to_vec(self).map_err(|e| Failure::failed(e.to_string()))?;
-        let written = fs::File::create(&aside)
-            .and_then(|mut file| file.write_all(&json).and_then(|()| file.sync_data()))
-            .and_then(|()| fs::rename(&aside, path));
-        written.map_err(|e| Failure::file("cannot write", path, &e))
     }
 }

@@ -10,44 +10,32 @@ use std::{
 };
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use model::{Clock as _, SystemClock, format_rfc3339};
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::Filter;
 use crate::{
     client::{Api, PAGE_ITEMS_MAX},
+    commands::progress,
     context::{ConnectArgs, Context},
-    exit::{Failure, Result},
+    exit::{Code, Failure, Result},
     output::{Output, compact, item, note},
-    when,
 };
 
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Each line is a CloudEvent in the JSON format: `eventrunner publish` reads such files.
-A run that was interrupted goes on with --resume."
+A run that was interrupted goes on with --resume. Without --until it ends with what is there when it begins."
 )]
 pub(super) struct ExportArgs {
     /// Where to; - is stdout
     #[arg(long, short, value_name = "FILE")]
     file: PathBuf,
-    /// Only of this type; repeatable
-    #[arg(long = "type", value_name = "TYPE")]
-    types: Vec<String>,
-    /// Only of this source; repeatable
-    #[arg(long = "source", short, value_name = "SOURCE")]
-    sources: Vec<String>,
-    /// Only of this subject; repeatable
-    #[arg(long = "subject", value_name = "SUBJECT")]
-    subjects: Vec<String>,
-    /// Received at or after: RFC 3339, or how long ago as 90s, 15m, 2h, 7d
-    #[arg(long, value_name = "TIME", value_parser = when::moment)]
-    since: Option<String>,
-    /// Received before [default: now]
-    #[arg(long, value_name = "TIME", value_parser = when::moment)]
-    until: Option<String>,
+    #[command(flatten)]
+    filter: Filter,
     /// Go on where an earlier run was interrupted; what it asked for is asked for again
     #[arg(long, conflicts_with_all = ["types", "sources", "subjects", "since", "until"])]
     resume: bool,
@@ -92,13 +80,13 @@ struct Summary<'a> {
 
 pub(super) async fn run(args: ExportArgs, output: Output) -> Result<()> {
     let api = Api::new(Context::load(&args.connect)?)?;
-    let mut progress = Progress { query: query(&args), ..Progress::default() };
+    let mut progress = Progress { query: query(&args.filter), ..Progress::default() };
     if args.file == Path::new("-") {
         return to_stdout(&api, args.resume, progress).await;
     }
-    let beside = beside(&args.file);
+    let beside = progress::beside(&args.file, ".export");
     let mut file = if args.resume {
-        progress = Progress::read(&beside)?;
+        progress = read(&beside)?;
         reopen(&args.file, progress.bytes)?
     } else {
         create(&args.file)?
@@ -115,7 +103,7 @@ pub(super) async fn run(args: ExportArgs, output: Output) -> Result<()> {
         if progress.cursor.is_none() {
             break;
         }
-        progress.write(&beside)?;
+        progress::write(&beside, &progress)?;
     }
     bar.finish_and_clear();
     match fs::remove_file(&beside) {
@@ -147,17 +135,10 @@ async fn to_stdout(api: &Api, resume: bool, mut progress: Progress) -> Result<()
 }
 
 /// What is asked for. With an end, so that an export of a tenant that goes on sending ends.
-fn query(args: &ExportArgs) -> Vec<(String, String)> {
-    let each = |name: &str, values: &[String]| -> Vec<_> {
-        values.iter().map(|value| (name.to_owned(), value.clone())).collect()
-    };
-    let mut query = each("type", &args.types);
-    query.extend(each("source", &args.sources));
-    query.extend(each("subject", &args.subjects));
-    query.extend(args.since.iter().map(|since| ("since".to_owned(), since.clone())));
-    let until = args.until.clone().unwrap_or_else(|| format_rfc3339(SystemClock.now()));
-    query.push(("until".to_owned(), until));
-    query
+fn query(filter: &Filter) -> Vec<(String, String)> {
+    let until = filter.until.clone().unwrap_or_else(|| format_rfc3339(SystemClock.now()));
+    let filter = Filter { until: Some(until), ..filter.clone() };
+    filter.query().into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 async fn page(api: &Api, progress: &Progress) -> Result<Page> {
@@ -204,50 +185,23 @@ fn reopen(path: &Path, bytes: u64) -> Result<BufWriter<File>> {
     opened.map(BufWriter::new).map_err(|e| failed(path, &e))
 }
 
-fn beside(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".export");
-    name.into()
+/// How far the export to this file was.
+fn read(path: &Path) -> Result<Progress> {
+    progress::read(path)?.ok_or_else(|| {
+        Failure::new(Code::NotFound, format!("there is no {}", path.display()))
+            .hint("there is no interrupted export of this name")
+    })
 }
 
 fn failed(path: &Path, error: &io::Error) -> Failure {
     Failure::file("cannot write", path, error)
 }
 
-impl Progress {
-    fn read(path: &Path) -> Result<Self> {
-        let text = fs::read(path).map_err(|e| {
-            let failure = Failure::file("cannot read", path, &e);
-            match e.kind() {
-                io::ErrorKind::NotFound => failure.hint("there is no interrupted export of this name"),
-                _ => failure,
-            }
-        })?;
-        serde_json::from_slice(&text)
-            .map_err(|e| Failure::data(format!("{} is not ours: {e}", path.display())))
-    }
-
-    /// Whole or not at all.
-    fn write(&self, path: &Path) -> Result<()> {
-        let aside = path.with_extension("export.new");
-        let json = serde_json::to_vec(self).map_err(|e| Failure::failed(e.to_string()))?;
-        let written = File::create(&aside)
-            .and_then(|mut file| file.write_all(&json).and_then(|()| file.sync_data()))
-            .and_then(|()| fs::rename(&aside, path));
-        written.map_err(|e| failed(path, &e))
-    }
-}
-
 fn bar(quiet: bool) -> ProgressBar {
     if quiet {
         return ProgressBar::hidden();
     }
-    // Drawn on stderr, and only on a terminal.
-    let bar = ProgressBar::new_spinner();
-    match ProgressStyle::with_template("{spinner} {msg}, {bytes}, {bytes_per_sec}") {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
-    }
+    progress::drawn(ProgressBar::new_spinner(), "{spinner} {msg}, {bytes}, {bytes_per_sec}")
 }
 
 #[cfg(test)]
@@ -270,14 +224,14 @@ mod tests {
     #[test]
     fn progress_is_written_beside_and_read_back() {
         let folder = tempfile::tempdir().unwrap();
-        let path = beside(&folder.path().join("events.ndjson"));
+        let path = progress::beside(&folder.path().join("events.ndjson"), ".export");
         assert!(path.ends_with("events.ndjson.export"));
         let query = vec![("type".to_owned(), "a".to_owned()), ("type".to_owned(), "b".to_owned())];
         let progress = Progress { query, cursor: Some("c".to_owned()), events: 7, bytes: 70 };
-        assert_eq!(Progress::read(&path).unwrap_err().code, crate::exit::Code::NotFound);
-        progress.write(&path).unwrap();
-        assert_eq!(Progress::read(&path).unwrap(), progress);
+        assert_eq!(read(&path).unwrap_err().code, Code::NotFound);
+        progress::write(&path, &progress).unwrap();
+        assert_eq!(read(&path).unwrap(), progress);
         fs::write(&path, "{").unwrap();
-        assert_eq!(Progress::read(&path).unwrap_err().code, crate::exit::Code::Data);
+        assert_eq!(read(&path).unwrap_err().code, Code::Data);
     }
 }

@@ -5,7 +5,7 @@ mod sender;
 
 use std::{path::PathBuf, time::Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use serde::Serialize;
 use tokio::sync::mpsc;
 
@@ -15,6 +15,7 @@ use self::{
 };
 use crate::{
     client::Api,
+    commands::progress,
     context::{ConnectArgs, Context},
     exit::{Failure, Result},
     output::{Format, Output, item, note},
@@ -106,7 +107,7 @@ pub(crate) async fn run(args: Args, output: Output) -> Result<()> {
     let api = Api::new(Context::load(&args.connect)?)?;
     api.context().key()?;
     let input = Input::of(&args)?;
-    let bar = progress(&args, input.bytes);
+    let bar = bar(&args, input.bytes);
     let began = Instant::now();
     let sender = Sender::new(api, &args);
     let mut batches = batches(input, args.batch_events());
@@ -198,21 +199,17 @@ fn batches(mut input: Input, events_max: usize) -> mpsc::Receiver<Result<Vec<Eve
     receiver
 }
 
-fn progress(args: &Args, bytes: Option<u64>) -> ProgressBar {
+fn bar(args: &Args, bytes: Option<u64>) -> ProgressBar {
     if args.quiet || args.data.is_some() {
         return ProgressBar::hidden();
     }
-    // indicatif draws on stderr, and only on a terminal.
     let (bar, template) = match bytes {
         Some(bytes) => {
             (ProgressBar::new(bytes), "{bar:30} {percent:>3}% {msg}, {bytes_per_sec}, {eta} to go")
         }
         None => (ProgressBar::new_spinner(), "{spinner} {msg}, {bytes_per_sec}"),
     };
-    match ProgressStyle::with_template(template) {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
-    }
+    progress::drawn(bar, template)
 }
 
 fn report(summary: &Summary, output: Output) -> Result<()> {
