@@ -15,6 +15,7 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use clap::{Args, ValueEnum};
+use oracle::{Fault, What, now_ms};
 use serde::Serialize;
 use tempfile::TempDir;
 
@@ -22,7 +23,6 @@ use super::Setup;
 use crate::{
     faults::{self, Stopped},
     held::Held,
-    order::{Fault, What},
     readiness::Readiness,
     trial::{self, Judged, Outcome, Prepare, Stage, Trial},
 };
@@ -276,7 +276,7 @@ async fn strike(options: &Options, stage: &mut Stage) -> anyhow::Result<Vec<Seen
             }
         }
         let over = Instant::now();
-        stage.did(Fault { at_ms: faults::now_ms(), what: What::Broker });
+        stage.did(Fault { at_ms: now_ms(), what: What::Broker });
         let refused = stage.answers.refused() - refused;
         ensure!(phase != Phase::Full || refused > 0, "RAW took everything: nothing was shown");
         let back = readiness.on_after(over, READY).await;
