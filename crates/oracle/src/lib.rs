@@ -1,5 +1,6 @@
 //! Is what was promised kept? Sends events whose bytes it knows to a fleet, and judges what became of them through the
-//! interfaces that every user has. `eventrunner-load` asks it of a fleet that is killed, starved and frozen meanwhile.
+//! interfaces that every user has. `eventrunner verify` asks it of a fleet that runs, `eventrunner-load` of one that is
+//! killed, starved and frozen meanwhile.
 //!
 //! An event's number gives its id, its data and, with the lane that sent it, its partition key ([`Load`]); so whatever is
 //! read back is checked without having been remembered. The [`Generator`] writes into the [`Ledger`] what the doors have
