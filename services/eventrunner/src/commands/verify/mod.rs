@@ -55,7 +55,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
   eventrunner verify --keep")]
 pub(crate) struct Verify {
     /// Events to send, rounded up to whole requests of 50
-    #[arg(long, value_name = "EVENTS", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    #[arg(long, value_name = "EVENTS", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     events: u64,
     /// How long they may take until they are everywhere; the erasure may take as long again, and 60 s at least
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
@@ -163,7 +163,7 @@ async fn look(run: &Run) -> [Seen; 3] {
             Ok(Err(error)) => Seen::unread(place, format!("{error:#}")),
             Err(_) => Seen::unread(place, format!("it cannot be read within {} s", READ_TIMEOUT.as_secs())),
         });
-    [events.await, usage.await, stream.await]
+    tokio::join!(events, usage, stream).into()
 }
 
 /// Ctrl-C, and what a supervisor sends.
