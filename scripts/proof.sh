@@ -24,6 +24,7 @@ run chaos
 run chaos "${many[@]}"
 run outage
 run outage "${many[@]}"
+run outage --phases cut,slow
 run restart --rounds 5
 run restart "${many[@]}"
 run order

@@ -11,8 +11,7 @@ use anyhow::Context as _;
 use async_nats::jetstream::{self, context::PublishAckFuture, stream};
 use bytes::Bytes;
 use hdrhistogram::Histogram;
-
-use crate::fleet::Access;
+use oracle::Access;
 
 const STREAM: &str = "LOAD-BASELINE";
 const SUBJECT: &str = "load.baseline";

@@ -3,16 +3,13 @@
 use std::{
     fs,
     process::{Command, Stdio},
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, bail, ensure};
+use oracle::{Fault, Ledger, What, now_ms};
 
-use crate::{
-    fleet::Own,
-    ledger::Ledger,
-    order::{Fault, What},
-};
+use crate::fleet::Own;
 
 /// Between two looks; short against the time of a request.
 const LOOK: Duration = Duration::from_micros(200);
@@ -171,10 +168,4 @@ pub(crate) fn signal(pid: u32, name: &str) -> anyhow::Result<()> {
         Command::new("kill").args([format!("-{name}"), pid.to_string()]).stderr(Stdio::null()).status()?;
     ensure!(status.success(), "cannot signal process {pid}");
     Ok(())
-}
-
-/// Milliseconds since 1970, as the broker counts them.
-pub(crate) fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or_default()
 }

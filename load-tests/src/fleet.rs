@@ -11,6 +11,7 @@ use std::{
 
 use anyhow::{Context as _, bail, ensure};
 use clap::{Args, ValueEnum};
+use oracle::Access;
 use serde::Deserialize;
 use tempfile::TempDir;
 
@@ -100,31 +101,10 @@ pub(crate) struct FleetArgs {
     pub(crate) dir: PathBuf,
 }
 
-/// How to reach a fleet: the file that `eventrunner up` leaves.
-#[derive(Debug, Clone, Deserialize)]
-pub(crate) struct Access {
-    /// Where events are sent.
-    pub(crate) url: String,
-    /// Where they are read.
-    pub(crate) api_url: String,
-    /// The broker.
-    pub(crate) nats_url: String,
-    /// Whose events they are.
-    pub(crate) tenant: String,
-    /// A key of that tenant's that may publish and read.
-    pub(crate) key: String,
-    /// Metrics and health of the process that was started first.
-    #[serde(default)]
-    pub(crate) admin_url: String,
-    /// The gRPC door, where somebody said it.
-    #[serde(skip)]
-    pub(crate) grpc_url: Option<String>,
-}
-
 impl FleetArgs {
     /// The running fleet that was named, if one was.
     pub(crate) fn running(&self) -> anyhow::Result<Option<Access>> {
-        let access = self.context.as_deref().map(Access::read).transpose()?;
+        let access = self.context.as_deref().map(read_context).transpose()?;
         Ok(access.map(|access| Access { grpc_url: self.grpc_url.clone(), ..access }))
     }
 
@@ -134,17 +114,10 @@ impl FleetArgs {
     }
 }
 
-impl Access {
-    pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
-        let text =
-            std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-        toml::from_str(&text).with_context(|| format!("{} is no context file", path.display()))
-    }
-
-    /// The broker's nodes.
-    pub(crate) fn brokers(&self) -> Vec<String> {
-        self.nats_url.split(',').map(|url| url.trim().to_owned()).collect()
-    }
+/// Reads the context file that `eventrunner up` leaves.
+fn read_context(path: &Path) -> anyhow::Result<Access> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    toml::from_str(&text).with_context(|| format!("{} is no context file", path.display()))
 }
 
 /// A fleet with its broker beside it, in a folder of its own. Killed when dropped.
@@ -314,7 +287,7 @@ impl Own {
             if let Some(status) = self.child.try_wait()? {
                 bail!("the fleet ended at its start with {status}: {}", self.said());
             }
-            if let Ok(access) = Access::read(&self.context) {
+            if let Ok(access) = read_context(&self.context) {
                 let health = http.get(format!("{}/.well-known/health", access.api_url)).send().await;
                 if health.is_ok_and(|answer| answer.status().is_success()) {
                     return Ok(Access { grpc_url: Some(self.grpc_url.clone()), ..access });

@@ -4,8 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::ensure;
 use async_nats::jetstream::{self, stream::Stream};
-
-use crate::fleet::Access;
+use oracle::Access;
 
 /// The most partitions there are.
 const PARTITIONS_MAX: u32 = 64;

@@ -8,16 +8,10 @@ mod baseline;
 mod cpu;
 mod faults;
 mod fleet;
-mod generator;
 mod held;
-mod ledger;
-mod load;
 mod memory;
-mod oracle;
-mod order;
-mod places;
+mod proxy;
 mod readiness;
-mod run;
 mod scenario;
 mod servers;
 mod tail;
@@ -44,7 +38,7 @@ enum Scenario {
     Path(scenario::path::Options),
     /// SIGKILL of each process in turn and at random while events are published: nothing promised may be missing afterwards
     Chaos(scenario::chaos::Options),
-    /// The broker stopped, full and frozen: each request gets a 503 that says when to come again, or is kept
+    /// The broker stopped, full and frozen, or its line cut and slow: each request gets a 503 that says when to come again, or is kept
     Outage(scenario::outage::Options),
     /// SIGTERM of each process in turn: no request fails, and each ends in time
     Restart(scenario::restart::Options),

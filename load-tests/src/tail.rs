@@ -9,14 +9,8 @@ use async_nats::jetstream::{
 };
 use futures::StreamExt as _;
 use hdrhistogram::Histogram;
+use oracle::{Access, Load, Pace, Run, SOURCE};
 use tokio_util::task::AbortOnDropHandle;
-
-use crate::{
-    fleet::Access,
-    generator::Pace,
-    load::{Load, SOURCE},
-    run::Run,
-};
 
 /// Between two questions for the same event.
 const ASK_AGAIN: Duration = Duration::from_millis(1);

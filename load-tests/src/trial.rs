@@ -8,18 +8,13 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
+use oracle::{Access, Answers, Fault, Ledger, Load, Manner, Pace, Run, Strays, Times, Verdict, Verdicts};
 use serde::Serialize;
 
 use crate::{
     faults,
-    fleet::{Access, Durability, FleetArgs, Own},
-    generator::{Answers, Manner, Pace},
-    ledger::Ledger,
-    load::Load,
+    fleet::{Durability, FleetArgs, Own},
     memory::Peaks,
-    oracle::Verdict,
-    order::{Fault, Strays},
-    run::{Run, Times, Verdicts},
 };
 
 /// What is tried.

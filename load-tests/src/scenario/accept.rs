@@ -9,17 +9,12 @@ use std::{
 use axum::{Router, extract::State, http::StatusCode, routing::post};
 use bytes::Bytes;
 use clap::Args;
+use oracle::{Access, Answers, Generator, Ledger, Pace, Run, Target};
 use serde::Serialize;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{LoadArgs, Setup};
-use crate::{
-    baseline::Bare,
-    fleet::Access,
-    generator::{Answers, Generator, Pace, Target},
-    ledger::Ledger,
-    run::Run,
-};
+use crate::baseline::Bare;
 
 /// The scenario's options.
 #[derive(Debug, Args)]

@@ -7,16 +7,11 @@ use std::{
 };
 
 use clap::Args;
+use oracle::{Access, Pace, Run, Verdicts};
 use serde::Serialize;
 
 use super::Setup;
-use crate::{
-    fleet::Access,
-    generator::Pace,
-    held::Held,
-    memory::Peaks,
-    run::{Run, Verdicts},
-};
+use crate::{held::Held, memory::Peaks};
 
 /// More events than a door takes in a second.
 const PER_SECOND_MAX: u64 = 200_000;

@@ -5,14 +5,13 @@ use std::{sync::Arc, time::Duration};
 
 use clap::Args;
 use hdrhistogram::Histogram;
+use oracle::{Access, Pace, Run};
 use serde::Serialize;
 
 use super::{LoadArgs, Setup};
 use crate::{
     baseline::Bare,
-    fleet::{Access, Own},
-    generator::Pace,
-    run::Run,
+    fleet::Own,
     tail::{self, Tail},
 };
 

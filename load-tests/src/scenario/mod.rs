@@ -17,11 +17,10 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use clap::Args;
+use oracle::{Access, Door, Load, Manner, Shape};
 
 use crate::{
-    fleet::{Access, Durability, FleetArgs, Own},
-    generator::{Door, Manner},
-    load::{Load, Shape},
+    fleet::{Durability, FleetArgs, Own},
     trial::Trial,
 };
 
@@ -146,6 +145,7 @@ impl LoadArgs {
             deadline: Duration::from_secs(self.deadline_seconds.max(1)),
             give_up_one_in,
             tries: None,
+            key_settles: Duration::ZERO,
         }
     }
 

@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use clap::Args;
+use oracle::{Access, Pace, Run, Times, Verdicts};
 use serde::Serialize;
 
 use super::LoadArgs;
 use crate::{
     baseline, cpu,
-    fleet::{Access, Durability, FleetArgs, Own},
-    generator::Pace,
-    run::{Run, Times, Verdicts},
+    fleet::{Durability, FleetArgs, Own},
 };
 
 /// The scenario's options.

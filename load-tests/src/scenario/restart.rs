@@ -8,13 +8,13 @@ use std::{
 
 use anyhow::ensure;
 use clap::Args;
+use oracle::{Fault, What, now_ms};
 use serde::Serialize;
 
 use super::Setup;
 use crate::{
     faults::{self, Victim},
     fleet::Own,
-    order::{Fault, What},
     trial::{self, Judged, Outcome, Stage, Trial},
 };
 
@@ -130,7 +130,7 @@ async fn restart(options: &Options, stage: &mut Stage) -> anyhow::Result<Vec<Res
         all.push(restarted);
         let broker = matches!(victim, Victim::Fleet | Victim::Member { is_broker: true, .. });
         let what = if broker { What::Broker } else { What::Service };
-        stage.did(Fault { at_ms: faults::now_ms(), what });
+        stage.did(Fault { at_ms: now_ms(), what });
     }
     Ok(all)
 }

@@ -3,16 +3,11 @@
 use std::time::Duration;
 
 use clap::Args;
+use oracle::{Access, Pace, Run};
 use serde::Serialize;
 
 use super::Setup;
-use crate::{
-    faults,
-    fleet::{Access, Own},
-    generator::Pace,
-    memory,
-    run::Run,
-};
+use crate::{faults, fleet::Own, memory};
 
 /// The part of the way after which caches and pools have their size.
 const WARM_UP: u64 = 5;

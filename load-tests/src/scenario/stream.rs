@@ -1,14 +1,10 @@
 //! Batches through `StreamEvents`, all the way, beside the same through the HTTP door.
 
 use clap::Args;
+use oracle::{Access, Door, Pace, Run};
 use serde::Serialize;
 
 use super::{LoadArgs, Setup};
-use crate::{
-    fleet::Access,
-    generator::{Door, Pace},
-    run::Run,
-};
 
 /// The scenario's options.
 #[derive(Debug, Args)]

@@ -3,15 +3,11 @@
 use std::{sync::Arc, sync::atomic::Ordering::Relaxed, time::Duration};
 
 use clap::Args;
+use oracle::{Access, Answers, Generator, Ledger, Pace, Target};
 use serde::Serialize;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{Setup, latency, ratio};
-use crate::{
-    fleet::Access,
-    generator::{Answers, Generator, Pace, Target},
-    ledger::Ledger,
-};
 
 /// Events a second of the tenant that is measured.
 const RATE: f64 = 500.0;

@@ -117,7 +117,13 @@ impl Housekeeper {
                 entry = orders.next() => match entry {
                     Some(Ok(entry)) if entry.operation == Operation::Put => {
                         match Order::read(&entry.value) {
-                            Ok(order) if !order.step.is_final() => self.erase(&store, order).await?,
+                            Ok(order) if !order.step.is_final() => {
+                                // Each step that is written down comes back here. Taken for an order, it would be carried
+                                // out again, also on a tenant of that name that was made since.
+                                if order::last_revision(&store, &entry.key).await? == entry.revision {
+                                    self.erase(&store, order).await?;
+                                }
+                            }
                             Ok(_) => {}
                             Err(error) => tracing::error!(key = entry.key, %error, "unreadable order to erase a tenant"),
                         }

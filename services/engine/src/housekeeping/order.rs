@@ -71,6 +71,13 @@ impl Order {
     }
 }
 
+/// The revision of what is said last of a tenant. Asked of the stream's leader: a copy may not have it yet.
+pub(super) async fn last_revision(store: &Store, tenant: &str) -> Result<u64, Error> {
+    let subject = format!("{}{tenant}", store.prefix);
+    let last = store.stream.get_last_raw_message_by_subject(&subject).await;
+    last.map(|message| message.sequence).map_err(|e| Error::broker(format!("bucket {ERASURES}"), &e))
+}
+
 /// Orders a tenant to be erased, unless that is ordered already, and follows how far it is. The stream ends after a
 /// [final](Step::is_final) step; giving it up gives up nothing but the news.
 ///

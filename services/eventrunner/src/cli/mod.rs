@@ -18,6 +18,7 @@ use crate::{
         tail,
         tools::{self, Completions, Docs, Healthcheck},
         usage::{self, Usage},
+        verify::{self, Verify},
     },
     exit::{Code, Result},
     output::{Color, Format, Output},
@@ -88,6 +89,7 @@ enum Command {
     Stores(Stores),
 
     Doctor(Doctor),
+    Verify(Verify),
     Config(ConfigCommand),
     Healthcheck(Healthcheck),
     Completions(Completions),
@@ -117,6 +119,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Code> {
         Command::Events(args) => events::run(args, output).await,
         Command::DeadLetters(args) => dead_letters::run(args, output).await,
         Command::Usage(args) => usage::run(args, output).await,
+        Command::Verify(args) => Box::pin(verify::run(args, output)).await,
         Command::Tenants(args) => catalog::tenants(args, output).await,
         Command::Systems(args) => catalog::systems(args, output).await,
         Command::Sources(args) => catalog::sources(args, output).await,

@@ -14,3 +14,4 @@ pub(crate) mod stores;
 pub(crate) mod tail;
 pub(crate) mod tools;
 pub(crate) mod usage;
+pub(crate) mod verify;

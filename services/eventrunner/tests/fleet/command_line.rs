@@ -50,6 +50,7 @@ fn the_command_line_is_checked_before_anything_is_done() {
         (&["sources", "create", "s", "--system", "x", "--secret", "k"], USAGE, "--scheme"),
         (&["publish", "--data", "{}", "--type", "t", "--key", "k"], USAGE, "--source"),
         (&["publish", "-e", "A=b", "--data", "1"], USAGE, "a-z"),
+        (&["verify", "--events", "0"], USAGE, "1..=1000000"),
         (&["events", "list", "--api-url", "ftp://a.example"], USAGE, "is no address"),
         (&["events", "list", "--api-url", "a.example"], USAGE, "no address"),
     ]);
@@ -94,6 +95,7 @@ fn each_failure_has_its_exit_code_and_says_what_to_do() {
             "eventrunner up",
         ),
         (&["tenants", "list", "--nats-url", &nats_away], UNAVAILABLE, "eventrunner up"),
+        (&["verify", "--nats-url", &nats_away], UNAVAILABLE, "eventrunner up"),
         (&["healthcheck", &away], FAILED, "does not answer"),
         // who may
         (&["events", "list"], NO_PERMISSION, "EVENTRUNNER_KEY"),

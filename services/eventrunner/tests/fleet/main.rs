@@ -13,3 +13,4 @@ mod processes;
 mod publish;
 mod support;
 mod up;
+mod verify;

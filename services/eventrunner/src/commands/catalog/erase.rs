@@ -78,7 +78,7 @@ pub(super) async fn run(args: EraseArgs, output: Output) -> Result<()> {
 }
 
 /// Follows the order to its end.
-async fn follow(opened: &Opened, tenant: &TenantId) -> Result<Order> {
+pub(crate) async fn follow(opened: &Opened, tenant: &TenantId) -> Result<Order> {
     let hint = "make it with: eventrunner migrate";
     let mut news = order::place(&opened.bus, tenant).await.map_err(|e| Failure::from(e).hint(hint))?;
     let mut told = String::new();

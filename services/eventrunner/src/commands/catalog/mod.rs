@@ -16,6 +16,7 @@ use clap::{Args, Subcommand};
 
 use self::resource::Shown;
 pub(crate) use self::{
+    erase::follow as follow_erasure,
     event_types::{EventTypes, run as event_types},
     keys::{Keys, run as keys},
     resource::Rules,

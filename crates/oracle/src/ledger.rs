@@ -1,12 +1,13 @@
 //! What the fleet has promised, and what is in doubt.
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
-
-use crate::faults::now_ms;
+use std::{
+    sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 /// What became of each request, by its number. Shared by the lanes.
 #[derive(Debug)]
-pub(crate) struct Ledger {
+pub struct Ledger {
     requests: u64,
     promised: Marks,
     /// When each was promised, in milliseconds since 1970.
@@ -54,19 +55,21 @@ impl Marks {
 
 impl Ledger {
     /// A ledger for that many requests, none of them sent.
-    pub(crate) fn new(requests: u64) -> Self {
+    #[must_use]
+    pub fn new(requests: u64) -> Self {
         let marks = || Marks::new(requests);
         let promised_ms = (0..requests).map(|_| AtomicI64::new(0)).collect();
         Self { requests, promised: marks(), promised_ms, doubted: marks(), given_up: marks() }
     }
 
     /// Requests there are.
-    pub(crate) fn requests(&self) -> u64 {
+    #[must_use]
+    pub fn requests(&self) -> u64 {
         self.requests
     }
 
     /// Writes a promise down.
-    pub(crate) fn promise(&self, request: u64) {
+    pub fn promise(&self, request: u64) {
         self.promised.set(request);
         if let Some(at) = self.at(request) {
             at.store(now_ms(), Relaxed);
@@ -74,7 +77,8 @@ impl Ledger {
     }
 
     /// When it was promised, in milliseconds since 1970; 0 if it never was.
-    pub(crate) fn promised_ms(&self, request: u64) -> i64 {
+    #[must_use]
+    pub fn promised_ms(&self, request: u64) -> i64 {
         self.at(request).map_or(0, |at| at.load(Relaxed))
     }
 
@@ -83,39 +87,51 @@ impl Ledger {
     }
 
     /// Notes that an attempt may have been kept or not.
-    pub(crate) fn doubt(&self, request: u64) {
+    pub fn doubt(&self, request: u64) {
         self.doubted.set(request);
     }
 
     /// Notes that a request in doubt stays so.
-    pub(crate) fn give_up(&self, request: u64) {
+    pub fn give_up(&self, request: u64) {
         self.given_up.set(request);
     }
 
     /// Whether the request was promised.
-    pub(crate) fn is_promised(&self, request: u64) -> bool {
+    #[must_use]
+    pub fn is_promised(&self, request: u64) -> bool {
         self.promised.has(request)
     }
 
     /// Requests promised so far.
-    pub(crate) fn promised(&self) -> u64 {
+    #[must_use]
+    pub fn promised(&self) -> u64 {
         self.promised.count()
     }
 
     /// Requests of which an attempt was in doubt so far.
-    pub(crate) fn doubted(&self) -> u64 {
+    #[must_use]
+    pub fn doubted(&self) -> u64 {
         self.doubted.count()
     }
 
     /// Requests that stay in doubt.
-    pub(crate) fn given_up(&self) -> u64 {
+    #[must_use]
+    pub fn given_up(&self) -> u64 {
         self.given_up.count()
     }
 
     /// Requests that are done with.
-    pub(crate) fn settled(&self) -> u64 {
+    #[must_use]
+    pub fn settled(&self) -> u64 {
         self.promised() + self.given_up()
     }
+}
+
+/// Milliseconds since 1970, as the broker counts them.
+#[must_use]
+pub fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or_default()
 }
 
 #[cfg(test)]

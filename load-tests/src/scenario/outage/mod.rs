@@ -1,30 +1,32 @@
-//! The broker stopped, full and frozen, while events are published. Each request gets a 503 that says when to come again, or
+//! The broker stopped, full and frozen, or its line cut and slow, while events are published. Each request gets a 503 that says when to come again, or
 //! is truly kept, within the client's deadline; readiness goes off and comes back by itself; memory stays bounded; nothing
 //! promised is lost.
 
+mod far;
+mod near;
+
 use std::{
-    ffi::OsString,
     fs,
-    io::{self, Write as _},
-    os::unix::fs::PermissionsExt as _,
-    path::{Path, PathBuf},
-    process::Command,
-    sync::{Arc, Mutex, PoisonError, atomic::Ordering::Relaxed},
+    sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, ensure};
 use clap::{Args, ValueEnum};
+use oracle::{Fault, What, now_ms};
 use serde::Serialize;
 use tempfile::TempDir;
 
+use self::{
+    far::Far,
+    near::{Closed, STREAMS},
+};
 use super::Setup;
 use crate::{
     faults::{self, Stopped},
     held::Held,
-    order::{Fault, What},
     readiness::Readiness,
-    trial::{self, Judged, Outcome, Prepare, Stage, Trial},
+    trial::{self, Judged, Outcome, Stage, Trial},
 };
 
 /// After a phase, until the fleet is ready again and some of what waits has been sent.
@@ -48,6 +50,9 @@ pub(crate) struct Options {
     /// Which outages, one after the other
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Phase::Stopped, Phase::Full, Phase::Frozen])]
     phases: Vec<Phase>,
+    /// How late each byte is in the phase `slow`
+    #[arg(long, default_value_t = 300)]
+    delay_ms: u64,
     /// The most memory that a process of the fleet may hold, in megabytes
     #[arg(long, default_value_t = 1_024)]
     memory_mb_max: u64,
@@ -65,6 +70,21 @@ enum Phase {
     Frozen,
     /// The broker's disk is full: a small one in memory, which only root may mount
     Disk,
+    /// The connections between the fleet and a broker elsewhere are cut, and no new ones come about
+    Cut,
+    /// What passes between the fleet and a broker elsewhere is late
+    Slow,
+}
+
+impl Phase {
+    /// Whether it needs a broker that the fleet does not run itself, or one that it does; any, if neither.
+    const fn needs_far(self) -> Option<bool> {
+        match self {
+            Self::Cut | Self::Slow => Some(true),
+            Self::Stopped | Self::Frozen | Self::Disk => Some(false),
+            Self::Full => None,
+        }
+    }
 }
 
 /// What one outage did.
@@ -112,12 +132,19 @@ pub(crate) async fn run(mut options: Options) -> anyhow::Result<bool> {
     let events = (options.setup.load.rate.unwrap_or(super::STEADY) * seconds as f64) as u64;
     // Unmounted when everything has ended.
     let small = Arc::default();
+    let far = far(&options).await?;
+    let prepare = match &far {
+        Some((far, _)) => far.prepare(),
+        None => near::prepare(options.phases.contains(&Phase::Disk), Arc::clone(&small)),
+    };
     let trial = Trial {
         patience: Duration::from_secs(options.seconds),
-        prepare: Some(prepare(options.phases.contains(&Phase::Disk), Arc::clone(&small))),
+        prepare: Some(prepare),
         ..options.setup.steady(events)
     };
-    let (outcome, seen) = trial::run(trial, async |stage| strike(&options, stage).await).await?;
+    let (outcome, seen) =
+        trial::run(trial, async |stage| strike(&options, far.as_ref().map(|(far, _)| far), stage).await)
+            .await?;
     for Seen { phase, refused, off_ms, back_ms } in &seen {
         let ms = |time: &Option<u64>| time.map_or_else(|| "never".to_owned(), |ms| format!("after {ms} ms"));
         println!(
@@ -131,13 +158,31 @@ pub(crate) async fn run(mut options: Options) -> anyhow::Result<bool> {
     report(&options, &outcome, &seen)
 }
 
+/// The broker elsewhere and the folder of its streams, if a phase needs one.
+async fn far(options: &Options) -> anyhow::Result<Option<(Far, TempDir)>> {
+    let needs = |far| options.phases.iter().any(|phase| phase.needs_far() == Some(far));
+    if !needs(true) {
+        return Ok(None);
+    }
+    ensure!(
+        !needs(false) && !options.setup.fleet.processes,
+        "cut and slow are of a broker elsewhere, which only a fleet in one process is given here: leave --processes and the \
+         other phases out, as in --phases cut,slow"
+    );
+    let dir = &options.setup.fleet.dir;
+    fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    let folder = TempDir::with_prefix_in("broker-", fs::canonicalize(dir)?)?;
+    let far = Far::start(folder.path(), options.setup.durability).await?;
+    Ok(Some((far, folder)))
+}
+
 fn report(options: &Options, outcome: &Outcome, seen: &[Seen]) -> anyhow::Result<bool> {
     let answers = &outcome.answers;
     let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Relaxed);
     let must_show = |phase| match phase {
-        Phase::Stopped => true,
+        Phase::Stopped | Phase::Cut => true,
         // No reason to send requests elsewhere: each answer says so by itself.
-        Phase::Full | Phase::Disk => false,
+        Phase::Full | Phase::Disk | Phase::Slow => false,
         Phase::Frozen => options.seconds > SILENCE.as_secs(),
     };
     let wrong = |seen: &Seen| seen.back_ms.is_none() || (seen.off_ms.is_none() && must_show(seen.phase));
@@ -157,93 +202,7 @@ fn report(options: &Options, outcome: &Outcome, seen: &[Seen]) -> anyhow::Result
     Ok(outcome.verdicts.is_explained() && report.failed == 0 && !report.not_ready && bounded)
 }
 
-/// In front of the fleet's nats-server: it starts only while there is no file of this name.
-const GATE: &str = "nats-server-gate";
-
-/// Where the broker keeps its streams.
-const STREAMS: &str = "data/nats/jetstream";
-/// Its size: room for the streams of a steady load that is read.
-const SMALL_DISK_MB: u64 = 256;
-
-/// A mounted disk; unmounted when dropped.
-#[derive(Debug)]
-struct Mounted(TempDir);
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        // Lazily: whatever still uses it keeps it so long.
-        let _ = Command::new("umount").arg("--lazy").arg(self.0.path()).status();
-    }
-}
-
-/// Puts a gate in front of the broker's program, so that whoever watches the broker cannot start it, and a small disk under
-/// its streams, if one is asked for.
-fn prepare(small: bool, mounted: Arc<Mutex<Option<Mounted>>>) -> Prepare {
-    Box::new(move |folder: &Path| {
-        if small {
-            // Beside the fleet's folder, which is removed before the disk is free.
-            let disk = TempDir::with_prefix_in("disk-", folder.parent().unwrap_or(folder))?;
-            let streams = folder.join(STREAMS);
-            fs::create_dir_all(streams.parent().unwrap_or(&streams))?;
-            let size = format!("size={SMALL_DISK_MB}m");
-            let status = Command::new("mount")
-                .args(["-t", "tmpfs", "-o", &size, "tmpfs"])
-                .arg(disk.path())
-                .status()?;
-            ensure!(status.success(), "a small disk cannot be mounted: only root may");
-            std::os::unix::fs::symlink(disk.path(), streams)?;
-            *mounted.lock().unwrap_or_else(PoisonError::into_inner) = Some(Mounted(disk));
-        }
-        let gate = folder.join(GATE);
-        let program = testkit::nats_server_binary();
-        let text = format!(
-            "#!/bin/sh\n\
-             # Asked for its version, it answers in any case.\n\
-             while [ \"$1\" = --config ] && [ -e \"$0.closed\" ]; do sleep 0.1; done\n\
-             exec {:?} \"$@\"\n",
-            program.display().to_string()
-        );
-        fs::write(&gate, text)?;
-        fs::set_permissions(&gate, fs::Permissions::from_mode(0o700))?;
-        Ok(vec![OsString::from("--nats-server"), gate.into()])
-    })
-}
-
-/// Writes until there is no room any more.
-fn fill(file: &Path) -> anyhow::Result<()> {
-    let mut filler = fs::File::create(file)?;
-    let block = vec![0_u8; 1 << 16];
-    let mut size = block.len();
-    // The last bytes too.
-    while size > 0 {
-        match filler.write_all(&block[..size]) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::StorageFull => size /= 16,
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(())
-}
-
-/// The gate is closed while this lives.
-struct Closed(PathBuf);
-
-impl Closed {
-    fn close(folder: &Path) -> anyhow::Result<Self> {
-        let file = folder.join(format!("{GATE}.closed"));
-        fs::write(&file, "").with_context(|| format!("cannot write {}", file.display()))?;
-        Ok(Self(file))
-    }
-}
-
-impl Drop for Closed {
-    fn drop(&mut self) {
-        // Without it the broker stays away, which nobody overlooks.
-        let _ = fs::remove_file(&self.0);
-    }
-}
-
-async fn strike(options: &Options, stage: &mut Stage) -> anyhow::Result<Vec<Seen>> {
+async fn strike(options: &Options, far: Option<&Far>, stage: &mut Stage) -> anyhow::Result<Vec<Seen>> {
     let span = Duration::from_secs(options.seconds);
     let readiness = Readiness::watch(&stage.access.admin_url)?;
     let mut all = Vec::new();
@@ -266,9 +225,14 @@ async fn strike(options: &Options, stage: &mut Stage) -> anyhow::Result<Vec<Seen
             }
             Phase::Disk => {
                 let filler = stage.own.folder().join(STREAMS).join("filler");
-                fill(&filler)?;
+                near::fill(&filler)?;
                 tokio::time::sleep(span).await;
                 fs::remove_file(&filler)?;
+            }
+            Phase::Cut => far.context("there is no line to cut")?.cut(span).await,
+            Phase::Slow => {
+                let delay = Duration::from_millis(options.delay_ms);
+                far.context("there is no line to slow down")?.slow(delay, span).await;
             }
             Phase::Frozen => {
                 let _stopped = Stopped::stop(brokers(stage))?;
@@ -276,9 +240,10 @@ async fn strike(options: &Options, stage: &mut Stage) -> anyhow::Result<Vec<Seen
             }
         }
         let over = Instant::now();
-        stage.did(Fault { at_ms: faults::now_ms(), what: What::Broker });
+        stage.did(Fault { at_ms: now_ms(), what: What::Broker });
         let refused = stage.answers.refused() - refused;
         ensure!(phase != Phase::Full || refused > 0, "RAW took everything: nothing was shown");
+        ensure!(phase != Phase::Cut || refused > 0, "nothing was refused: the line was not cut");
         let back = readiness.on_after(over, READY).await;
         let since = |at: Option<Instant>, from: Instant| {
             at.map(|at| u64::try_from(at.saturating_duration_since(from).as_millis()).unwrap_or(u64::MAX))

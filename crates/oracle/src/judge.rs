@@ -2,15 +2,11 @@
 
 use serde::Serialize;
 
-use crate::{
-    ledger::Ledger,
-    load::{Key, Load, SOURCE, TYPE},
-    order::Order,
-};
+use crate::{Key, Ledger, Load, SOURCE, TYPE, order::Order};
 
 /// What was found in one place: the event store, the usage store or the tenant stream.
 #[derive(Debug)]
-pub(crate) struct Place<'a> {
+pub struct Place<'a> {
     load: &'a Load,
     times: Vec<u8>,
     verdict: Verdict,
@@ -20,47 +16,54 @@ pub(crate) struct Place<'a> {
 
 /// An event as it was found.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Found<'a> {
-    pub(crate) id: &'a str,
-    pub(crate) source: &'a str,
-    pub(crate) ty: &'a str,
-    pub(crate) key: Option<&'a str>,
-    pub(crate) data: &'a [u8],
+pub struct Found<'a> {
+    /// Its `id`.
+    pub id: &'a str,
+    /// Its `source`.
+    pub source: &'a str,
+    /// Its `type`.
+    pub ty: &'a str,
+    /// Its `partitionkey`.
+    pub key: Option<&'a str>,
+    /// Its data, byte for byte.
+    pub data: &'a [u8],
     /// When the tenant stream took it, in milliseconds since 1970.
-    pub(crate) at_ms: i64,
+    pub at_ms: i64,
 }
 
 /// What is wrong with one place.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub(crate) struct Verdict {
+pub struct Verdict {
     /// Events there, each counted once.
-    pub(crate) found: u64,
+    pub found: u64,
     /// Promised events that are not there.
-    pub(crate) lost: u64,
+    pub lost: u64,
     /// Events that are there more than once, counted by what is too many.
-    pub(crate) doubled: u64,
+    pub doubled: u64,
     /// Events that are not as they were sent, and events nobody sent.
-    pub(crate) altered: u64,
+    pub altered: u64,
     /// Events there of requests that stay in doubt: no fault either way.
-    pub(crate) unpromised: u64,
+    pub unpromised: u64,
 }
 
 impl Verdict {
     /// Whether nothing is wrong.
-    pub(crate) fn is_good(&self) -> bool {
+    #[must_use]
+    pub fn is_good(&self) -> bool {
         self.lost + self.doubled + self.altered == 0
     }
 }
 
 impl<'a> Place<'a> {
     /// An empty place that may hold the events of that many requests.
-    pub(crate) fn new(load: &'a Load, requests: u64) -> Self {
+    #[must_use]
+    pub fn new(load: &'a Load, requests: u64) -> Self {
         let events = usize::try_from(requests * load.per_request()).unwrap_or_default();
         Self { load, times: vec![0; events], verdict: Verdict::default(), order: Order::default() }
     }
 
     /// An event was found.
-    pub(crate) fn found(&mut self, event: Found<'_>) {
+    pub fn found(&mut self, event: Found<'_>) {
         let key = event.key.and_then(Key::parse);
         let as_sent = |number| {
             self.load.is_data_of(number, event.data)
@@ -78,7 +81,7 @@ impl<'a> Place<'a> {
     }
 
     /// Something that names an event was found: a usage record.
-    pub(crate) fn named(&mut self, id: &str, source: &str) {
+    pub fn named(&mut self, id: &str, source: &str) {
         let number = self.number(id);
         let good = number.is_some() && source == SOURCE;
         self.verdict.altered += u64::from(!good);
@@ -103,8 +106,28 @@ impl<'a> Place<'a> {
         }
     }
 
+    /// As it was judged last.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        self.verdict
+    }
+
+    /// Events that came after a later one of their partition key; known of the tenant stream, which is read in its order.
+    #[must_use]
+    pub fn out_of_order(&self) -> u64 {
+        self.order.out_of_order()
+    }
+
+    /// Promised events that are not there, by their numbers.
+    pub fn missing(&self, ledger: &Ledger) -> impl Iterator<Item = u64> {
+        let per_request = self.load.per_request();
+        let missing =
+            move |(number, times): &(u64, &u8)| ledger.is_promised(number / per_request) && **times == 0;
+        (0..).zip(&self.times).filter(missing).map(|(number, _)| number)
+    }
+
     /// Compares with what was promised.
-    pub(crate) fn judge(&mut self, ledger: &Ledger) -> Verdict {
+    pub fn judge(&mut self, ledger: &Ledger) -> Verdict {
         let (mut lost, mut unpromised) = (0, 0);
         for (number, times) in (0..).zip(&self.times) {
             match (ledger.is_promised(number / self.load.per_request()), times) {
@@ -121,7 +144,7 @@ impl<'a> Place<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::Shape;
+    use crate::Shape;
 
     fn events(load: &Load, request: u64) -> Vec<(String, Vec<u8>)> {
         #[derive(serde::Deserialize)]

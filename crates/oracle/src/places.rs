@@ -14,10 +14,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
-use crate::{
-    fleet::Access,
-    oracle::{Found, Place},
-};
+use crate::{Access, Found, Place};
 
 /// Items of a page.
 const PAGE: u32 = 1_000;
@@ -58,7 +55,9 @@ impl Places {
         let name = jetstream.stream_by_subject(format!("tenant.default.{}.any", access.tenant)).await?;
         let stream = jetstream.get_stream(name).await?;
         let subjects = format!("tenant.*.{}.>", access.tenant);
-        let http = reqwest::Client::builder().timeout(ANSWER_TIMEOUT).build()?;
+        // A redirect would carry the key to wherever it points.
+        let policy = reqwest::redirect::Policy::none();
+        let http = reqwest::Client::builder().timeout(ANSWER_TIMEOUT).redirect(policy).build()?;
         let packed = format!("tenant.default.{}.$packed", access.tenant);
         Ok(Self { http, access: access.clone(), stream, subjects, packed })
     }

@@ -1,30 +1,23 @@
-//! What the scenarios share: send, wait until all of it is everywhere, read it back.
+//! The whole of it: send, wait until all of it is everywhere, read it back.
 
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use hdrhistogram::Histogram;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
-    fleet::Access,
-    generator::{Answers, Generator, Manner, Pace, Target},
-    ledger::Ledger,
-    load::Load,
-    oracle::{Place, Verdict},
-    order::{Fault, History, Strays},
-    places::Places,
+    Access, Answers, Fault, Generator, Ledger, Load, Manner, Pace, Place, Strays, Target, Verdict,
+    order::History, places::Places, progress::Progress,
 };
 
 /// Between two looks at how far it is.
 const LOOK: Duration = Duration::from_millis(25);
 /// How long a look may take.
 const SOON: Duration = Duration::from_millis(500);
-/// Between two lines that say so.
-const TELL: Duration = Duration::from_secs(2);
 /// Without any progress for so long, the run has failed.
 const STALL: Duration = Duration::from_secs(60);
 /// Before everything is read again, because something was missing or did not answer.
@@ -32,48 +25,87 @@ const AGAIN: Duration = Duration::from_secs(2);
 /// How often that is done without more being found.
 const TRIES: u32 = 15;
 
-/// A run under way.
+/// A place where every event must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Where {
+    /// Read through the API.
+    EventStore,
+    /// Read through the API.
+    UsageStore,
+    /// Read through NATS.
+    TenantStream,
+}
+
+impl Where {
+    /// Each of them.
+    pub const ALL: [Self; 3] = [Self::EventStore, Self::UsageStore, Self::TenantStream];
+
+    /// As people call it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::EventStore => "event store",
+            Self::UsageStore => "usage store",
+            Self::TenantStream => "tenant stream",
+        }
+    }
+}
+
+/// A run under way. Dropped, it sends no more.
 #[derive(Debug)]
-pub(crate) struct Run {
-    pub(crate) load: Arc<Load>,
-    pub(crate) ledger: Arc<Ledger>,
-    pub(crate) answers: Arc<Answers>,
-    pub(crate) pace: Arc<Pace>,
-    pub(crate) began: Instant,
+pub struct Run {
+    /// What is sent.
+    pub load: Arc<Load>,
+    /// What was promised of it so far.
+    pub ledger: Arc<Ledger>,
+    /// What the attempts to send came to so far.
+    pub answers: Arc<Answers>,
+    /// When it is sent.
+    pub pace: Arc<Pace>,
+    /// When the first request was sent.
+    pub began: Instant,
     /// Without any progress for so long, the run has failed.
-    pub(crate) stall: Duration,
+    pub stall: Duration,
+    /// Who is told how far it is: stderr, unless somebody else is named.
+    pub tell: fn(&str),
     places: Places,
     sending: AbortOnDropHandle<anyhow::Result<Histogram<u64>>>,
 }
 
 /// What a run took.
 #[derive(Debug)]
-pub(crate) struct Times {
+pub struct Times {
     /// Until the last promise.
-    pub(crate) accepted: Duration,
+    pub accepted: Duration,
     /// Until the last event was in its last place.
-    pub(crate) complete: Duration,
+    pub complete: Duration,
     /// From each request to its promise, in microseconds.
-    pub(crate) requests: Histogram<u64>,
+    pub requests: Histogram<u64>,
 }
 
 /// What was found in each place.
 #[derive(Debug)]
-pub(crate) struct Verdicts {
-    pub(crate) events: Verdict,
-    pub(crate) usage: Verdict,
-    pub(crate) stream: Verdict,
+pub struct Verdicts {
+    /// Of the event store.
+    pub events: Verdict,
+    /// Of the usage store.
+    pub usage: Verdict,
+    /// Of the tenant stream.
+    pub stream: Verdict,
     /// Events of a partition key that came to the tenant stream after a later one.
-    pub(crate) inversions: Strays,
+    pub inversions: Strays,
     /// Events that came to the tenant stream again.
-    pub(crate) doubles: Strays,
+    pub doubles: Strays,
     /// Of both, some that nothing explains.
-    pub(crate) puzzles: Vec<String>,
+    pub puzzles: Vec<String>,
 }
 
 impl Run {
     /// Begins to send the requests of `pace` to the fleet.
-    pub(crate) async fn begin(
+    ///
+    /// # Errors
+    /// If the broker or the API does not answer, or the tenant has events already.
+    pub async fn begin(
         access: &Access,
         load: Load,
         requests: u64,
@@ -81,7 +113,15 @@ impl Run {
         manner: Manner,
     ) -> anyhow::Result<Self> {
         let places = Places::open(access).await?;
-        let there = places.usage_total().await?;
+        let since = Instant::now();
+        let there = loop {
+            match places.usage_total().await {
+                Ok(there) => break there,
+                // The API may not have heard of the key either.
+                Err(_) if since.elapsed() < manner.key_settles => tokio::time::sleep(LOOK).await,
+                Err(error) => return Err(error),
+            }
+        };
         ensure!(there == 0, "the tenant {} has {there} events already; use a fresh one", access.tenant);
         let (load, pace) = (Arc::new(load), Arc::new(pace));
         let (ledger, answers) = (Arc::new(Ledger::new(requests)), Arc::new(Answers::default()));
@@ -99,24 +139,45 @@ impl Run {
         };
         let began = Instant::now();
         let sending = AbortOnDropHandle::new(tokio::spawn(async move { generator.run().await }));
-        Ok(Self { load, ledger, answers, pace, began, stall: STALL, places, sending })
+        Ok(Self {
+            load,
+            ledger,
+            answers,
+            pace,
+            began,
+            stall: STALL,
+            tell: |line| eprintln!("{line}"),
+            places,
+            sending,
+        })
     }
 
     /// Events that are sent.
-    pub(crate) fn events(&self) -> u64 {
+    #[must_use]
+    pub fn events(&self) -> u64 {
         self.ledger.requests() * self.load.per_request()
     }
 
     /// Events that were promised so far.
-    pub(crate) fn promised(&self) -> u64 {
+    #[must_use]
+    pub fn promised(&self) -> u64 {
         self.ledger.promised() * self.load.per_request()
     }
 
+    /// Sends no more. What is under way may be kept or not.
+    pub fn stop(&self) {
+        self.pace.stop();
+        self.sending.abort();
+    }
+
     /// Waits until everything is sent, and what was promised is everywhere, as far as numbers tell.
-    pub(crate) async fn complete(&mut self) -> anyhow::Result<Times> {
+    ///
+    /// # Errors
+    /// If a door refuses a request for good, or nothing moves any more.
+    pub async fn complete(&mut self) -> anyhow::Result<Times> {
         let mut accepted = None;
         let (mut usage, mut stream) = (0, 0);
-        let mut progress = Progress::new(self.stall);
+        let mut progress = Progress::new(self.stall, self.tell);
         let (complete, requests) = loop {
             if accepted.is_none() && self.sending.is_finished() {
                 let requests = (&mut self.sending).await??;
@@ -142,14 +203,17 @@ impl Run {
             tokio::time::sleep(LOOK).await;
         };
         let (accepted, requests) = requests;
-        progress.end();
+        progress.end(complete, [self.promised(), usage, stream]);
         Ok(Times { accepted, complete, requests })
     }
 
     /// Reads all of it from each place. What is missing may still be on its way: among what was counted may be events that
     /// nobody promised. So it is read again until it is there, or no more comes.
-    pub(crate) async fn read_back(&self, faults: &[Fault]) -> anyhow::Result<Verdicts> {
-        eprintln!("reading everything back");
+    ///
+    /// # Errors
+    /// If a place cannot be read, again and again.
+    pub async fn read_back(&self, faults: &[Fault]) -> anyhow::Result<Verdicts> {
+        (self.tell)("reading everything back");
         let (mut found, mut tries) = (0, 0);
         loop {
             tries += 1;
@@ -162,27 +226,41 @@ impl Run {
                     if now > found {
                         (found, tries) = (now, 0);
                     }
-                    eprintln!("{lost} are not there (yet); reading again");
+                    (self.tell)(&format!("{lost} are not there (yet); reading again"));
                 }
                 Err(error) if tries > TRIES => return Err(error),
-                Err(error) => eprintln!("reading again: {error:#}"),
+                Err(error) => (self.tell)(&format!("reading again: {error:#}")),
             }
             tokio::time::sleep(AGAIN).await;
         }
     }
 
+    /// Reads all of it from one place, once, and judges it.
+    ///
+    /// # Errors
+    /// If the place cannot be read.
+    pub async fn read(&self, from: Where) -> anyhow::Result<Place<'_>> {
+        let mut place = Place::new(&self.load, self.ledger.requests());
+        let read = match from {
+            Where::EventStore => self.places.read_events(&mut place).await,
+            Where::UsageStore => self.places.read_usage(&mut place).await,
+            Where::TenantStream => self.places.read_stream(&mut place).await,
+        };
+        read.with_context(|| format!("the {} cannot be read", from.name()))?;
+        place.judge(&self.ledger);
+        Ok(place)
+    }
+
     async fn read_once(&self, faults: &[Fault]) -> anyhow::Result<Verdicts> {
-        let place = || Place::new(&self.load, self.ledger.requests());
-        let (mut events, mut usage, mut stream) = (place(), place(), place());
-        self.places.read_events(&mut events).await?;
-        self.places.read_usage(&mut usage).await?;
-        self.places.read_stream(&mut stream).await?;
+        let events = self.read(Where::EventStore).await?;
+        let usage = self.read(Where::UsageStore).await?;
+        let stream = self.read(Where::TenantStream).await?;
         let promised_ms = |number| self.ledger.promised_ms(number / self.load.per_request());
         let history = History { faults, promised_ms: &promised_ms };
         Ok(Verdicts {
-            events: events.judge(&self.ledger),
-            usage: usage.judge(&self.ledger),
-            stream: stream.judge(&self.ledger),
+            events: events.verdict(),
+            usage: usage.verdict(),
+            stream: stream.verdict(),
             inversions: stream.order.inversions(&history),
             doubles: stream.order.doubles(&history),
             puzzles: stream.order.puzzles(&history),
@@ -197,62 +275,22 @@ async fn soon<T>(answer: impl Future<Output = anyhow::Result<T>>) -> Option<T> {
 
 impl Verdicts {
     /// The sum over the three places.
-    pub(crate) fn sum(&self, of: impl Fn(&Verdict) -> u64) -> u64 {
+    #[must_use]
+    pub fn sum(&self, of: impl Fn(&Verdict) -> u64) -> u64 {
         [&self.events, &self.usage, &self.stream].into_iter().map(of).sum()
     }
 
     /// Whether nothing is wrong anywhere.
-    pub(crate) fn is_good(&self) -> bool {
+    #[must_use]
+    pub fn is_good(&self) -> bool {
         self.events.is_good() && self.usage.is_good() && self.stream.is_good()
     }
 
     /// Whether nothing is wrong anywhere but what a fleet that is struck may do to a tenant stream.
-    pub(crate) fn is_explained(&self) -> bool {
+    #[must_use]
+    pub fn is_explained(&self) -> bool {
         let stream = Verdict { doubled: 0, ..self.stream };
         let stray = self.doubles.unexplained + self.inversions.unexplained;
         self.events.is_good() && self.usage.is_good() && stream.is_good() && stray == 0
-    }
-}
-
-/// Tells how far it is, and gives up when it is no further for long.
-struct Progress {
-    told: Duration,
-    moved: Duration,
-    last: [u64; 3],
-    stall: Duration,
-}
-
-impl Progress {
-    fn new(stall: Duration) -> Self {
-        Self { told: Duration::ZERO, moved: Duration::ZERO, last: [0; 3], stall }
-    }
-
-    fn see(&mut self, elapsed: Duration, now: [u64; 3]) -> anyhow::Result<()> {
-        if now != self.last {
-            self.last = now;
-            self.moved = elapsed;
-        }
-        if elapsed - self.told >= TELL {
-            self.told = elapsed;
-            self.tell();
-        }
-        let [accepted, usage, stream] = now;
-        ensure!(
-            elapsed - self.moved < self.stall,
-            "nothing moves any more: {accepted} accepted, {usage} stored and counted, {stream} in the tenant stream"
-        );
-        Ok(())
-    }
-
-    fn tell(&self) {
-        let [accepted, usage, stream] = self.last;
-        eprintln!(
-            "{:>5.0} s  {accepted:>9} accepted  {usage:>9} stored and counted  {stream:>9} in the tenant stream",
-            self.told.as_secs_f64()
-        );
-    }
-
-    fn end(&mut self) {
-        self.tell();
     }
 }

@@ -16,12 +16,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use anyhow::bail;
 use clap::ValueEnum;
 use hdrhistogram::Histogram;
 use tokio::task::JoinSet;
 
-pub(crate) use self::pace::Pace;
-use crate::{ledger::Ledger, load::Load};
+pub use self::pace::Pace;
+use crate::{Ledger, Load};
 
 /// Wait before a refused or broken request is sent again.
 const RETRY: Duration = Duration::from_millis(50);
@@ -30,18 +31,18 @@ const LANES_OF_STREAM: usize = 16;
 
 /// Where the events go.
 #[derive(Debug, Clone)]
-pub(crate) struct Target {
+pub struct Target {
     /// `http://host:port` of the HTTP door.
-    pub(crate) url: String,
+    pub url: String,
     /// The same of the gRPC door.
-    pub(crate) grpc_url: Option<String>,
+    pub grpc_url: Option<String>,
     /// A key that may publish.
-    pub(crate) key: String,
+    pub key: String,
 }
 
 /// A way in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Door {
+pub enum Door {
     /// HTTP/1.1, a connection each
     Http,
     /// `PublishEvents`, a connection each
@@ -65,31 +66,33 @@ pub(crate) enum Attempt {
     Broken(String),
     /// It was sent, and there was no answer in time.
     Late,
+    /// The door does not know the key or its tenant, as it says.
+    Stranger(String),
 }
 
 /// How often attempts came to what.
 #[derive(Debug, Default)]
-pub(crate) struct Answers {
+pub struct Answers {
     /// 429.
-    pub(crate) limited: AtomicU64,
+    pub limited: AtomicU64,
     /// 503.
-    pub(crate) unavailable: AtomicU64,
+    pub unavailable: AtomicU64,
     /// Either of them, without saying when to come again.
-    pub(crate) no_retry_after: AtomicU64,
+    pub no_retry_after: AtomicU64,
     /// No connection.
-    pub(crate) unsent: AtomicU64,
+    pub unsent: AtomicU64,
     /// Connections that broke, with the outcome of their request unknown.
-    pub(crate) broken: AtomicU64,
+    pub broken: AtomicU64,
     /// No answer in time.
-    pub(crate) late: AtomicU64,
+    pub late: AtomicU64,
     /// How connections broke, and how often.
-    pub(crate) breaks: Mutex<BTreeMap<String, u64>>,
+    pub breaks: Mutex<BTreeMap<String, u64>>,
 }
 
 impl Answers {
     fn count(&self, attempt: &Attempt) {
         let counter = match attempt {
-            Attempt::Promised => return,
+            Attempt::Promised | Attempt::Stranger(_) => return,
             Attempt::Limited { .. } => &self.limited,
             Attempt::Unavailable { .. } => &self.unavailable,
             Attempt::Unsent => &self.unsent,
@@ -108,12 +111,14 @@ impl Answers {
     }
 
     /// Requests that were refused and sent again.
-    pub(crate) fn refused(&self) -> u64 {
+    #[must_use]
+    pub fn refused(&self) -> u64 {
         self.limited.load(Relaxed) + self.unavailable.load(Relaxed)
     }
 
     /// Requests that were sent without an answer.
-    pub(crate) fn unanswered(&self) -> u64 {
+    #[must_use]
+    pub fn unanswered(&self) -> u64 {
         self.broken.load(Relaxed) + self.late.load(Relaxed)
     }
 }
@@ -131,37 +136,49 @@ fn chain(error: &dyn Error) -> String {
 
 /// How a load is sent.
 #[derive(Debug, Clone)]
-pub(crate) struct Manner {
+pub struct Manner {
     /// The ways in; lanes are dealt to them in turn.
-    pub(crate) doors: Vec<Door>,
+    pub doors: Vec<Door>,
     /// Requests under way at most.
-    pub(crate) lanes: usize,
+    pub lanes: usize,
     /// How long an answer may take.
-    pub(crate) deadline: Duration,
+    pub deadline: Duration,
     /// Of attempts without an answer, one in so many is not made again; 0: none.
-    pub(crate) give_up_one_in: u64,
+    pub give_up_one_in: u64,
     /// How often a request is sent; `None`: until it is promised.
-    pub(crate) tries: Option<u64>,
+    pub tries: Option<u64>,
+    /// For how long, from the first request on, the HTTP door may not know the key: one that was made a moment ago.
+    pub key_settles: Duration,
 }
 
-/// One run.
+/// Whoever sends.
 #[derive(Debug, Clone)]
-pub(crate) struct Generator {
-    pub(crate) target: Target,
-    pub(crate) manner: Manner,
-    pub(crate) pace: Arc<Pace>,
-    pub(crate) load: Arc<Load>,
-    pub(crate) ledger: Arc<Ledger>,
-    pub(crate) answers: Arc<Answers>,
+pub struct Generator {
+    /// Where to.
+    pub target: Target,
+    /// How.
+    pub manner: Manner,
+    /// When.
+    pub pace: Arc<Pace>,
+    /// What.
+    pub load: Arc<Load>,
+    /// Where promises are written down.
+    pub ledger: Arc<Ledger>,
+    /// Where answers are counted.
+    pub answers: Arc<Answers>,
 }
 
 impl Generator {
     /// Sends everything. Returns each request's time to its promise, in microseconds: from when it was to be sent, if there
     /// is a rate, so that a slow answer counts against those that waited behind it.
-    pub(crate) async fn run(&self) -> anyhow::Result<Histogram<u64>> {
+    ///
+    /// # Errors
+    /// If a door has no address, or refuses a request for good.
+    pub async fn run(&self) -> anyhow::Result<Histogram<u64>> {
         let mut tasks = JoinSet::new();
         let mut streams: Vec<Arc<grpc::Stream>> = Vec::new();
         let mut lanes_of_streams = 0;
+        let began = Instant::now();
         for lane in 0..self.manner.lanes.max(1) {
             let door = self.manner.doors.get(lane % self.manner.doors.len().max(1));
             let way = match door.copied().unwrap_or(Door::Http) {
@@ -176,7 +193,7 @@ impl Generator {
                 }
             };
             let number = u64::try_from(lane)?;
-            tasks.spawn(Lane { run: self.clone(), number, way }.work());
+            tasks.spawn(Lane { run: self.clone(), began, number, way }.work());
         }
         let mut all = Histogram::new(3)?;
         while let Some(one) = tasks.join_next().await {
@@ -194,6 +211,7 @@ enum Way {
 
 struct Lane {
     run: Generator,
+    began: Instant,
     number: u64,
     way: Way,
 }
@@ -227,6 +245,8 @@ impl Lane {
             match attempt {
                 Attempt::Promised => return Ok(true),
                 Attempt::Limited { .. } | Attempt::Unsent => {}
+                Attempt::Stranger(_) if self.began.elapsed() < self.run.manner.key_settles => {}
+                Attempt::Stranger(answer) => bail!("the door answers {answer}"),
                 // Some of its events may be kept.
                 Attempt::Unavailable { .. } => self.run.ledger.doubt(request),
                 Attempt::Broken(_) | Attempt::Late => {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
-use crate::load::Key;
+use crate::Key;
 
 /// How long a fault of the broker has effects on what is on its way: its start, another leader, and the waits for
 /// acknowledgements. What is struck may come to the tenant stream much later, when what gathered before it has.
@@ -15,19 +15,23 @@ const WINDOW_MS: i64 = 120_000;
 
 /// What was done to the fleet, and when it had been done.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Fault {
+pub struct Fault {
     /// In milliseconds since 1970.
-    pub(crate) at_ms: i64,
-    pub(crate) what: What,
+    pub at_ms: i64,
+    /// To whom, and what.
+    pub what: What,
 }
 
 /// What was done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum What {
+pub enum What {
     /// A node of the broker died, or hung until then.
     Broker,
     /// A service hung for so long.
-    Paused { ms: i64 },
+    Paused {
+        /// For how long, in milliseconds.
+        ms: i64,
+    },
     /// A service died or was restarted.
     Service,
 }
@@ -43,6 +47,7 @@ struct Stray {
 
 /// What was done, and since when events were on their way.
 pub(crate) struct History<'a> {
+    /// What was done to the fleet.
     pub(crate) faults: &'a [Fault],
     /// When an event was promised, in milliseconds since 1970.
     pub(crate) promised_ms: &'a dyn Fn(u64) -> i64,
@@ -61,19 +66,20 @@ pub(crate) struct Order {
 
 /// Strays by what explains them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub(crate) struct Strays {
+pub struct Strays {
     /// After a node of the broker died or hung: a refused publish that was sent again after its successor, or a lost tail
     /// that was published again (docs/adr/0003, point 1; docs/adr/0004).
-    pub(crate) broker: u64,
+    pub broker: u64,
     /// After an owner hung for longer than the broker remembers (docs/adr/0003, point 2).
-    pub(crate) paused: u64,
+    pub paused: u64,
     /// Neither.
-    pub(crate) unexplained: u64,
+    pub unexplained: u64,
 }
 
 impl Strays {
     /// All of them.
-    pub(crate) fn sum(self) -> u64 {
+    #[must_use]
+    pub fn sum(self) -> u64 {
         self.broker + self.paused + self.unexplained
     }
 }
@@ -93,6 +99,11 @@ impl Order {
             self.inversions.push(Stray { number, at_ms, later_ms: 0 });
         }
         *last = number.max(*last);
+    }
+
+    /// How many events came after a later one of the same key, whatever explains it.
+    pub(crate) fn out_of_order(&self) -> u64 {
+        self.inversions.len() as u64
     }
 
     /// Events that came after a later one of the same key.

@@ -14,9 +14,9 @@ use proto::cloudevents as ce;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
 /// `source` of every event.
-pub(crate) const SOURCE: &str = "/eventrunner-load";
+pub const SOURCE: &str = "/eventrunner-load";
 /// `type` of every event.
-pub(crate) const TYPE: &str = "load.order.placed";
+pub const TYPE: &str = "load.order.placed";
 /// Hexadecimal digits of an id.
 const ID_LEN: usize = 16;
 /// Different bodies; more than the store packs into a compressed block, so that repetition does not help it.
@@ -31,7 +31,7 @@ const KEYS_MAX: u64 = 100;
 
 /// A numbered stream of events, the same for the same arguments.
 #[derive(Debug)]
-pub(crate) struct Load {
+pub struct Load {
     seed: u64,
     shape: Shape,
     templates: Vec<Template>,
@@ -39,25 +39,26 @@ pub(crate) struct Load {
 
 /// What requests look like.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Shape {
+pub struct Shape {
     /// Events in one.
-    pub(crate) per_request: u64,
+    pub per_request: u64,
     /// Bytes of JSON data of each event.
-    pub(crate) data_bytes: usize,
+    pub data_bytes: usize,
     /// Partition keys of each lane; 0: events have none.
-    pub(crate) keys: u64,
+    pub keys: u64,
 }
 
 /// A partition key of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Key {
+pub struct Key {
     lane: u64,
     index: u64,
 }
 
 impl Key {
     /// Reads what [`Load::body`] has written.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
         let (lane, index) = text.strip_prefix('l')?.split_once('k')?;
         let number = |digits: &str, len| (digits.len() == len).then(|| digits.parse().ok()).flatten();
         Some(Self { lane: number(lane, LANE_LEN)?, index: number(index, 2)? })
@@ -87,7 +88,8 @@ struct Slot {
 impl Load {
     /// Requests of that shape. Of a part of the data that an HTTP client could not have compressed away: letters and digits
     /// at random.
-    pub(crate) fn new(seed: u64, shape: Shape) -> Self {
+    #[must_use]
+    pub fn new(seed: u64, shape: Shape) -> Self {
         let shape = Shape { per_request: shape.per_request.max(1), keys: shape.keys.min(KEYS_MAX), ..shape };
         let mut rng = StdRng::seed_from_u64(seed);
         let templates = (0..BODIES).map(|_| Template::render(&mut rng, shape)).collect();
@@ -95,12 +97,14 @@ impl Load {
     }
 
     /// Events a request.
-    pub(crate) fn per_request(&self) -> u64 {
+    #[must_use]
+    pub fn per_request(&self) -> u64 {
         self.shape.per_request
     }
 
     /// The media type of the bodies.
-    pub(crate) fn content_type(&self) -> &'static str {
+    #[must_use]
+    pub fn content_type(&self) -> &'static str {
         if self.shape.per_request == 1 {
             "application/cloudevents+json"
         } else {
@@ -109,7 +113,8 @@ impl Load {
     }
 
     /// The body of the `request`th request, with events `request * per_request` and following, as `lane` sends it.
-    pub(crate) fn body(&self, request: u64, lane: u64) -> Bytes {
+    #[must_use]
+    pub fn body(&self, request: u64, lane: u64) -> Bytes {
         let template = self.template(request);
         let mut body = template.body.clone();
         for (number, slot) in (request * self.shape.per_request..).zip(&template.slots) {
@@ -124,7 +129,8 @@ impl Load {
     }
 
     /// The same events for the gRPC door.
-    pub(crate) fn events(&self, request: u64, lane: u64) -> Vec<ce::CloudEvent> {
+    #[must_use]
+    pub fn events(&self, request: u64, lane: u64) -> Vec<ce::CloudEvent> {
         let body = self.body(request, lane);
         let text = |range: Range<usize>| {
             let bytes = body.get(range).unwrap_or_default();
@@ -149,18 +155,21 @@ impl Load {
     }
 
     /// The id of an event.
-    pub(crate) fn id_of(&self, number: u64) -> String {
+    #[must_use]
+    pub fn id_of(&self, number: u64) -> String {
         self.id(number).map(char::from).iter().collect()
     }
 
     /// The number of the event with this id; any id of ours gives one, so compare it with how many were sent.
-    pub(crate) fn number(&self, id: &str) -> Option<u64> {
+    #[must_use]
+    pub fn number(&self, id: &str) -> Option<u64> {
         let ours = id.len() == ID_LEN && id.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
         ours.then(|| u64::from_str_radix(id, 16).ok()).flatten().map(|id| unmix(id) ^ self.seed)
     }
 
     /// Whether these bytes are the data of that event.
-    pub(crate) fn is_data_of(&self, number: u64, data: &[u8]) -> bool {
+    #[must_use]
+    pub fn is_data_of(&self, number: u64, data: &[u8]) -> bool {
         let template = self.template(number / self.shape.per_request);
         let index = usize::try_from(number % self.shape.per_request).unwrap_or_default();
         let Some(slot) = template.slots.get(index) else { return false };
@@ -173,7 +182,8 @@ impl Load {
     }
 
     /// Whether an event may have this partition key: none, if events have none.
-    pub(crate) fn is_key_of(&self, number: u64, key: Option<Key>) -> bool {
+    #[must_use]
+    pub fn is_key_of(&self, number: u64, key: Option<Key>) -> bool {
         let index = (self.shape.keys > 0).then(|| number % self.shape.per_request % self.shape.keys);
         key.map(|key| key.index) == index
     }

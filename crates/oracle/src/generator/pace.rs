@@ -18,7 +18,7 @@ const LANES_MAX: usize = 1 << 20;
 
 /// Hands out the numbers of requests, each at its time.
 #[derive(Debug)]
-pub(crate) struct Pace {
+pub struct Pace {
     requests: u64,
     next: AtomicU64,
     /// Those whose time has come; `None`: all.
@@ -47,7 +47,8 @@ pub(crate) struct Turn {
 
 impl Pace {
     /// So many requests as fast as answers come.
-    pub(crate) fn closed(requests: u64) -> Self {
+    #[must_use]
+    pub fn closed(requests: u64) -> Self {
         Self {
             requests,
             next: AtomicU64::new(0),
@@ -58,7 +59,8 @@ impl Pace {
     }
 
     /// So many requests, `per_second` of them, and not more than a limit that [`allow`](Self::allow) lifts, if there is one.
-    pub(crate) fn open(requests: u64, per_second: Option<f64>, limit: Option<u64>) -> Self {
+    #[must_use]
+    pub fn open(requests: u64, per_second: Option<f64>, limit: Option<u64>) -> Self {
         let due = Arc::new(Due {
             permits: Semaphore::new(0),
             interval: per_second.map(|rate| Duration::from_secs_f64(1.0 / rate.max(0.001))),
@@ -72,24 +74,26 @@ impl Pace {
     }
 
     /// That many requests may be sent.
-    pub(crate) fn allow(&self, requests: u64) {
+    pub fn allow(&self, requests: u64) {
         if let Some(due) = &self.due {
             due.limit.fetch_max(requests, Relaxed);
         }
     }
 
     /// Hands out no more. What was handed out is sent to its end.
-    pub(crate) fn stop(&self) {
+    pub fn stop(&self) {
         self.stopped.store(true, Relaxed);
     }
 
     /// Requests handed out so far.
-    pub(crate) fn taken(&self) -> u64 {
+    #[must_use]
+    pub fn taken(&self) -> u64 {
         self.next.load(Relaxed).min(self.requests)
     }
 
     /// When a request is to be sent, if there is a rate.
-    pub(crate) fn due(&self, request: u64) -> Option<Instant> {
+    #[must_use]
+    pub fn due(&self, request: u64) -> Option<Instant> {
         self.due.as_ref()?.at(request, self.began)
     }
 
