@@ -1,7 +1,7 @@
 //! The packing publisher: what concurrent requests bring becomes few, full messages on `raw.<partition>`.
 //!
-//! Each partition has one task. It sends what has gathered as soon as fewer than `window` of its messages await
-//! their acknowledgement, and gathers otherwise: no linger when idle, full messages when busy. A request is
+//! Each partition has one task. It sends a full message as soon as fewer than `window` of its messages await
+//! their acknowledgement, and what is not full when none does: no linger when idle, full messages when busy. A request is
 //! encoded where it arrived; the task only joins buffers, which protobuf allows (a repeated field may be
 //! concatenated).
 
@@ -40,7 +40,7 @@ use crate::Bus;
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct DoorOptions {
-    /// Messages that may await their acknowledgement: more hides the broker's latency, fewer packs better.
+    /// Full messages that may await their acknowledgement. One that is not full waits until none is on its way.
     pub window: usize,
     /// Bytes at which a message is full. The broker is fastest around 64 KB.
     pub message_bytes_max: usize,
@@ -145,12 +145,42 @@ struct Inner {
     partitions: Vec<mpsc::UnboundedSender<Job>>,
     /// Bytes that may still wait; the channels themselves need no bound of their own.
     room: Arc<Semaphore>,
-    next: AtomicU32,
+    current: Arc<Current>,
 }
 
 impl fmt::Debug for Door {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Door").field("partitions", &self.inner.partitions.len()).finish_non_exhaustive()
+    }
+}
+
+/// Where events without a key go: to one partition as long as its messages do not fill, so that what comes at the same time
+/// goes together; and to each in its turn.
+#[derive(Debug, Default)]
+struct Current {
+    partitions: u32,
+    partition: AtomicU32,
+    /// Messages it has had.
+    messages: AtomicU32,
+}
+
+impl Current {
+    /// Messages after which the next one's turn comes, however small they are.
+    const TURN: u32 = 64;
+
+    fn partition(&self) -> u32 {
+        self.partition.load(Ordering::Relaxed) % self.partitions.max(1)
+    }
+
+    /// A partition sends a message, and it did not hold all that waited. Two that leave at once skip one, which harms nobody.
+    fn leave(&self, partition: u32, full: bool) {
+        if partition != self.partition() {
+            return;
+        }
+        if full || self.messages.fetch_add(1, Ordering::Relaxed) >= Self::TURN {
+            self.messages.store(0, Ordering::Relaxed);
+            self.partition.store((partition + 1) % self.partitions.max(1), Ordering::Relaxed);
+        }
     }
 }
 
@@ -167,6 +197,7 @@ impl Door {
     #[must_use]
     pub fn start(bus: &Bus, partitions: u32, options: &DoorOptions) -> Self {
         let (counts, outlet) = (Counts::new(), Arc::new(Outlet::new()));
+        let current = Arc::new(Current { partitions: partitions.max(1), ..Current::default() });
         let mut senders = Vec::new();
         for partition in 0..partitions.max(1) {
             let (sender, jobs) = mpsc::unbounded_channel();
@@ -176,6 +207,8 @@ impl Door {
                 options: options.clone(),
                 counts: counts.clone(),
                 outlet: Arc::clone(&outlet),
+                partition,
+                current: Arc::clone(&current),
                 jobs,
             };
             tokio::spawn(publisher.run());
@@ -194,7 +227,7 @@ impl Door {
             _watch: watch,
             partitions: senders,
             room,
-            next: AtomicU32::new(rand::random()),
+            current,
         };
         Self { inner: Arc::new(inner) }
     }
@@ -255,7 +288,7 @@ impl Inner {
     /// Splits a request by partition, and so that no piece is over the size of a full message.
     fn pieces(&self, stamp: &hops::Stamp, items: Vec<Placed>) -> Result<Vec<Piece>, AcceptError> {
         let count = u32::try_from(self.partitions.len()).unwrap_or(1);
-        let unkeyed = self.next.fetch_add(1, Ordering::Relaxed) % count;
+        let unkeyed = self.current.partition();
         let keyed = items.iter().any(|i| i.key.is_some());
         if !keyed {
             let items = items.into_iter().map(|i| i.item).collect();

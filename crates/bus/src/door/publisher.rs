@@ -12,9 +12,9 @@ use async_nats::{
 };
 use bytes::{Bytes, BytesMut};
 use runtime::metrics::{self, Gauge, Histogram, IntCounter, Metric};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use super::{AcceptError, DoorOptions, Job, outlet::Outlet};
+use super::{AcceptError, Current, DoorOptions, Job, outlet::Outlet};
 use crate::{Bus, chain, topology::RAW};
 
 /// How long an acknowledgement is awaited before the message is sent again.
@@ -54,6 +54,8 @@ pub(super) struct Publisher {
     pub(super) options: DoorOptions,
     pub(super) counts: Counts,
     pub(super) outlet: Arc<Outlet>,
+    pub(super) partition: u32,
+    pub(super) current: Arc<Current>,
     pub(super) jobs: mpsc::UnboundedReceiver<Job>,
 }
 
@@ -65,7 +67,9 @@ struct Waiting {
 
 impl Publisher {
     pub(super) async fn run(mut self) {
-        let window = Arc::new(Semaphore::new(self.options.window.max(1)));
+        let most = self.options.window.max(1);
+        let window = Arc::new(Semaphore::new(most));
+        let settled = Arc::new(Notify::new());
         // What came while a full message was gathered and did not fit any more.
         let mut held: Option<Job> = None;
         let (prefix, mut number) = (rand::random::<u64>(), 0_u64);
@@ -80,9 +84,23 @@ impl Publisher {
             if self.options.linger_us > 0 {
                 tokio::time::sleep(Duration::from_micros(self.options.linger_us)).await;
             }
+            let mut load = Gathered::new(first);
+            // What is not full waits for those on their way, as long as they take, and grows.
+            while self.gather(&mut load, &mut held) && window.available_permits() < most {
+                tokio::select! {
+                    () = settled.notified() => {}
+                    job = self.jobs.recv() => match job {
+                        Some(job) => held = Some(job),
+                        None => break,
+                    },
+                }
+            }
             // While the window is full, requests gather in the channel.
             let Ok(permit) = Arc::clone(&window).acquire_owned().await else { return };
-            let (payload, events, waiting) = self.gather(first, &mut held);
+            self.gather(&mut load, &mut held);
+            self.current.leave(self.partition, held.is_some());
+            let Gathered { payload, events, jobs } = load;
+            let waiting = Waiting { jobs, counts: self.counts.clone() };
             let sent = Instant::now();
             number += 1;
             let message = Message {
@@ -94,28 +112,47 @@ impl Publisher {
                 until: sent + Duration::from_millis(self.options.accept_timeout_ms),
             };
             let published = message.send().await;
+            let settled = Arc::clone(&settled);
             tokio::spawn(async move {
                 let result = message.settle(published).await;
                 drop(permit);
+                settled.notify_one();
                 waiting.finish(&result, events, sent.elapsed());
             });
         }
     }
 
-    fn gather(&mut self, first: Job, held: &mut Option<Job>) -> (BytesMut, usize, Waiting) {
-        let (mut payload, mut events) = (first.encoded, first.events);
-        let mut jobs = vec![(first.done, first.room)];
-        while payload.len() < self.options.message_bytes_max && events < self.options.message_events_max {
-            let Ok(job) = self.jobs.try_recv() else { break };
-            if payload.len() + job.encoded.len() > self.options.message_bytes_max {
+    /// Adds what waits, as long as it fits. Whether there is room for more.
+    fn gather(&mut self, load: &mut Gathered, held: &mut Option<Job>) -> bool {
+        let DoorOptions { message_bytes_max, message_events_max, .. } = self.options;
+        while load.payload.len() < message_bytes_max && load.events < message_events_max {
+            let Some(job) = held.take().or_else(|| self.jobs.try_recv().ok()) else { return true };
+            if load.payload.len() + job.encoded.len() > message_bytes_max {
                 *held = Some(job);
-                break;
+                return false;
             }
-            payload.extend_from_slice(&job.encoded);
-            events += job.events;
-            jobs.push((job.done, job.room));
+            load.add(job);
         }
-        (payload, events, Waiting { jobs, counts: self.counts.clone() })
+        false
+    }
+}
+
+/// What becomes one message.
+struct Gathered {
+    payload: BytesMut,
+    events: usize,
+    jobs: Vec<(oneshot::Sender<Result<(), AcceptError>>, OwnedSemaphorePermit)>,
+}
+
+impl Gathered {
+    fn new(Job { encoded, events, done, room }: Job) -> Self {
+        Self { payload: encoded, events, jobs: vec![(done, room)] }
+    }
+
+    fn add(&mut self, job: Job) {
+        self.payload.extend_from_slice(&job.encoded);
+        self.events += job.events;
+        self.jobs.push((job.done, job.room));
     }
 }
 
