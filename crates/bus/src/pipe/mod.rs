@@ -2,11 +2,11 @@
 //!
 //! A general client spends more on such a message than the event in it costs elsewhere: a map of headers, a reply subject of
 //! random letters, a channel and a timer for each acknowledgement. Here the messages of a batch are written one after
-//! the other into one buffer, and their acknowledgements are counted in one place ([`shipment`]); a connection of its own
-//! sends the buffers as they are ([`connection`]).
+//! the other into one buffer, and their acknowledgements are counted in one place (`shipment`); a connection of its own
+//! sends the buffers as they are (`connection`).
 //!
 //! This connection speaks the broker's protocol in the clear. Where the broker wants TLS or a credentials file, the client's own
-//! connection is used instead ([`library`]): slower, and otherwise the same.
+//! connection is used instead (`library`): slower, and otherwise the same.
 
 mod connection;
 mod library;
