@@ -20,6 +20,7 @@ mod trial;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -56,6 +57,8 @@ enum Scenario {
     Backlog(scenario::backlog::Options),
     /// A steady load for long: memory at its begin and end
     Soak(scenario::soak::Options),
+    /// Processor time and memory of a fleet that has nothing to do
+    Idle(scenario::idle::Options),
     /// Each store alone, beside a bare loader on the same engine: rates, point reads and pages
     Stores(scenario::stores::Options),
 }
@@ -69,6 +72,7 @@ async fn main() -> ExitCode {
         outcome = Box::pin(run(scenario)) => outcome,
         // What was started is stopped as what holds it is dropped.
         _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
+        () = terminated() => Err(anyhow::anyhow!("terminated")),
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,
@@ -77,6 +81,16 @@ async fn main() -> ExitCode {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// SIGTERM. Never, where it cannot be listened to.
+async fn terminated() {
+    match signal(SignalKind::terminate()) {
+        Ok(mut signal) => {
+            signal.recv().await;
+        }
+        Err(_) => std::future::pending().await,
     }
 }
 
@@ -93,6 +107,7 @@ async fn run(scenario: Scenario) -> anyhow::Result<bool> {
         Scenario::Tenants(options) => Box::pin(scenario::tenants::run(options)).await,
         Scenario::Backlog(options) => Box::pin(scenario::backlog::run(options)).await,
         Scenario::Soak(options) => Box::pin(scenario::soak::run(options)).await,
+        Scenario::Idle(options) => scenario::idle::run(options).await,
         Scenario::Stores(options) => scenario::stores::run(options).await,
     }
 }

@@ -3,6 +3,7 @@
 pub(crate) mod accept;
 pub(crate) mod backlog;
 pub(crate) mod chaos;
+pub(crate) mod idle;
 pub(crate) mod latency;
 pub(crate) mod order;
 pub(crate) mod outage;

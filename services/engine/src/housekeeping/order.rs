@@ -109,11 +109,11 @@ pub async fn place(bus: &Bus, tenant: &TenantId) -> Result<BoxStream<'static, Re
             Err(error) => Some(Err(Error::broker(format!("bucket {ERASURES}"), &error))),
         }
     });
-    let mut ended = false;
-    let orders = orders.take_while(move |order| {
-        let go_on = !ended;
-        ended |= order.as_ref().is_ok_and(|order| order.step.is_final());
-        std::future::ready(go_on)
+    let until_final = futures::stream::unfold(Some(orders.boxed()), |orders| async move {
+        let mut orders = orders?;
+        let order = orders.next().await?;
+        let ended = order.as_ref().is_ok_and(|order| order.step.is_final());
+        Some((order, (!ended).then_some(orders)))
     });
-    Ok(orders.boxed())
+    Ok(until_final.boxed())
 }
