@@ -4,8 +4,8 @@
 //! silent. The next one is handed *new* messages first and the silent one's only much later, so it must not begin
 //! with what it gets: it resets the consumer to its ack floor, and begins with the first message after that. The
 //! consumer sequence tells: after a reset it starts again at 1 and rises by one, so 1 means "nobody was handed
-//! anything since the reset", and a gap means "somebody else was". So does another pin: who had one in between may have
-//! reset the consumer, too, and been handed as many messages as make the numbers look right.
+//! anything since the reset", and a gap means "somebody else was". While it rises by one nothing was missed, even
+//! if the pin itself changed because this replica was slow.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -302,6 +302,9 @@ struct Session {
     in_step: Option<u64>,
     /// A reset has been asked for; what comes before sequence 1 was handed out before it.
     awaiting_reset: bool,
+    /// The lowest stream sequence that was left to come again with the reset. The broker may hand out one message more on its
+    /// way to the reset and number it as the first: then what comes is not what was asked for.
+    left: Option<u64>,
     /// The stream sequences begun last in this session. Only what is known to have been begun is passed over when it comes
     /// again: anything else is worked, be it late.
     begun: BTreeSet<u64>,
@@ -323,6 +326,7 @@ impl Session {
             pin: None,
             in_step: None,
             awaiting_reset: false,
+            left: None,
             begun: BTreeSet::new(),
             under_way: JoinSet::new(),
             held: HashMap::new(),
@@ -342,28 +346,24 @@ impl Session {
             reader.counts.redelivered.inc();
         }
         let pin = message.headers.as_ref().and_then(|h| h.get("Nats-Pin-Id")).map(|p| p.as_str());
-        let same_pin = pin == self.pin.as_deref();
-        if !same_pin {
+        if pin.is_some() && pin != self.pin.as_deref() {
             self.pin = pin.map(str::to_owned);
         }
-        let follows = self.in_step.is_some_and(|last| position == last + 1);
-        if !(same_pin && follows) {
-            if position != 1 {
-                if self.awaiting_reset {
-                    return Ok(());
-                }
-                // In silence our own pin lapses: then nobody has taken anything, but who can tell?
-                if !follows {
-                    reader.counts.takeovers.inc();
-                    tracing::info!(
-                        stream = reader.stream,
-                        partition = reader.partition,
-                        "partition taken over"
-                    );
-                }
+        let in_step = self.in_step.is_some_and(|last| position == last + 1);
+        let is_first = position == 1 && self.left.is_none_or(|left| sequence <= left);
+        if !in_step && !is_first {
+            if position == 1 {
+                // Asked for again, and judged by what comes from here on: what was left may have been acked meanwhile.
+                self.left = None;
                 return self.resynchronize(reader).await;
             }
+            self.left = Some(self.left.map_or(sequence, |left| left.min(sequence)));
+            return if self.awaiting_reset { Ok(()) } else { self.resynchronize(reader).await };
+        }
+        if !in_step {
+            reader.counts.takeovers.inc();
             self.awaiting_reset = false;
+            self.left = None;
         }
         self.in_step = Some(position);
         if self.begun.contains(&sequence) {
@@ -398,6 +398,7 @@ impl Session {
         reader.bus.client().flush().await.ok();
         self.in_step = None;
         self.awaiting_reset = true;
+        tracing::info!(stream = reader.stream, partition = reader.partition, "partition taken over");
         let what = || format!("a reset of partition {} of {}", reader.partition, reader.stream);
         self.consumer.reset(None).await.map(drop).map_err(|e| Error::broker(what(), &e))
     }
