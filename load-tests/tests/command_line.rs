@@ -4,7 +4,7 @@ use std::process::Command;
 
 #[test]
 fn says_what_is_missing() {
-    let cases: [(&[&str], i32, &str); 5] = [
+    let cases: [(&[&str], i32, &str); 6] = [
         (
             &["path", "--bin", "no/such/binary"],
             1,
@@ -12,6 +12,7 @@ fn says_what_is_missing() {
         ),
         (&["path", "--context", "no/such/file"], 1, "cannot read no/such/file"),
         (&["chaos", "--context", "any"], 1, "only a fleet of this scenario's own is struck"),
+        (&["idle", "--context", "any"], 1, "only a fleet of this scenario's own has nothing to do"),
         (&["outage", "--phases", "cut,stopped"], 1, "leave --processes and the other phases out"),
         (&["path", "--durability", "wishful"], 2, "possible values: process, disk"),
     ];

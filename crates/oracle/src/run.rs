@@ -10,8 +10,8 @@ use hdrhistogram::Histogram;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
-    Access, Answers, Fault, Generator, Ledger, Load, Manner, Pace, Place, Strays, Target, Verdict,
-    order::History, places::Places, progress::Progress,
+    Access, Answers, Fault, Generator, Ledger, Load, Manner, Pace, Place, Strays, Verdict, order::History,
+    places::Places, progress::Progress,
 };
 
 /// Between two looks at how far it is.
@@ -126,11 +126,7 @@ impl Run {
         let (load, pace) = (Arc::new(load), Arc::new(pace));
         let (ledger, answers) = (Arc::new(Ledger::new(requests)), Arc::new(Answers::default()));
         let generator = Generator {
-            target: Target {
-                url: access.url.clone(),
-                grpc_url: access.grpc_url.clone(),
-                key: access.key.clone(),
-            },
+            target: access.into(),
             manner,
             pace: Arc::clone(&pace),
             load: Arc::clone(&load),

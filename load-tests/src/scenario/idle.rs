@@ -2,19 +2,18 @@
 
 use std::time::Duration;
 
+use anyhow::ensure;
 use clap::Args;
 use serde::Serialize;
 
 use crate::{
     cpu,
-    fleet::{Durability, FleetArgs, Own},
+    fleet::{Durability, FleetArgs, Member, Own},
     memory,
 };
 
 /// After which the start is over and done with.
 const SETTLE: Duration = Duration::from_secs(10);
-/// The broker, as it is called among the processes of a fleet.
-const BROKER: &str = "nats-server";
 
 /// The scenario's options.
 #[derive(Debug, Args)]
@@ -52,9 +51,15 @@ struct Report {
 
 /// Runs it. Whether its claim holds.
 pub(crate) async fn run(options: Options) -> anyhow::Result<bool> {
+    ensure!(
+        options.fleet.context.is_none(),
+        "only a fleet of this scenario's own has nothing to do: leave --context out"
+    );
     let (own, _) = Box::pin(Own::start(&options.fleet, options.durability)).await?;
     tokio::time::sleep(SETTLE).await;
     let processes = own.processes();
+    let brokers: Vec<_> =
+        own.members().into_iter().filter(Member::is_broker).map(|broker| broker.name).collect();
     let used = || processes.iter().map(|(_, pid)| cpu::used(*pid).unwrap_or_default()).collect::<Vec<_>>();
     let span = Duration::from_secs(options.seconds.max(1));
     let before = used();
@@ -65,7 +70,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<bool> {
     for ((name, megabytes), (before, after)) in held.iter().zip(before.iter().zip(&after)) {
         let percent = after.saturating_sub(*before).as_secs_f64() * 100.0 / span.as_secs_f64();
         println!("{name:<20} {percent:>5.2} % of a core, {megabytes:>5} MB");
-        let of = usize::from(name.starts_with(BROKER));
+        let of = usize::from(brokers.contains(name));
         cpu[of] += percent;
         memory[of] += megabytes;
     }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, sync::atomic::Ordering::Relaxed, time::Duration};
 
 use clap::Args;
-use oracle::{Access, Answers, Generator, Ledger, Pace, Target};
+use oracle::{Access, Answers, Generator, Ledger, Pace};
 use serde::Serialize;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -110,11 +110,7 @@ fn flood(
     // A flood does not wait: what is refused is dropped.
     manner.tries = Some(1);
     let generator = Generator {
-        target: Target {
-            url: access.url.clone(),
-            grpc_url: access.grpc_url.clone(),
-            key: access.key.clone(),
-        },
+        target: access.into(),
         manner,
         pace: Arc::new(Pace::open(requests, Some(per_second), None)),
         load: Arc::new(options.setup.load.load(requests).0),

@@ -32,7 +32,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use self::{
     outlet::Outlet,
-    publisher::{Counts, Publisher, as_f64},
+    publisher::{Counts, Publisher, Way, as_f64},
 };
 use crate::Bus;
 
@@ -158,6 +158,7 @@ impl fmt::Debug for Door {
 /// goes together; and to each in its turn.
 #[derive(Debug, Default)]
 struct Current {
+    /// At least one.
     partitions: u32,
     partition: AtomicU32,
     /// Messages it has had.
@@ -169,17 +170,17 @@ impl Current {
     const TURN: u32 = 64;
 
     fn partition(&self) -> u32 {
-        self.partition.load(Ordering::Relaxed) % self.partitions.max(1)
+        self.partition.load(Ordering::Relaxed)
     }
 
-    /// A partition sends a message, and it did not hold all that waited. Two that leave at once skip one, which harms nobody.
+    /// A partition sends a message; `full`: which does not hold all that waited. It is the next one's turn then.
     fn leave(&self, partition: u32, full: bool) {
         if partition != self.partition() {
             return;
         }
         if full || self.messages.fetch_add(1, Ordering::Relaxed) >= Self::TURN {
             self.messages.store(0, Ordering::Relaxed);
-            self.partition.store((partition + 1) % self.partitions.max(1), Ordering::Relaxed);
+            self.partition.store((partition + 1) % self.partitions, Ordering::Relaxed);
         }
     }
 }
@@ -197,21 +198,19 @@ impl Door {
     #[must_use]
     pub fn start(bus: &Bus, partitions: u32, options: &DoorOptions) -> Self {
         let (counts, outlet) = (Counts::new(), Arc::new(Outlet::new()));
-        let current = Arc::new(Current { partitions: partitions.max(1), ..Current::default() });
+        let partitions = partitions.max(1);
+        let current = Arc::new(Current { partitions, ..Current::default() });
         let mut senders = Vec::new();
-        for partition in 0..partitions.max(1) {
+        for partition in 0..partitions {
             let (sender, jobs) = mpsc::unbounded_channel();
-            let publisher = Publisher {
+            let way = Arc::new(Way {
                 bus: bus.clone(),
                 subject: format!("raw.{partition}"),
-                options: options.clone(),
                 counts: counts.clone(),
                 outlet: Arc::clone(&outlet),
-                partition,
-                current: Arc::clone(&current),
-                jobs,
-            };
-            tokio::spawn(publisher.run());
+            });
+            let current = Arc::clone(&current);
+            tokio::spawn(Publisher { options: options.clone(), partition, current, way, jobs }.run());
             senders.push(sender);
         }
         let room = Arc::new(Semaphore::new(options.queue_bytes_max.min(Semaphore::MAX_PERMITS)));

@@ -32,15 +32,7 @@ impl Outlet {
 
     /// A message was not.
     pub(super) fn refused(&self, why: &AcceptError) {
-        self.hinder(why.to_string());
-    }
-
-    fn hinder(&self, why: String) {
-        self.0.send_if_modified(|hindrance| {
-            let is_news = hindrance.is_none();
-            *hindrance = Some(why);
-            is_news
-        });
+        self.0.send_replace(Some(why.to_string()));
     }
 
     pub(super) fn hindrance(&self) -> Option<String> {
@@ -75,7 +67,7 @@ impl Outlet {
                     echo.next().await
                 };
                 if tokio::time::timeout(PATIENCE, heard).await.is_err() {
-                    self.hinder("the broker does not answer".to_owned());
+                    self.0.send_replace(Some("the broker does not answer".to_owned()));
                 }
             }
         }

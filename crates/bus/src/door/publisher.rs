@@ -49,20 +49,19 @@ impl Counts {
 
 /// Sends the messages of one partition.
 pub(super) struct Publisher {
-    pub(super) bus: Bus,
-    pub(super) subject: String,
     pub(super) options: DoorOptions,
-    pub(super) counts: Counts,
-    pub(super) outlet: Arc<Outlet>,
     pub(super) partition: u32,
     pub(super) current: Arc<Current>,
+    pub(super) way: Arc<Way>,
     pub(super) jobs: mpsc::UnboundedReceiver<Job>,
 }
 
-/// The requests in one message.
-struct Waiting {
-    jobs: Vec<(oneshot::Sender<Result<(), AcceptError>>, OwnedSemaphorePermit)>,
-    counts: Counts,
+/// What all messages of a partition have in common on their way.
+pub(super) struct Way {
+    pub(super) bus: Bus,
+    pub(super) subject: String,
+    pub(super) counts: Counts,
+    pub(super) outlet: Arc<Outlet>,
 }
 
 impl Publisher {
@@ -99,16 +98,12 @@ impl Publisher {
             let Ok(permit) = Arc::clone(&window).acquire_owned().await else { return };
             self.gather(&mut load, &mut held);
             self.current.leave(self.partition, held.is_some());
-            let Gathered { payload, events, jobs } = load;
-            let waiting = Waiting { jobs, counts: self.counts.clone() };
             let sent = Instant::now();
             number += 1;
             let message = Message {
-                bus: self.bus.clone(),
-                outlet: Arc::clone(&self.outlet),
-                subject: self.subject.clone(),
+                way: Arc::clone(&self.way),
                 id: format!("{prefix:016x}{number:x}"),
-                payload: payload.freeze(),
+                payload: std::mem::take(&mut load.payload).freeze(),
                 until: sent + Duration::from_millis(self.options.accept_timeout_ms),
             };
             let published = message.send().await;
@@ -117,7 +112,7 @@ impl Publisher {
                 let result = message.settle(published).await;
                 drop(permit);
                 settled.notify_one();
-                waiting.finish(&result, events, sent.elapsed());
+                load.finish(&message.way.counts, &result, sent.elapsed());
             });
         }
     }
@@ -154,13 +149,37 @@ impl Gathered {
         self.events += job.events;
         self.jobs.push((job.done, job.room));
     }
+
+    fn finish(self, counts: &Counts, result: &Result<(), AcceptError>, took: Duration) {
+        let Self { events, jobs, .. } = self;
+        let count = u64::try_from(events).unwrap_or(u64::MAX);
+        counts.queued_events.sub(as_f64(events));
+        match result {
+            Ok(()) => {
+                counts.batches.inc();
+                counts.events.inc_by(count);
+                counts.batch_events.observe(as_f64(events));
+                counts.ack_seconds.observe(took.as_secs_f64());
+            }
+            Err(error) => {
+                counts.failed_batches.inc();
+                if matches!(error, AcceptError::Full(_)) {
+                    counts.full_events.inc_by(count);
+                }
+                tracing::debug!(%error, events, "message not acknowledged");
+            }
+        }
+        for (done, room) in jobs {
+            drop(room);
+            // A request that has gone away meanwhile needs no answer.
+            let _ = done.send(result.clone());
+        }
+    }
 }
 
 /// A message on its way.
 struct Message {
-    bus: Bus,
-    outlet: Arc<Outlet>,
-    subject: String,
+    way: Arc<Way>,
     /// By which the stream recognizes it, however often it is sent.
     id: String,
     payload: Bytes,
@@ -174,7 +193,8 @@ impl Message {
     async fn send(&self) -> Published {
         let mut headers = HeaderMap::new();
         headers.insert(async_nats::header::NATS_MESSAGE_ID, self.id.as_str());
-        self.bus.jetstream().publish_with_headers(self.subject.clone(), headers, self.payload.clone()).await
+        let Way { bus, subject, .. } = &*self.way;
+        bus.jetstream().publish_with_headers(subject.clone(), headers, self.payload.clone()).await
     }
 
     /// Waits for the acknowledgement. What a broker that ends, or a node that leads the stream no more, was sent is answered by
@@ -192,10 +212,10 @@ impl Message {
                 .await
                 .unwrap_or_else(|_| Err(AcceptError::Unavailable("it does not acknowledge".to_owned())));
             let Err(error) = result else {
-                self.outlet.took();
+                self.way.outlet.took();
                 return Ok(());
             };
-            self.outlet.refused(&error);
+            self.way.outlet.refused(&error);
             if matches!(error, AcceptError::Full(_)) || next >= self.until {
                 return Err(error);
             }
@@ -211,33 +231,6 @@ fn refusal(error: &PublishError) -> AcceptError {
     let full = matches!(error.kind(), PublishErrorKind::Other | PublishErrorKind::MaxAckPending)
         && (text.contains("maximum") || text.contains("insufficient"));
     if full { AcceptError::Full(text) } else { AcceptError::Unavailable(text) }
-}
-
-impl Waiting {
-    fn finish(self, result: &Result<(), AcceptError>, events: usize, took: Duration) {
-        let count = u64::try_from(events).unwrap_or(u64::MAX);
-        self.counts.queued_events.sub(as_f64(events));
-        match result {
-            Ok(()) => {
-                self.counts.batches.inc();
-                self.counts.events.inc_by(count);
-                self.counts.batch_events.observe(as_f64(events));
-                self.counts.ack_seconds.observe(took.as_secs_f64());
-            }
-            Err(error) => {
-                self.counts.failed_batches.inc();
-                if matches!(error, AcceptError::Full(_)) {
-                    self.counts.full_events.inc_by(count);
-                }
-                tracing::debug!(%error, events, "message not acknowledged");
-            }
-        }
-        for (done, room) in self.jobs {
-            drop(room);
-            // A request that has gone away meanwhile needs no answer.
-            let _ = done.send(result.clone());
-        }
-    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a count far below 2^52")]

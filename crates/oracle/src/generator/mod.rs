@@ -22,7 +22,7 @@ use hdrhistogram::Histogram;
 use tokio::task::JoinSet;
 
 pub use self::pace::Pace;
-use crate::{Ledger, Load};
+use crate::{Access, Ledger, Load};
 
 /// Wait before a refused or broken request is sent again.
 const RETRY: Duration = Duration::from_millis(50);
@@ -38,6 +38,12 @@ pub struct Target {
     pub grpc_url: Option<String>,
     /// A key that may publish.
     pub key: String,
+}
+
+impl From<&Access> for Target {
+    fn from(access: &Access) -> Self {
+        Self { url: access.url.clone(), grpc_url: access.grpc_url.clone(), key: access.key.clone() }
+    }
 }
 
 /// A way in.
