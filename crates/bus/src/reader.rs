@@ -5,7 +5,7 @@
 //! with what it gets: it resets the consumer to its ack floor, and begins with the first message after that. The
 //! consumer sequence tells: after a reset it starts again at 1 and rises by one, so 1 means "nobody was handed
 //! anything since the reset", and a gap means "somebody else was". While it rises by one nothing was missed, even
-//! if the pin itself changed because this replica was slow.
+//! if the pin itself changed because this replica was slow. (Almost: docs/adr/0003, inversion 3.)
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -302,8 +302,7 @@ struct Session {
     in_step: Option<u64>,
     /// A reset has been asked for; what comes before sequence 1 was handed out before it.
     awaiting_reset: bool,
-    /// The lowest stream sequence that was left to come again with the reset. The broker may hand out one message more on its
-    /// way to the reset and number it as the first: then what comes is not what was asked for.
+    /// The lowest stream sequence that was left to come again with the reset: what comes first must not be behind it.
     left: Option<u64>,
     /// The stream sequences begun last in this session. Only what is known to have been begun is passed over when it comes
     /// again: anything else is worked, be it late.
