@@ -128,6 +128,7 @@ pub(crate) struct Own {
     grpc_url: String,
     child: Child,
     folder: TempDir,
+    tenant_stream: TenantStream,
     /// What a fleet of processes keeps events and usage in. Dropped last.
     servers: Option<Servers>,
 }
@@ -178,17 +179,13 @@ impl Own {
         }
         let child = spawn(&command, folder.path())?;
         let grpc_url = format!("http://127.0.0.1:{}", port + GRPC_PORT);
-        let mut own = Self { command, context: data.join("context.toml"), grpc_url, child, folder, servers };
+        let (context, tenant_stream) = (data.join("context.toml"), args.tenant_stream);
+        let mut own = Self { command, context, grpc_url, child, folder, tenant_stream, servers };
         let access = own.ready().await?;
-        own.set(&access, args.tenant_stream)?;
-        Ok((own, access))
-    }
-
-    fn set(&self, access: &Access, stream: TenantStream) -> anyhow::Result<()> {
-        if stream != TenantStream::default() {
-            self.manage(&["tenants", "update", &access.tenant, "--tenant-stream", stream.as_str()])?;
+        if tenant_stream != TenantStream::default() {
+            own.manage(&["tenants", "update", &access.tenant, "--tenant-stream", tenant_stream.as_str()])?;
         }
-        Ok(())
+        Ok((own, access))
     }
 
     /// Makes another tenant, with a quota of events a second (0: none), and a key of its own.
@@ -199,7 +196,8 @@ impl Own {
         }
         let quota = per_second.to_string();
         let limits = ["--events-per-second", &quota, "--events-burst", &quota];
-        self.manage(&[["tenants", "create", id].as_slice(), &limits].concat())?;
+        let stream = ["--tenant-stream", self.tenant_stream.as_str()];
+        self.manage(&[["tenants", "create", id].as_slice(), &limits, &stream].concat())?;
         self.manage(&["systems", "create", "load", "--tenant", id])?;
         let made = self.manage(&["keys", "create", "--system", "load", "--tenant", id])?;
         let Made { key } = serde_json::from_slice(&made)?;

@@ -26,6 +26,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) struct Places {
     http: reqwest::Client,
     access: Access,
+    jetstream: jetstream::Context,
     stream: Stream,
     subjects: String,
     /// The subject of messages that hold many events.
@@ -59,7 +60,17 @@ impl Places {
         let policy = reqwest::redirect::Policy::none();
         let http = reqwest::Client::builder().timeout(ANSWER_TIMEOUT).redirect(policy).build()?;
         let packed = format!("tenant.default.{}.$packed", access.tenant);
-        Ok(Self { http, access: access.clone(), stream, subjects, packed })
+        Ok(Self { http, access: access.clone(), jetstream, stream, subjects, packed })
+    }
+
+    /// Whether nothing is on its way between the doors and the stores, nobody's.
+    pub(crate) async fn worked_off(&self) -> anyhow::Result<bool> {
+        for name in ["RAW", "EVENTS"] {
+            if self.jetstream.get_stream(name).await?.cached_info().state.messages > 0 {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Events the usage store has counted.

@@ -16,6 +16,10 @@ use crate::{
 
 /// Between two looks at how far it is.
 const LOOK: Duration = Duration::from_millis(25);
+/// Between two questions how much is there, as long as there must be more to come.
+const SIGHT: Duration = Duration::from_secs(1);
+/// Nor is it asked again before so many times what the answer took.
+const DEAR: u32 = 20;
 /// How long a look may take.
 const SOON: Duration = Duration::from_millis(500);
 /// Without any progress for so long, the run has failed.
@@ -174,6 +178,7 @@ impl Run {
         let mut accepted = None;
         let (mut usage, mut stream) = (0, 0);
         let mut progress = Progress::new(self.stall, self.tell);
+        let mut look = Instant::now();
         let (complete, requests) = loop {
             if accepted.is_none() && self.sending.is_finished() {
                 let requests = (&mut self.sending).await??;
@@ -184,9 +189,16 @@ impl Run {
                 );
                 accepted = Some((self.began.elapsed(), requests));
             }
-            // While the fleet is killed there may be no answer: what was known holds.
-            usage = soon(self.places.usage_total()).await.unwrap_or(usage);
-            stream = soon(self.places.stream_total()).await.unwrap_or(stream);
+            let near = accepted.is_some() && soon(self.places.worked_off()).await == Some(true);
+            if near || look <= Instant::now() {
+                let asking = Instant::now();
+                // While the fleet is killed there may be no answer: what was known holds.
+                usage = soon(self.places.usage_total()).await.unwrap_or(usage);
+                stream = soon(self.places.stream_total()).await.unwrap_or(stream);
+                // The fleet adds up what it has counted: to ask all the time would be to measure that.
+                let pause = if near { asking.elapsed() } else { SIGHT.max(asking.elapsed() * DEAR) };
+                look = Instant::now() + pause;
+            }
             let elapsed = self.began.elapsed();
             let promised = self.ledger.promised() * self.load.per_request();
             if usage >= promised

@@ -48,6 +48,7 @@ struct Report {
     scenario: &'static str,
     durability: &'static str,
     form: &'static str,
+    tenant_stream: &'static str,
     rows: Vec<Row>,
     /// The least of them.
     ratio: f64,
@@ -81,7 +82,18 @@ pub(crate) async fn run(mut options: Options) -> anyhow::Result<bool> {
     let [events, lost, doubled, altered] = all;
     let ratio = rows.iter().map(|row| row.ratio).fold(f64::INFINITY, f64::min);
     let (durability, form) = (options.setup.durability.as_str(), options.setup.fleet.form());
-    let report = Report { scenario: "accept", durability, form, rows, ratio, events, lost, doubled, altered };
+    let report = Report {
+        scenario: "accept",
+        durability,
+        form,
+        tenant_stream: options.setup.fleet.tenant_stream.as_str(),
+        rows,
+        ratio,
+        events,
+        lost,
+        doubled,
+        altered,
+    };
     println!("{}", serde_json::to_string(&report)?);
     Ok(lost + doubled + altered == 0 && ratio >= options.ratio_min)
 }

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     thread,
@@ -23,7 +23,8 @@ pub struct Pace {
     next: AtomicU64,
     /// Those whose time has come; `None`: all.
     due: Option<Arc<Due>>,
-    began: Instant,
+    /// When somebody first asked for one: what is set up until then makes no request late.
+    began: OnceLock<Instant>,
     stopped: AtomicBool,
 }
 
@@ -53,7 +54,7 @@ impl Pace {
             requests,
             next: AtomicU64::new(0),
             due: None,
-            began: Instant::now(),
+            began: OnceLock::new(),
             stopped: AtomicBool::new(false),
         }
     }
@@ -67,10 +68,9 @@ impl Pace {
             limit: AtomicU64::new(limit.unwrap_or(u64::MAX)),
             over: AtomicBool::new(false),
         });
-        let (began, clock) = (Instant::now(), Arc::clone(&due));
-        // A thread of its own: the runtime's timer is exact to a millisecond only.
-        thread::spawn(move || clock.run(requests, began));
-        Self { requests, next: AtomicU64::new(0), due: Some(due), began, stopped: AtomicBool::new(false) }
+        let mut pace = Self::closed(requests);
+        pace.due = Some(due);
+        pace
     }
 
     /// That many requests may be sent.
@@ -94,12 +94,18 @@ impl Pace {
     /// When a request is to be sent, if there is a rate.
     #[must_use]
     pub fn due(&self, request: u64) -> Option<Instant> {
-        self.due.as_ref()?.at(request, self.began)
+        self.due.as_ref()?.at(request, *self.began.get()?)
     }
 
     /// The next request, at its time; none after the last.
     pub(crate) async fn next(&self) -> Option<Turn> {
         if let Some(due) = &self.due {
+            self.began.get_or_init(|| {
+                let (requests, began, clock) = (self.requests, Instant::now(), Arc::clone(due));
+                // A thread of its own: the runtime's timer is exact to a millisecond only.
+                thread::spawn(move || clock.run(requests, began));
+                began
+            });
             due.permits.acquire().await.ok()?.forget();
         }
         if self.stopped.load(Relaxed) {
