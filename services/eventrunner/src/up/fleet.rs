@@ -18,6 +18,7 @@ use crate::{
     exit::Result,
     services::{self, Ground},
     stores::{self, LateCatalog, OpenStores},
+    up::interior::Interior,
 };
 
 /// How long each part may take to finish what is in flight.
@@ -31,6 +32,7 @@ pub(crate) struct Fleet {
     store: OpenStores,
     pub(crate) catalog: Catalog,
     pub(crate) bus: Bus,
+    interior: Interior,
     pub(crate) partitions: u32,
     pub(crate) addresses: Addresses,
 }
@@ -45,12 +47,22 @@ pub(crate) struct Addresses {
 
 impl Addresses {
     /// Starts the services, back to front: when a door opens, what comes through finds everything there.
-    async fn of_started(ground: &Ground, stores: &Stores, parts: &[Context; 4]) -> Result<Self> {
+    async fn of_started(
+        ground: &Ground,
+        interior: &Interior,
+        stores: &Stores,
+        parts: &[Context; 4],
+    ) -> Result<Self> {
         let [doors, normalizer, engine, api] = parts;
         let sealer = Arc::new(ground.config.sealer()?);
         let api = services::start_api(ground, stores, api).await?;
-        services::start_engine(ground, stores, engine).await?;
-        services::start_normalizer(ground, normalizer).await?;
+        let inner = Ground { bus: interior.bus.clone(), ..ground.clone() };
+        let (stores, engine, normalizer) = (stores.clone(), engine.clone(), normalizer.clone());
+        let starting = async move {
+            services::start_engine(&inner, &stores, &engine).await?;
+            services::start_normalizer(&inner, &normalizer).await
+        };
+        interior.run(starting).await?;
         let door = services::start_door(ground);
         let grpc = services::start_ingest_grpc(ground, &door, doors).await?;
         let http = services::start_ingest_http(ground, &door, sealer, doors).await?;
@@ -66,17 +78,20 @@ impl Fleet {
         let topology = services::make_streams(&bus, &config).await?;
         let catalog = Catalog::open(bus.jetstream().clone(), config.catalog.clone()).await;
         stores::migrate(&config, Mode::Apply).await?;
-        let store = OpenStores::open(&config, &LateCatalog::new(catalog.clone().into())).await?;
+        let interior = Interior::start(&config.nats).await?;
+        let (settings, late) = (config.clone(), LateCatalog::new(catalog.clone().into()));
+        let store = interior.run(async move { OpenStores::open(&settings, &late).await }).await?;
         let ground = Ground::new(config, bus.clone(), topology, catalog.clone());
         let parts = std::array::from_fn(|_| Context::new(health.clone()));
-        match Addresses::of_started(&ground, &store.stores(), &parts).await {
+        match Addresses::of_started(&ground, &interior, &store.stores(), &parts).await {
             Ok(addresses) => {
                 let partitions = topology.partitions;
-                Ok(Self { parts, store, catalog, bus, partitions, addresses })
+                Ok(Self { parts, store, catalog, bus, interior, partitions, addresses })
             }
             Err(failure) => {
                 stop_parts(&parts).await;
                 store.close().await;
+                interior.close().await;
                 bus.close().await;
                 Err(failure)
             }
@@ -90,6 +105,7 @@ impl Fleet {
     pub(crate) async fn run(self, shutdown: Shutdown) -> std::result::Result<(), TaskFailure> {
         let failure = run_parts(&self.parts, &shutdown).await;
         self.store.close().await;
+        self.interior.close().await;
         self.bus.close().await;
         failure.map_or(Ok(()), Err)
     }

@@ -5,6 +5,7 @@ pub(crate) mod broker;
 mod demo;
 mod fleet;
 pub(crate) mod folder;
+mod interior;
 mod plan;
 pub(crate) mod ports;
 pub(crate) mod processes;
