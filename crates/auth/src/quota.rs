@@ -22,6 +22,7 @@ use model::{
     TenantId,
     resource::{Tenant, TenantLimits},
 };
+use tokio::sync::Semaphore;
 
 /// Bounds of the table of tenants.
 #[derive(Debug, Clone, Copy)]
@@ -30,11 +31,20 @@ pub struct Options {
     pub tenants_max: usize,
     /// A tenant not heard of for so long is forgotten, once its bucket is full again anyway.
     pub idle_seconds: u32,
+    /// How long a refusal is held back: see [`Quotas::hold_back`].
+    pub held_back: Duration,
+    /// Refusals held back at once.
+    pub held_back_max: usize,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { tenants_max: 100_000, idle_seconds: 600 }
+        Self {
+            tenants_max: 100_000,
+            idle_seconds: 600,
+            held_back: Duration::from_millis(100),
+            held_back_max: 10_000,
+        }
     }
 }
 
@@ -120,6 +130,7 @@ fn seconds_up(duration: Duration) -> u32 {
 /// ```
 pub struct Quotas<C: Clock = DefaultClock> {
     buckets: RwLock<HashMap<TenantId, Bucket<C>>>,
+    places: Semaphore,
     options: Options,
     clock: C,
     start: C::Instant,
@@ -153,7 +164,8 @@ impl<C: Clock + Clone> Quotas<C> {
     /// As [`Quotas::new`], with the time of `clock`.
     pub fn with_clock(options: Options, clock: C) -> Self {
         let start = clock.now();
-        Self { buckets: RwLock::default(), options, clock, start }
+        let places = Semaphore::new(options.held_back_max.min(Semaphore::MAX_PERMITS));
+        Self { buckets: RwLock::default(), places, options, clock, start }
     }
 
     /// Takes `events` from the tenant's bucket, all or none. `None`: the tenant has no limit.
@@ -181,6 +193,14 @@ impl<C: Clock + Clone> Quotas<C> {
         match buckets.get(&tenant.id) {
             Some(bucket) => self.take(bucket, events).map(Some),
             None => Ok(None),
+        }
+    }
+
+    /// Waits a moment, before a request that is over its quota is told so. Who sends on without listening is so slowed down by
+    /// its own connections, and takes less from those who share the door. When too many are held back already, no longer.
+    pub async fn hold_back(&self) {
+        if let Ok(_place) = self.places.try_acquire() {
+            tokio::time::sleep(self.options.held_back).await;
         }
     }
 
@@ -333,7 +353,7 @@ mod tests {
 
     #[test]
     fn the_table_is_bounded_and_forgets_the_idle_first() {
-        let (quotas, clock) = quotas(Options { tenants_max: 3, idle_seconds: 10 });
+        let (quotas, clock) = quotas(Options { tenants_max: 3, idle_seconds: 10, ..Options::default() });
         assert!(quotas.check(&tenant("slow", 1, 1_000), 1_000).is_ok());
         assert!(quotas.check(&tenant("quick", 1, 1), 1).is_ok());
         clock.advance(Duration::from_secs(20));
@@ -355,5 +375,19 @@ mod tests {
         assert_eq!(state.remaining, 0);
         assert!(quotas.check(&tenant("b", 1, u32::MAX), u32::MAX).is_ok());
         assert!(matches!(quotas.check(&tenant("b", 1, u32::MAX), u32::MAX), Err(Exceeded::Later { .. })));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn refusals_are_held_back_as_long_as_there_is_room() {
+        let options = Options { held_back_max: 2, ..Options::default() };
+        let quotas = Quotas::new(options);
+        let times = || async {
+            let began = tokio::time::Instant::now();
+            quotas.hold_back().await;
+            began.elapsed()
+        };
+        let (first, second, third) = tokio::join!(times(), times(), times());
+        assert_eq!([first, second, third], [options.held_back, options.held_back, Duration::ZERO]);
+        assert_eq!(times().await, options.held_back);
     }
 }

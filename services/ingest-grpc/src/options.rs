@@ -33,6 +33,10 @@ pub struct Options {
     pub stream_window_bytes: usize,
     /// A `StreamEvents` call that brings nothing for so long, and awaits nothing, is ended.
     pub stream_idle_timeout_ms: u64,
+    /// A request over its tenant's quota is answered so many milliseconds later, at most: it slows down who does not listen.
+    pub over_quota_pause_ms: u64,
+    /// Requests that are held back so at once; over it they are answered at once.
+    pub over_quota_paused_max: usize,
     /// Tenants whose quota is kept at once.
     pub quota_tenants_max: usize,
     /// A tenant not heard of for so long has its quota forgotten, once it is full again anyway.
@@ -51,6 +55,8 @@ impl Default for Options {
             stream_window_messages: 1_024,
             stream_window_bytes: 16 << 20,
             stream_idle_timeout_ms: 600_000,
+            over_quota_pause_ms: 100,
+            over_quota_paused_max: 10_000,
             quota_tenants_max: 100_000,
             quota_idle_seconds: 600,
         }
@@ -65,6 +71,15 @@ impl Options {
             attribute_bytes_max: self.attribute_bytes_max,
             attributes_bytes_max: self.attributes_bytes_max,
             extensions_max: self.extensions_max,
+        }
+    }
+
+    pub(crate) fn quota(&self) -> auth::quota::Options {
+        auth::quota::Options {
+            tenants_max: self.quota_tenants_max,
+            idle_seconds: self.quota_idle_seconds,
+            held_back: Duration::from_millis(self.over_quota_pause_ms),
+            held_back_max: self.over_quota_paused_max,
         }
     }
 

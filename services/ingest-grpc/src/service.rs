@@ -2,7 +2,7 @@
 
 use std::{fmt, io, net::SocketAddr, sync::Arc};
 
-use auth::quota::{self, Quotas};
+use auth::quota::Quotas;
 use axum::{Router, middleware};
 use bus::Accept;
 use catalog::Snapshot;
@@ -110,14 +110,12 @@ fn router(
     draining: CancellationToken,
     closing: CancellationToken,
 ) -> io::Result<Router> {
-    let quotas =
-        quota::Options { tenants_max: options.quota_tenants_max, idle_seconds: options.quota_idle_seconds };
     let message_bytes_max = options.message_bytes_max;
     let door = Arc::new(Door {
         accept: dependencies.accept,
         snapshots: dependencies.snapshots,
         clock: dependencies.clock,
-        quotas: dependencies.quotas.unwrap_or_else(|| Arc::new(Quotas::new(quotas))),
+        quotas: dependencies.quotas.unwrap_or_else(|| Arc::new(Quotas::new(options.quota()))),
         metrics: Metrics::new(),
         options,
     });

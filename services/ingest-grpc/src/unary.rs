@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use futures::stream::BoxStream;
+use model::ErrorCode;
 use prost::Message as _;
 use proto::v1::{self, event_ingest_service_server::EventIngestService};
 use runtime::{grpc, problem::Problem, trace::TraceContext};
@@ -80,7 +81,10 @@ impl Ingest {
         Ok(v1::PublishEventsResponse { results: door.kept(sorted.outcomes), trace_id: trace.trace_id() })
     }
 
-    fn refused(&self, problem: &Problem, events: usize, trace: &TraceContext) -> Status {
+    async fn refused(&self, problem: &Problem, events: usize, trace: &TraceContext) -> Status {
+        if problem.code == ErrorCode::RateLimited {
+            self.door.quotas.hold_back().await;
+        }
         self.door.metrics.refused(problem.code);
         self.door.metrics.events(0, events);
         grpc::status(problem, trace)
@@ -101,7 +105,7 @@ impl EventIngestService for Ingest {
                 self.door.metrics.events(1, 0);
                 Ok(answer(response))
             }
-            Err(problem) => Err(self.refused(&problem, 1, &trace)),
+            Err(problem) => Err(self.refused(&problem, 1, &trace).await),
         }
     }
 
@@ -114,7 +118,10 @@ impl EventIngestService for Ingest {
         self.door.metrics.received(request.encoded_len());
         let events = request.events.len();
         let outcome = self.several(&caller, &trace, request).await;
-        outcome.map(answer).map_err(|problem| self.refused(&problem, events, &trace))
+        match outcome {
+            Ok(response) => Ok(answer(response)),
+            Err(problem) => Err(self.refused(&problem, events, &trace).await),
+        }
     }
 
     type StreamEventsStream = BoxStream<'static, Result<v1::StreamEventsResponse, Status>>;

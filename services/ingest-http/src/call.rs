@@ -15,7 +15,7 @@ use http::{
     header::{AUTHORIZATION, CONTENT_TYPE},
 };
 use model::{
-    Clock, SourceId, SystemId, Text,
+    Clock, ErrorCode, SourceId, SystemId, Text,
     resource::{Scope, Tenant},
 };
 use proto::hops;
@@ -136,7 +136,14 @@ impl<'a> Call<'a> {
         let context = RawContext { mapping: request.mapping, new_id: door.new_id, query: request.query };
         let items = decode::items(self.form, request.headers, body, limits, &context)?;
         self.events = items.len();
-        self.charge(&tenant, items.len())?;
+        if let Err(problem) = self.charge(&tenant, items.len()) {
+            // Nothing that it brought waits with it.
+            drop(items);
+            if problem.code == ErrorCode::RateLimited {
+                door.quotas.hold_back().await;
+            }
+            return Err(problem);
+        }
         let (placed, answer) = items.finish(&self.trace.trace_id());
         // An empty batch is a batch (HTTP binding, section 3.3): there is nothing to append.
         if !placed.is_empty() {

@@ -1,5 +1,7 @@
 //! The section `ingest_http` of the configuration.
 
+use std::time::Duration;
+
 use model::EventLimits;
 use runtime::{config::Seconds, http::ServerOptions};
 use schemars::JsonSchema;
@@ -29,6 +31,10 @@ pub struct Options {
     pub decode_inline_bytes_max: usize,
     /// Sources whose mapping is kept compiled; over it the table begins anew.
     pub compiled_sources_max: usize,
+    /// A request over its tenant's quota is answered so many milliseconds later, at most: it slows down who does not listen.
+    pub over_quota_pause_ms: u64,
+    /// Requests that are held back so at once; over it they are answered at once.
+    pub over_quota_paused_max: usize,
     /// Tenants whose quota is kept at once.
     pub quota_tenants_max: usize,
     /// A tenant not heard of for so long has its quota forgotten, once it is full again anyway.
@@ -46,6 +52,8 @@ impl Default for Options {
             extensions_max: 64,
             decode_inline_bytes_max: 16 << 10,
             compiled_sources_max: 10_000,
+            over_quota_pause_ms: 100,
+            over_quota_paused_max: 10_000,
             quota_tenants_max: 100_000,
             quota_idle_seconds: Seconds(600),
         }
@@ -71,6 +79,8 @@ impl Options {
         auth::quota::Options {
             tenants_max: self.quota_tenants_max,
             idle_seconds: u32::try_from(self.quota_idle_seconds.0).unwrap_or(u32::MAX),
+            held_back: Duration::from_millis(self.over_quota_pause_ms),
+            held_back_max: self.over_quota_paused_max,
         }
     }
 }
