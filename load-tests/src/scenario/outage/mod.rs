@@ -180,9 +180,9 @@ fn report(options: &Options, outcome: &Outcome, seen: &[Seen]) -> anyhow::Result
     let answers = &outcome.answers;
     let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Relaxed);
     let must_show = |phase| match phase {
-        Phase::Stopped | Phase::Cut => true,
-        // No reason to send requests elsewhere: each answer says so by itself.
-        Phase::Full | Phase::Disk | Phase::Slow => false,
+        Phase::Stopped | Phase::Cut | Phase::Full | Phase::Disk => true,
+        // Everything is answered, only later.
+        Phase::Slow => false,
         Phase::Frozen => options.seconds > SILENCE.as_secs(),
     };
     let wrong = |seen: &Seen| seen.back_ms.is_none() || (seen.off_ms.is_none() && must_show(seen.phase));
