@@ -11,9 +11,9 @@ ONLY ?=
 # How long each fuzz target runs.
 SECONDS ?= 300
 
-.PHONY: help up test docs lint tools numbers fuzz bench proof
+.PHONY: help up test test-gateway docs lint tools numbers fuzz bench proof
 help: ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 up: ## the whole fleet in one process, on this machine
 	@scripts/tools.sh nats-server
@@ -22,6 +22,10 @@ up: ## the whole fleet in one process, on this machine
 
 test: tools ## every test
 	@python3 scripts/check.py test
+
+test-gateway: ## the tests on Ory's servers, which are compiled once (5 minutes)
+	@scripts/tools.sh keto oathkeeper
+	cargo test --locked --package eventrunner-relations --all-features
 
 docs: ## the pages made from the code: command line, configuration, OpenAPI
 	cargo run --quiet --locked --package eventrunner -- docs

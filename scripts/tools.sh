@@ -106,6 +106,20 @@ go_clients() {
         go_tool grpcurl github.com/fullstorydev/grpcurl "$grpcurl_version" ./cmd/grpcurl
 }
 
+gateway() { # gateway NAME PACKAGE GO_OPTION...: a server of scripts/gateway/NAME, which pins all it is made of
+    local name="$1" package="$2" wanted="$here/gateway/$1" stamp="$cache/go/$1.sum"
+    shift 2
+    fresh "$stamp" "$wanted/go.sum" && [ -x "$cache/bin/$name" ] && return
+    say "compiling $name (minutes, once)"
+    mkdir -p "$cache/go"
+    (
+        cd "$wanted" &&
+            quietly env GOFLAGS=-buildvcs=false go build -trimpath "$@" -o "$cache/bin/$name.fresh" "$package"
+    ) || return
+    mv "$cache/bin/$name.fresh" "$cache/bin/$name"
+    cp "$wanted/go.sum" "$stamp"
+}
+
 cassandra() { # the jars, with the file they were fetched for beside them, which comes last
     local dir="$cache/cassandra" wanted="$here/cassandra-pom.xml"
     fresh "$dir/pom.xml" "$wanted" && return
@@ -165,6 +179,10 @@ install() {
     python) need "the Python clients (does python3 have venv?)" "tests with clients of other languages, the Helm chart's checks" python_clients ;;
     node) need "the Node clients (is Node there?)" "tests with the JavaScript SDK and GitHub's webhooks" node_clients ;;
     go) need "the Go clients (is Go there?)" "tests with grpcurl, and of CloudEvents conformance" go_clients ;;
+    keto) need "Keto (are Go and a C compiler there?)" "tests of authorization on Ory Keto" \
+        gateway keto github.com/ory/keto -tags sqlite ;;
+    oathkeeper) need "Oathkeeper (is Go there?)" "tests behind the gateway" \
+        gateway oathkeeper github.com/ory/oathkeeper ;;
     cassandra) need "Cassandra (are Maven and Java 17 there?)" "tests on a CQL server" cassandra ;;
     buf) need "buf (is Node there?)" "the protobuf lint" buf ;;
     clickhouse) need "the ClickHouse engine (is this Linux on x86-64, with Node?)" "tests of the usage store on ClickHouse" clickhouse ;;
@@ -174,7 +192,7 @@ install() {
     esac
 }
 
-[ $# -gt 0 ] || set -- nats-server cassandra clickhouse python node go buf cargo-deny
+[ $# -gt 0 ] || set -- nats-server cassandra clickhouse python node go keto oathkeeper buf cargo-deny
 for tool in "$@"; do install "$tool"; done
 if [ "$missing" -ne 0 ] && [ "${CI:-}" = true ]; then
     say "under CI nothing may be left out"

@@ -2,8 +2,6 @@
 
 use std::{
     fs,
-    io::{Read as _, Write as _},
-    net::{Ipv4Addr, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::OnceLock,
@@ -14,13 +12,10 @@ use std::{
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
-use crate::{free_port, process};
+use crate::{free_port, http::ask, process};
 
 /// From the start of the process until it answers; a loaded machine needs its time.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// How long one statement of a test may take.
-const QUERY_TIMEOUT: Duration = Duration::from_secs(120);
 
 const PAUSE: Duration = Duration::from_millis(5);
 
@@ -232,16 +227,4 @@ impl ClickHouseOptions {
             .unwrap_or_else(|e| panic!("cannot write to {}: {e}", folder.display()));
         config_file
     }
-}
-
-/// One request: status and body. HTTP/1.0, so that the body ends with the connection.
-fn ask(port: u16, method: &str, path: &str, body: &str) -> std::io::Result<(u16, String)> {
-    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
-    stream.set_read_timeout(Some(QUERY_TIMEOUT))?;
-    write!(stream, "{method} {path} HTTP/1.0\r\nContent-Length: {}\r\n\r\n{body}", body.len())?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer)?;
-    let answer = String::from_utf8_lossy(&answer);
-    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
-    Ok((status, answer.split_once("\r\n\r\n").map_or("", |(_, body)| body).to_owned()))
 }

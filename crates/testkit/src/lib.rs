@@ -1,4 +1,4 @@
-//! What tests stand on: a real nats-server or Cassandra of their own, a clock that stands still, waiting for conditions.
+//! What tests stand on: real servers of their own, a clock that stands still, waiting for conditions.
 //!
 //! Invariant: a test owns its world. Every server is on a loopback port nobody else has, keeps its data in a folder
 //! of its own, and is gone when the test is, however the test ended. Nothing here waits a fixed time.
@@ -22,6 +22,8 @@
 mod cassandra;
 mod clickhouse;
 mod clock;
+mod http;
+mod keto;
 mod nats;
 mod port;
 mod process;
@@ -31,6 +33,7 @@ pub use self::{
     cassandra::{Cassandra, CassandraOptions},
     clickhouse::{ClickHouse, ClickHouseOptions},
     clock::ManualClock,
+    keto::Keto,
     nats::{NatsOptions, NatsServer, nats_server_binary},
     port::free_port,
     wait::{wait_for, wait_until},
