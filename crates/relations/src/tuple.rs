@@ -304,6 +304,8 @@ as_text!(Name Id Object SubjectSet Subject Tuple);
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -380,5 +382,22 @@ mod tests {
             assert!(error.len() < 400, "what is repeated of it is bounded: {error}");
         }
         assert!(matches!(Subject::bare("user:a"), Err(InvalidTuple::BareWithColon(_))));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_read_is_written_as_it_was(
+            any in ".{0,40}",
+            alike in "[a-z]{1,3}:[a-z:@(]{0,5}#[a-z]{0,3}@[(]?[a-z:@#]{0,8}[)]?",
+        ) {
+            for text in [any, alike] {
+                if let Ok(tuple) = text.parse::<Tuple>() {
+                    let written = tuple.to_string();
+                    // But for brackets around the subject.
+                    prop_assert_eq!(written.replace(['(', ')'], ""), text.replace(['(', ')'], ""));
+                    prop_assert_eq!(written.parse(), Ok(tuple));
+                }
+            }
+        }
     }
 }

@@ -9,6 +9,7 @@ mod oauth;
 mod oidc;
 mod one_time;
 mod password;
+mod properties;
 mod refused;
 mod secrets;
 mod server;
