@@ -130,7 +130,8 @@ class Chart(unittest.TestCase):
     def test_streams_leave_room_on_the_volume(self) -> None:
         values = yaml.safe_load((CHART / "values.yaml").read_text())
         limits = tomllib.loads(values["config"])["topology"]
-        streams = 2 * limits["hop_bytes_max"] + limits["tenant_bytes_max"] + limits["dead_bytes_max"]
+        streams = 2 * limits["hop_bytes_max"] + limits["tenant_bytes_max"]
+        streams += limits["dead_bytes_max"] + limits["audit_bytes_max"] + limits["idempotency_bytes_max"]
         volume = int(values["persistence"]["size"].removesuffix("Gi")) * 2**30
         self.assertLess(streams, volume / 2)
 

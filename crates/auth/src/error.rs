@@ -26,7 +26,7 @@ pub enum AuthError {
     #[error("the tenant {0} is disabled")]
     TenantDisabled(TenantId),
     /// The key is right and lacks a scope.
-    #[error("the API key lacks the scope {}", scope_name(*.0))]
+    #[error("the API key lacks the scope {}", (*.0).as_str())]
     ScopeNeeded(Scope),
 }
 
@@ -39,13 +39,5 @@ impl AuthError {
             Self::Conflicting => ErrorCode::Malformed,
             Self::TenantDisabled(_) | Self::ScopeNeeded(_) => ErrorCode::Forbidden,
         }
-    }
-}
-
-const fn scope_name(scope: Scope) -> &'static str {
-    match scope {
-        Scope::Publish => "publish",
-        Scope::Read => "read",
-        Scope::Write => "write",
     }
 }

@@ -1,12 +1,10 @@
 //! API keys: `er_<key id>_<secret>`, 63 characters. The id is public and 16 characters of `a-z0-9`; the
 //! secret is 32 random bytes in base64url.
 
-use std::collections::BTreeMap;
-
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use model::{
     KeyId, SystemId, TenantId,
-    resource::{ApiKey, Scope},
+    resource::{ApiKey, Meta, Scope},
 };
 use rand::{CryptoRng, RngExt as _};
 use secrecy::SecretString;
@@ -51,8 +49,8 @@ pub fn generate(rng: &mut impl CryptoRng, new: NewKey) -> (ApiKey, SecretString)
         name: new.name,
         hash: hex::encode(hash(&key)),
         scopes: new.scopes,
-        created_at: new.created_at,
-        labels: BTreeMap::new(),
+        customer: None,
+        meta: Meta { created_at: new.created_at, ..Meta::default() },
     };
     (resource, key.into())
 }

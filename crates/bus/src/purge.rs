@@ -1,6 +1,6 @@
 //! What the broker holds of one tenant, and taking it away.
 //!
-//! Tenant streams and dead letters have the tenant in their subjects and are purged by it. `RAW`, `EVENTS` and `USAGE` hold
+//! Tenant streams, dead letters, the audit and remembered answers have the tenant in their subjects and are purged by it. `RAW`, `EVENTS` and `USAGE` hold
 //! packed messages of many tenants, which go when they are worked: for those one waits ([`Mark`]).
 
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use model::TenantId;
 
 use crate::{
     Bus, Error, dead,
-    topology::{DEAD, is_missing, tenant_stream},
+    topology::{AUDIT, DEAD, IDEMPOTENCY, audit_subject, is_missing, tenant_stream},
 };
 
 /// Each stream that has a tenant's messages under subjects of the tenant's own, with these subjects. Tenant streams of
@@ -23,7 +23,11 @@ async fn own_subjects(bus: &Bus, tenant: &TenantId) -> Result<Vec<(Stream, Strin
     let mut streams = Vec::new();
     for name in names {
         let subjects = match &*name {
+            AUDIT => audit_subject(Some(tenant)),
             DEAD => dead::subject("*", tenant),
+            other if other.strip_prefix("KV_") == Some(IDEMPOTENCY) => {
+                format!("$KV.{IDEMPOTENCY}.{tenant}.>")
+            }
             other if other.starts_with(&of_tenants) => model::tenant_wildcard("*", tenant),
             _ => continue,
         };

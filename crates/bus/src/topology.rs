@@ -8,7 +8,7 @@ use async_nats::jetstream::{
     kv,
     stream::{self, DiscardPolicy, RetentionPolicy, StorageType},
 };
-use model::{Durability, resource::DEFAULT_PLACEMENT};
+use model::{Durability, TenantId, resource::DEFAULT_PLACEMENT};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +22,10 @@ pub const EVENTS: &str = "EVENTS";
 pub const USAGE: &str = "USAGE";
 /// The stream of events that could not go on.
 pub const DEAD: &str = "DEAD";
+/// The stream of what was done to the catalog, and what was refused.
+pub const AUDIT: &str = "AUDIT";
+/// The KV bucket of answers that are given again to who sends the same `Idempotency-Key`.
+pub const IDEMPOTENCY: &str = "idempotency";
 /// The KV bucket of orders to erase a tenant, and of what came of them.
 pub const ERASURES: &str = "erasures";
 /// The KV bucket of live replicas.
@@ -60,6 +64,16 @@ pub struct TopologyOptions {
     pub dead_bytes_max: i64,
     /// Age at which dead letters leave, in hours.
     pub dead_age_hours: u64,
+    /// Bytes of audit records kept before the oldest leave.
+    pub audit_bytes_max: i64,
+    /// Age at which audit records leave, in hours.
+    pub audit_age_hours: u64,
+    /// Audit records kept of one tenant before its oldest leave, so that none pushes out another's.
+    pub audit_records_per_tenant_max: i64,
+    /// Bytes of remembered answers to requests with an `Idempotency-Key`; over it, such requests are answered 503.
+    pub idempotency_bytes_max: i64,
+    /// How long such an answer is remembered, in hours.
+    pub idempotency_age_hours: u64,
     /// How long a partition's owner may be silent before another replica may be pinned, in milliseconds.
     pub pin_timeout_ms: u64,
     /// How long an unacknowledged message of a silent owner waits before it is delivered again, in seconds. An
@@ -81,6 +95,11 @@ impl Default for TopologyOptions {
             tenant_age_hours: 7 * 24,
             dead_bytes_max: 256 << 20,
             dead_age_hours: 30 * 24,
+            audit_bytes_max: 256 << 20,
+            audit_age_hours: 365 * 24,
+            audit_records_per_tenant_max: 100_000,
+            idempotency_bytes_max: 64 << 20,
+            idempotency_age_hours: 24,
             pin_timeout_ms: 2_000,
             ack_wait_seconds: 60,
             dedup_window_seconds: 120,
@@ -128,9 +147,35 @@ pub async fn ensure(bus: &Bus, options: &TopologyOptions) -> Result<Topology, Er
         ..base(options, DEAD, "dead.>".into())
     };
     ensure_stream(bus, dead).await?;
+    ensure_audit(bus, options).await?;
     ensure_erasures(bus, options.replicas).await?;
     ensure_members(bus, options.replicas).await?;
     Ok(Topology { partitions })
+}
+
+/// The subject of a tenant's audit records; of those that are no tenant's, without one.
+#[must_use]
+pub fn audit_subject(tenant: Option<&TenantId>) -> String {
+    // No tenant's id is a dash.
+    format!("audit.{}", tenant.map_or("-", |tenant| tenant.as_str()))
+}
+
+/// The stream of the audit, and what requests to the control plane are known by.
+async fn ensure_audit(bus: &Bus, options: &TopologyOptions) -> Result<(), Error> {
+    let audit = stream::Config {
+        max_bytes: options.audit_bytes_max,
+        max_age: Duration::from_secs(options.audit_age_hours * 3_600),
+        max_messages_per_subject: options.audit_records_per_tenant_max,
+        ..base(options, AUDIT, "audit.*".into())
+    };
+    ensure_stream(bus, audit).await?;
+    let answers = kv::Config {
+        max_bytes: options.idempotency_bytes_max,
+        max_age: Duration::from_secs(options.idempotency_age_hours * 3_600),
+        num_replicas: options.replicas,
+        ..bucket(IDEMPOTENCY, "answers that are given again, sealed")
+    };
+    ensure_bucket(bus, answers).await
 }
 
 /// Creates the stream in which usage waits for a store of its own.

@@ -2,7 +2,7 @@
 
 use model::{
     TYPE_BYTES_MAX,
-    resource::{ApiKey, EventType, SignatureScheme, Source, System, Tenant},
+    resource::{ApiKey, Customer, EventType, Meta, SignatureScheme, Source, System, Tenant},
 };
 
 use crate::FieldError;
@@ -31,11 +31,13 @@ const RETENTION_DAYS_MAX: u32 = 36_500;
 /// Largest batch a tenant may be allowed.
 const BATCH_EVENTS_MAX: u32 = 100_000;
 /// Secrets a source may have at once.
-const SECRETS_MAX: usize = 8;
+pub const SECRETS_MAX: usize = 8;
 /// Headers a source may keep besides those its mapping reads.
 const KEEP_HEADERS_MAX: usize = 64;
-/// Labels of a key.
+/// Labels of a resource.
 const LABELS_MAX: usize = 32;
+/// Longest name of a label, in bytes.
+const LABEL_NAME_BYTES_MAX: usize = 63;
 /// Oldest signature a source may accept, in seconds.
 const TOLERANCE_MAX: u32 = 24 * 60 * 60;
 
@@ -56,10 +58,24 @@ impl Errors {
         });
     }
 
-    fn created_at(&mut self, value: &str) {
-        self.unless(value.is_empty() || model::parse_rfc3339(value).is_ok(), "/created_at", || {
-            "must be an RFC 3339 time".to_owned()
-        });
+    /// What every resource has.
+    fn meta(&mut self, meta: &Meta) {
+        self.text("/description", &meta.description);
+        for (pointer, time) in [("/created_at", &meta.created_at), ("/updated_at", &meta.updated_at)] {
+            self.unless(time.is_empty() || model::parse_rfc3339(time).is_ok(), pointer, || {
+                "must be an RFC 3339 time".to_owned()
+            });
+        }
+        self.unless(meta.labels.len() <= LABELS_MAX, "/labels", || format!("must be at most {LABELS_MAX}"));
+        for (name, value) in &meta.labels {
+            let pointer = format!("/labels/{}", name.replace('~', "~0").replace('/', "~1"));
+            let good = |b: u8| b.is_ascii_alphanumeric() || b"._-/".contains(&b);
+            let fits = (1..=LABEL_NAME_BYTES_MAX).contains(&name.len());
+            self.unless(fits && name.bytes().all(good), &pointer, || {
+                format!("the name must be 1 to {LABEL_NAME_BYTES_MAX} letters, digits, '.', '_', '-' and '/'")
+            });
+            self.text(&pointer, value);
+        }
     }
 
     fn header(&mut self, pointer: &str, name: &str) {
@@ -77,7 +93,7 @@ impl Errors {
 pub(crate) fn tenant(tenant: &Tenant) -> Vec<FieldError> {
     let mut errors = Errors::default();
     errors.text("/name", &tenant.name);
-    errors.created_at(&tenant.created_at);
+    errors.meta(&tenant.meta);
     // A placement is a token of a subject and the tail of a stream's name, as a tenant id is.
     errors.unless(tenant.placement.parse::<model::TenantId>().is_ok(), "/placement", || {
         "must be 1 to 63 characters of a-z, 0-9 and '-', beginning and ending with a letter or digit"
@@ -93,14 +109,21 @@ pub(crate) fn tenant(tenant: &Tenant) -> Vec<FieldError> {
 pub(crate) fn system(system: &System) -> Vec<FieldError> {
     let mut errors = Errors::default();
     errors.text("/name", &system.name);
-    errors.created_at(&system.created_at);
+    errors.meta(&system.meta);
+    errors.0
+}
+
+pub(crate) fn customer(customer: &Customer) -> Vec<FieldError> {
+    let mut errors = Errors::default();
+    errors.text("/name", &customer.name);
+    errors.meta(&customer.meta);
     errors.0
 }
 
 pub(crate) fn source(source: &Source) -> Vec<FieldError> {
     let mut errors = Errors::default();
     errors.text("/name", &source.name);
-    errors.created_at(&source.created_at);
+    errors.meta(&source.meta);
     errors.unless(source.keep_headers.len() <= KEEP_HEADERS_MAX, "/keep_headers", || {
         format!("must be at most {KEEP_HEADERS_MAX}")
     });
@@ -145,8 +168,7 @@ pub(crate) fn event_type(event_type: &EventType) -> Vec<FieldError> {
     errors.unless(!name.chars().any(char::is_control), "/name", || {
         "must not contain control characters".to_owned()
     });
-    errors.text("/description", &event_type.description);
-    errors.created_at(&event_type.created_at);
+    errors.meta(&event_type.meta);
     let is_schema = |v: &serde_json::Value| v.is_object() || v.is_boolean();
     errors.unless(event_type.schema.as_ref().is_none_or(is_schema), "/schema", || {
         "must be a JSON Schema: an object, true or false".to_owned()
@@ -157,15 +179,11 @@ pub(crate) fn event_type(event_type: &EventType) -> Vec<FieldError> {
 pub(crate) fn api_key(key: &ApiKey) -> Vec<FieldError> {
     let mut errors = Errors::default();
     errors.text("/name", &key.name);
-    errors.created_at(&key.created_at);
+    errors.meta(&key.meta);
     errors.unless(key.hash.len() == 64 && key.hash.bytes().all(|b| b.is_ascii_hexdigit()), "/hash", || {
         "must be a SHA-256 in hexadecimal".to_owned()
     });
     errors.unless(!key.scopes.is_empty(), "/scopes", || "must name at least one scope".to_owned());
-    errors.unless(key.labels.len() <= LABELS_MAX, "/labels", || format!("must be at most {LABELS_MAX}"));
-    for (name, value) in &key.labels {
-        errors.text(&format!("/labels/{}", name.replace('~', "~0").replace('/', "~1")), value);
-    }
     errors.0
 }
 
@@ -216,7 +234,21 @@ mod tests {
             faults::<ApiKey>(json!({
                 "tenant": "a", "system": "s", "id": "k", "hash": "zz", "scopes": [], "labels": {"a/b": "\u{0}"},
             })),
-            ["/hash", "/scopes", "/labels/a~1b"]
+            ["/labels/a~1b", "/hash", "/scopes"]
         );
+        let many: serde_json::Map<_, _> = (0..=LABELS_MAX).map(|n| (format!("l{n}"), json!("x"))).collect();
+        assert_eq!(
+            faults::<Customer>(json!({
+                "tenant": "a", "id": "c", "description": "x".repeat(1025), "labels": many,
+            })),
+            ["/description", "/labels"]
+        );
+        for name in ["", "a b", "a=b", "!a", "é", &"x".repeat(64)] {
+            let labels = json!({name: "v"});
+            assert_eq!(
+                faults::<Customer>(json!({"tenant": "a", "id": "c", "labels": labels})),
+                [format!("/labels/{name}")]
+            );
+        }
     }
 }

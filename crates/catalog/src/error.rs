@@ -4,7 +4,7 @@ use std::fmt;
 
 use model::ErrorCode;
 
-use crate::Kind;
+use crate::{EntryKey, Kind};
 
 /// One field at fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +42,14 @@ pub enum Error {
         /// Its id.
         id: String,
     },
+    /// There was one of that id, which keeps it.
+    #[error("{kind} {id:?} was deleted and keeps its id until it is purged; undelete it")]
+    Deleted {
+        /// What.
+        kind: Kind,
+        /// Its id.
+        id: String,
+    },
     /// It is not at the revision the caller changed: someone else was quicker, or it is gone.
     #[error("{kind} {id:?} has changed since revision {expected}; read it again and repeat the change")]
     Stale {
@@ -53,14 +61,14 @@ pub enum Error {
         expected: u64,
     },
     /// Others depend on it.
-    #[error("{kind} {id:?} still has {dependents}; delete them first")]
+    #[error("{kind} {id:?} still has {}; delete them first", Named(.holders))]
     InUse {
         /// What.
         kind: Kind,
         /// Its id.
         id: String,
-        /// Such as `2 sources, 1 key`.
-        dependents: String,
+        /// What names it, in order of kind and id.
+        holders: Vec<EntryKey>,
     },
     /// There is none.
     #[error("there is no {kind} {id:?}")]
@@ -91,7 +99,8 @@ impl Error {
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::Invalid(_) => ErrorCode::InvalidArgument,
-            Self::Exists { .. } | Self::Stale { .. } | Self::InUse { .. } => ErrorCode::Conflict,
+            Self::Exists { .. } | Self::Deleted { .. } | Self::Stale { .. } => ErrorCode::Conflict,
+            Self::InUse { .. } => ErrorCode::Unprocessable,
             Self::NotFound { .. } => ErrorCode::NotFound,
             Self::Unreadable { .. } => ErrorCode::Internal,
             Self::Unavailable(_) => ErrorCode::Unavailable,
@@ -119,5 +128,44 @@ impl fmt::Display for Joined<'_> {
             error.fmt(f)?;
         }
         Ok(())
+    }
+}
+
+/// Names told of one kind; the others are only counted.
+const NAMES_MAX: usize = 10;
+
+/// `2 sources ("hub", "till"), 1 key ("k1")`.
+struct Named<'a>(&'a [EntryKey]);
+
+impl fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, same) in self.0.chunk_by(|a, b| a.kind == b.kind).enumerate() {
+            let Some(first) = same.first() else { continue };
+            let plural = if same.len() == 1 { "" } else { "s" };
+            let names: Vec<String> = same.iter().take(NAMES_MAX).map(|key| format!("{:?}", key.id)).collect();
+            let more = if same.len() > NAMES_MAX { ", …" } else { "" };
+            let comma = if i > 0 { ", " } else { "" };
+            write!(f, "{comma}{} {}{plural} ({}{more})", same.len(), first.kind, names.join(", "))?;
+        }
+        Ok(())
+    }
+}
+
+pub(crate) fn unavailable(error: impl fmt::Display) -> Error {
+    Error::Unavailable(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_holds_a_resource_is_named_up_to_a_limit() {
+        let acme: model::TenantId = "acme".parse().unwrap();
+        let mut holders = vec![EntryKey::new(Kind::Source, &acme, "hub")];
+        holders.extend((0..12).map(|n| EntryKey::new(Kind::Key, &acme, format!("k{n}"))));
+        let told = Named(&holders).to_string();
+        assert!(told.starts_with(r#"1 source ("hub"), 12 keys ("k0", "k1""#), "{told}");
+        assert!(told.ends_with(r#""k9", …)"#), "{told}");
     }
 }

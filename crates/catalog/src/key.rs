@@ -3,48 +3,9 @@
 use std::fmt;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use model::TenantId;
+use model::{KeyId, TYPE_BYTES_MAX, TenantId};
 
-/// The kinds of resource.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Kind {
-    /// [`model::resource::Tenant`].
-    Tenant,
-    /// [`model::resource::System`].
-    System,
-    /// [`model::resource::Source`].
-    Source,
-    /// [`model::resource::EventType`].
-    EventType,
-    /// [`model::resource::ApiKey`].
-    Key,
-}
-
-impl Kind {
-    /// Each kind, those that others depend on first.
-    pub const ALL: [Self; 5] = [Self::Tenant, Self::System, Self::Source, Self::EventType, Self::Key];
-
-    /// As it stands in keys.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Tenant => "tenant",
-            Self::System => "system",
-            Self::Source => "source",
-            Self::EventType => "event-type",
-            Self::Key => "key",
-        }
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::EventType => "event type",
-            other => other.as_str(),
-        })
-    }
-}
+use crate::Kind;
 
 /// A key of the bucket, taken apart.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -63,6 +24,16 @@ impl EntryKey {
         Self { kind, tenant: tenant.clone(), id: id.into() }
     }
 
+    /// Whether there could be such an entry: an id that is none must not become a part of a key.
+    #[must_use]
+    pub fn is_possible(&self) -> bool {
+        match self.kind {
+            Kind::EventType => (1..=TYPE_BYTES_MAX).contains(&self.id.len()),
+            // Every other id is of this form.
+            _ => self.id.parse::<KeyId>().is_ok(),
+        }
+    }
+
     /// Reads a key; none if it is not one of ours.
     #[must_use]
     pub fn parse(key: &str) -> Option<Self> {
@@ -71,7 +42,7 @@ impl EntryKey {
         if parts.next().is_some() {
             return None;
         }
-        let kind = Kind::ALL.into_iter().find(|k| k.as_str() == kind)?;
+        let kind = *Kind::ALL.iter().find(|k| k.as_str() == kind)?;
         let id = match kind {
             Kind::EventType => String::from_utf8(URL_SAFE_NO_PAD.decode(id).ok()?).ok()?,
             _ => id.to_owned(),
@@ -106,6 +77,16 @@ mod tests {
         for (key, text) in cases {
             assert_eq!(key.to_string(), text);
             assert_eq!(EntryKey::parse(text), Some(key));
+        }
+        for (kind, id, possible) in [
+            (Kind::System, "shop", true),
+            (Kind::System, "a.b", false),
+            (Kind::Key, "*", false),
+            (Kind::EventType, "a.* b", true),
+            (Kind::EventType, "", false),
+            (Kind::EventType, &"x".repeat(TYPE_BYTES_MAX + 1), false),
+        ] {
+            assert_eq!(EntryKey::new(kind, &acme, id).is_possible(), possible, "{kind} {id}");
         }
         for bad in [
             "",

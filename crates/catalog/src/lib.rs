@@ -1,4 +1,4 @@
-//! The control-plane resources (tenant, system, source, event type, API key) in a JetStream key-value bucket,
+//! The control-plane resources (tenant, system, customer, source, event type, API key) in a JetStream key-value bucket,
 //! typed, and watched into an immutable [`Snapshot`] that readers take without a lock.
 //!
 //! Invariant: a snapshot holds only what parses, checks out and stands under its own key; an entry that does not is
@@ -14,29 +14,37 @@
 //! catalog::ensure_bucket(&js, &Options::default(), 1).await?;
 //! let catalog = Catalog::open(js, Options::default()).await;
 //! let acme: Tenant = serde_json::from_str(r#"{"id": "acme"}"#)?;
-//! let revision = catalog.create(&acme).await?;
+//! let created = catalog.create(&acme).await?;
 //! assert!(catalog.snapshot().tenant(&acme.id).is_some());
-//! catalog.delete::<Tenant>(&acme.id, "acme", Some(revision)).await?;
+//! catalog.delete::<Tenant>(&acme.id, "acme", Some(created.revision)).await?;
+//! catalog.undelete::<Tenant>(&acme.id, "acme", None).await?;
 //! # Ok(()) }
 //! ```
 
+mod bucket;
 mod catalog;
 mod check;
+mod entry;
+mod erase;
 mod error;
 mod key;
+mod kinds;
 mod messages;
 mod resource;
 mod sealer;
 mod shards;
 mod snapshot;
 mod watch;
+mod write;
 
 pub use self::{
-    catalog::{Catalog, Options, Status, Versioned, ensure_bucket},
-    check::Check,
+    bucket::{Options, ensure_bucket},
+    catalog::{Catalog, Status, Versioned},
+    check::{Check, SECRETS_MAX},
     error::{Error, FieldError},
-    key::{EntryKey, Kind},
-    resource::Resource,
+    key::EntryKey,
+    kinds::Kind,
+    resource::{Deleted, Reference, Resource},
     sealer::{SealError, Sealer, SealingKey},
     snapshot::{Entry, Snapshot},
 };

@@ -1,23 +1,22 @@
 //! What a resource must tell of itself to be kept in the catalog.
 
-use std::{fmt::Debug, sync::Arc};
+use std::fmt::Debug;
 
 use model::{
-    SystemId, TenantId,
-    resource::{ApiKey, EventType, Source, System, Tenant},
+    TenantId,
+    resource::{ApiKey, Customer, EventType, Meta, Source, System, Tenant},
 };
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     EntryKey, FieldError, Kind,
     check::{self, Check},
-    snapshot::{Entry, Space},
 };
 
-/// A resource of the catalog. Implemented for the five of [`model::resource`] and, as where they stand in a
+/// A resource of the catalog. Implemented for those of [`model::resource`] and, as where they stand in a
 /// snapshot is part of it, nowhere else.
 pub trait Resource:
-    sealed::Place + Serialize + DeserializeOwned + PartialEq + Debug + Send + Sync + 'static
+    sealed::Place + Serialize + DeserializeOwned + Clone + PartialEq + Debug + Send + Sync + 'static
 {
     /// Which kind it is.
     const KIND: Kind;
@@ -28,9 +27,18 @@ pub trait Resource:
     /// Its id within the tenant, not encoded.
     fn id(&self) -> &str;
 
-    /// The system it belongs to, which must exist.
-    fn system(&self) -> Option<&SystemId> {
-        None
+    /// For people.
+    fn name(&self) -> &str;
+
+    /// What every resource has.
+    fn meta(&self) -> &Meta;
+
+    /// The same, to be written.
+    fn meta_mut(&mut self) -> &mut Meta;
+
+    /// What it names besides its tenant: each must exist, and cannot be deleted as long as this one is there.
+    fn references(&self) -> Vec<Reference<'_>> {
+        Vec::new()
     }
 
     /// The rules that need nothing but the resource itself.
@@ -48,83 +56,69 @@ pub trait Resource:
     }
 }
 
+/// One resource named by another of the same tenant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reference<'a> {
+    /// Where it is named: a JSON pointer.
+    pub pointer: &'static str,
+    /// What it is.
+    pub kind: Kind,
+    /// Its id.
+    pub id: &'a str,
+}
+
+/// A resource that was deleted: it keeps its id and can be undeleted until it is purged. In the bucket the resource is a member
+/// of this one, so that a program that knows nothing of deleted resources cannot take one for a living one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Deleted<R> {
+    /// When, RFC 3339.
+    pub deleted_at: String,
+    /// What it was.
+    #[serde(rename = "deleted")]
+    pub resource: R,
+}
+
 pub(crate) mod sealed {
-    use super::{ApiKey, Entry, Space};
+    use crate::kinds::{Space, Table};
 
     /// Where a kind stands in a tenant's space.
     pub trait Place: Sized {
         #[doc(hidden)]
-        fn find<'a>(space: &'a Space, id: &str) -> Option<&'a Entry<Self>>;
+        fn table(space: &Space) -> &Table<Self>;
         #[doc(hidden)]
-        fn each(space: &Space) -> Box<dyn Iterator<Item = &Entry<Self>> + '_>;
-        #[doc(hidden)]
-        fn put(space: &mut Space, entry: Entry<Self>);
-        #[doc(hidden)]
-        fn take(space: &mut Space, id: &str);
-        #[doc(hidden)]
-        fn as_key(entry: &Entry<Self>) -> Option<Entry<ApiKey>> {
-            let _ = entry;
-            None
+        fn table_mut(space: &mut Space) -> &mut Table<Self>;
+    }
+}
+
+/// What is the same for every kind whose tenant and id are fields of those names.
+macro_rules! common {
+    ($kind:ident, tenant: $tenant:ident, id: $id:ident) => {
+        const KIND: Kind = Kind::$kind;
+
+        fn tenant(&self) -> &TenantId {
+            &self.$tenant
         }
-    }
-}
 
-macro_rules! in_map {
-    ($($resource:ident in $map:ident by $id:expr $(, $as_key:item)?;)*) => {$(
-        impl sealed::Place for $resource {
-            fn find<'a>(space: &'a Space, id: &str) -> Option<&'a Entry<Self>> {
-                space.$map.get(id)
-            }
-            fn each(space: &Space) -> Box<dyn Iterator<Item = &Entry<Self>> + '_> {
-                Box::new(space.$map.values())
-            }
-            fn put(space: &mut Space, entry: Entry<Self>) {
-                let id: fn(&Self) -> _ = $id;
-                space.$map.insert(id(&entry.value), entry);
-            }
-            fn take(space: &mut Space, id: &str) {
-                space.$map.remove(id);
-            }
-            $($as_key)?
+        fn id(&self) -> &str {
+            &self.$id
         }
-    )*};
-}
 
-in_map! {
-    System in systems by |s| s.id.clone();
-    Source in sources by |s| s.id.clone();
-    EventType in event_types by |t| t.name.clone();
-    ApiKey in keys by |k| k.id.clone(),
-        fn as_key(entry: &Entry<Self>) -> Option<Entry<ApiKey>> {
-            Some(Entry { revision: entry.revision, value: Arc::clone(&entry.value) })
-        };
-}
+        fn name(&self) -> &str {
+            &self.name
+        }
 
-impl sealed::Place for Tenant {
-    fn find<'a>(space: &'a Space, id: &str) -> Option<&'a Entry<Self>> {
-        space.tenant.as_ref().filter(|t| &*t.value.id == id)
-    }
-    fn each(space: &Space) -> Box<dyn Iterator<Item = &Entry<Self>> + '_> {
-        Box::new(space.tenant.iter())
-    }
-    fn put(space: &mut Space, entry: Entry<Self>) {
-        space.tenant = Some(entry);
-    }
-    fn take(space: &mut Space, _: &str) {
-        space.tenant = None;
-    }
+        fn meta(&self) -> &Meta {
+            &self.meta
+        }
+
+        fn meta_mut(&mut self) -> &mut Meta {
+            &mut self.meta
+        }
+    };
 }
 
 impl Resource for Tenant {
-    const KIND: Kind = Kind::Tenant;
-
-    fn tenant(&self) -> &TenantId {
-        &self.id
-    }
-
-    fn id(&self) -> &str {
-        &self.id
-    }
+    common!(Tenant, tenant: id, id: id);
 
     fn validate(&self) -> Vec<FieldError> {
         check::tenant(self)
@@ -132,34 +126,26 @@ impl Resource for Tenant {
 }
 
 impl Resource for System {
-    const KIND: Kind = Kind::System;
-
-    fn tenant(&self) -> &TenantId {
-        &self.tenant
-    }
-
-    fn id(&self) -> &str {
-        &self.id
-    }
+    common!(System, tenant: tenant, id: id);
 
     fn validate(&self) -> Vec<FieldError> {
         check::system(self)
     }
 }
 
+impl Resource for Customer {
+    common!(Customer, tenant: tenant, id: id);
+
+    fn validate(&self) -> Vec<FieldError> {
+        check::customer(self)
+    }
+}
+
 impl Resource for Source {
-    const KIND: Kind = Kind::Source;
+    common!(Source, tenant: tenant, id: id);
 
-    fn tenant(&self) -> &TenantId {
-        &self.tenant
-    }
-
-    fn id(&self) -> &str {
-        &self.id
-    }
-
-    fn system(&self) -> Option<&SystemId> {
-        Some(&self.system)
+    fn references(&self) -> Vec<Reference<'_>> {
+        vec![Reference { pointer: "/system", kind: Kind::System, id: &self.system }]
     }
 
     fn validate(&self) -> Vec<FieldError> {
@@ -172,18 +158,10 @@ impl Resource for Source {
 }
 
 impl Resource for EventType {
-    const KIND: Kind = Kind::EventType;
+    common!(EventType, tenant: tenant, id: name);
 
-    fn tenant(&self) -> &TenantId {
-        &self.tenant
-    }
-
-    fn id(&self) -> &str {
-        &self.name
-    }
-
-    fn system(&self) -> Option<&SystemId> {
-        Some(&self.system)
+    fn references(&self) -> Vec<Reference<'_>> {
+        vec![Reference { pointer: "/system", kind: Kind::System, id: &self.system }]
     }
 
     fn validate(&self) -> Vec<FieldError> {
@@ -196,18 +174,13 @@ impl Resource for EventType {
 }
 
 impl Resource for ApiKey {
-    const KIND: Kind = Kind::Key;
+    common!(Key, tenant: tenant, id: id);
 
-    fn tenant(&self) -> &TenantId {
-        &self.tenant
-    }
-
-    fn id(&self) -> &str {
-        &self.id
-    }
-
-    fn system(&self) -> Option<&SystemId> {
-        Some(&self.system)
+    fn references(&self) -> Vec<Reference<'_>> {
+        let system = Reference { pointer: "/system", kind: Kind::System, id: &self.system };
+        let customer = self.customer.as_ref();
+        let customer = customer.map(|id| Reference { pointer: "/customer", kind: Kind::Customer, id });
+        [Some(system), customer].into_iter().flatten().collect()
     }
 
     fn validate(&self) -> Vec<FieldError> {

@@ -14,7 +14,7 @@ const SHARD_ENTRIES: usize = 512;
 
 pub(crate) struct Shards<K, V> {
     hasher: RandomState,
-    /// A power of two of them. One for a small map.
+    /// A power of two of them: one for a small map, none for an empty one, of which every tenant has several.
     maps: Vec<Arc<HashMap<K, V>>>,
     len: usize,
 }
@@ -27,7 +27,7 @@ impl<K, V> Clone for Shards<K, V> {
 
 impl<K, V> Default for Shards<K, V> {
     fn default() -> Self {
-        Self { hasher: RandomState::new(), maps: vec![Arc::default()], len: 0 }
+        Self { hasher: RandomState::new(), maps: Vec::new(), len: 0 }
     }
 }
 
@@ -40,7 +40,7 @@ impl<K, V> fmt::Debug for Shards<K, V> {
 impl<K: Eq + Hash + Clone, V: Clone> Shards<K, V> {
     fn shard<Q: Hash + ?Sized>(&self, key: &Q) -> usize {
         // The low bits that a 32-bit machine keeps are as good as any.
-        self.hasher.hash_one(key) as usize & (self.maps.len() - 1)
+        self.hasher.hash_one(key) as usize & self.maps.len().saturating_sub(1)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -98,7 +98,7 @@ impl<K: Eq + Hash + Clone, V: Clone> Shards<K, V> {
 
     fn grow(&mut self) {
         let mut maps: Vec<HashMap<K, V>> = Vec::new();
-        maps.resize_with(self.maps.len() * 2, HashMap::new);
+        maps.resize_with((self.maps.len() * 2).max(1), HashMap::new);
         for (key, value) in self.iter() {
             let shard = self.hasher.hash_one(key) as usize & (maps.len() - 1);
             if let Some(map) = maps.get_mut(shard) {
@@ -132,5 +132,8 @@ mod tests {
             assert_eq!(shards.get(n.to_string().as_str()).is_some(), n % 2 == 1);
         }
         assert_eq!(shards.iter().count(), 2_500);
+        let mut empty = Shards::<String, u32>::default();
+        empty.remove("absent");
+        assert!(empty.get("absent").is_none() && empty.get_mut(&"absent".to_owned()).is_none());
     }
 }

@@ -1,13 +1,18 @@
 //! All resources as of one revision of the bucket.
 
-use std::sync::Arc;
+use std::{any::Any, sync::Arc};
 
 use model::{
-    KeyId, SourceId, SystemId, TenantId,
+    KeyId, Micros, SourceId, SystemId, TenantId, Text, parse_rfc3339,
     resource::{ApiKey, EventType, Source, System, Tenant},
 };
 
-use crate::{EntryKey, Kind, Resource, shards::Shards};
+use crate::{
+    EntryKey, Kind, Resource,
+    kinds::{Space, Table},
+    resource::Deleted,
+    shards::Shards,
+};
 
 /// A resource and the revision of the bucket at which it was written.
 #[derive(Debug)]
@@ -34,16 +39,6 @@ pub struct Snapshot {
     keys: Shards<KeyId, Entry<ApiKey>>,
 }
 
-/// Everything of one tenant. Public only because a sealed trait speaks of it.
-#[derive(Clone, Default, Debug)]
-pub struct Space {
-    pub(crate) tenant: Option<Entry<Tenant>>,
-    pub(crate) systems: Shards<SystemId, Entry<System>>,
-    pub(crate) sources: Shards<SourceId, Entry<Source>>,
-    pub(crate) event_types: Shards<String, Entry<EventType>>,
-    pub(crate) keys: Shards<KeyId, Entry<ApiKey>>,
-}
-
 impl std::fmt::Debug for Snapshot {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Snapshot").field("revision", &self.revision).finish_non_exhaustive()
@@ -60,25 +55,29 @@ impl Snapshot {
     /// The tenant of that id.
     #[must_use]
     pub fn tenant(&self, tenant: &TenantId) -> Option<&Arc<Tenant>> {
-        self.space(tenant)?.tenant.as_ref().map(|e| &e.value)
+        self.value(tenant, tenant)
     }
 
     /// A system of a tenant.
     #[must_use]
     pub fn system(&self, tenant: &TenantId, system: &SystemId) -> Option<&Arc<System>> {
-        self.space(tenant)?.systems.get(system).map(|e| &e.value)
+        self.value(tenant, system)
     }
 
     /// A source of a tenant.
     #[must_use]
     pub fn source(&self, tenant: &TenantId, source: &SourceId) -> Option<&Arc<Source>> {
-        self.space(tenant)?.sources.get(source).map(|e| &e.value)
+        self.value(tenant, source)
     }
 
     /// An event type of a tenant, by its CloudEvents `type`.
     #[must_use]
     pub fn event_type(&self, tenant: &TenantId, name: &str) -> Option<&Arc<EventType>> {
-        self.space(tenant)?.event_types.get(name).map(|e| &e.value)
+        self.value(tenant, name)
+    }
+
+    fn value<R: Resource>(&self, tenant: &TenantId, id: &str) -> Option<&Arc<R>> {
+        self.entry(tenant, id).map(|e| &e.value)
     }
 
     /// The API key of that id, whoever's it is. Takes a `KeyId` or a string that may be none.
@@ -89,36 +88,59 @@ impl Snapshot {
 
     /// Each tenant, in no order.
     pub fn tenants(&self) -> impl Iterator<Item = &Arc<Tenant>> {
-        self.tenants.iter().filter_map(|(_, space)| space.tenant.as_ref().map(|e| &e.value))
+        self.each(None).map(|e| &e.value)
     }
 
     /// Each source of all tenants, in no order.
     pub fn sources(&self) -> impl Iterator<Item = &Arc<Source>> {
-        self.tenants.iter().flat_map(|(_, space)| space.sources.values().map(|e| &e.value))
+        self.each(None).map(|e| &e.value)
     }
 
     /// Each event type of all tenants, in no order.
     pub fn event_types(&self) -> impl Iterator<Item = &Arc<EventType>> {
-        self.tenants.iter().flat_map(|(_, space)| space.event_types.values().map(|e| &e.value))
+        self.each(None).map(|e| &e.value)
     }
 
     /// One resource with its revision.
     #[must_use]
     pub fn entry<R: Resource>(&self, tenant: &TenantId, id: &str) -> Option<&Entry<R>> {
-        R::find(self.space(tenant)?, id)
+        R::table(self.space(tenant)?).live.get(id)
+    }
+
+    /// One resource that was deleted.
+    #[must_use]
+    pub fn deleted<R: Resource>(&self, tenant: &TenantId, id: &str) -> Option<&Entry<Deleted<R>>> {
+        R::table(self.space(tenant)?).deleted.get(id)
+    }
+
+    /// The resources of one kind, of one tenant or of all, in no order.
+    pub fn each<'a, R: Resource>(
+        &'a self,
+        tenant: Option<&TenantId>,
+    ) -> impl Iterator<Item = &'a Entry<R>> + use<'a, R> {
+        self.spaces(tenant).flat_map(|space| R::table(space).live.values())
+    }
+
+    /// The deleted resources of one kind, of one tenant or of all, in no order.
+    pub fn each_deleted<'a, R: Resource>(
+        &'a self,
+        tenant: Option<&TenantId>,
+    ) -> impl Iterator<Item = &'a Entry<Deleted<R>>> + use<'a, R> {
+        self.spaces(tenant).flat_map(|space| R::table(space).deleted.values())
     }
 
     /// The resources of one kind, of one tenant or of all, in order of tenant and id.
     #[must_use]
     pub fn list<R: Resource>(&self, tenant: Option<&TenantId>) -> Vec<Entry<R>> {
-        let mut all: Vec<Entry<R>> = match tenant {
-            Some(tenant) => {
-                self.space(tenant).into_iter().flat_map(|space| R::each(space)).cloned().collect()
-            }
-            None => self.tenants.iter().flat_map(|(_, space)| R::each(space)).cloned().collect(),
-        };
+        let mut all: Vec<Entry<R>> = self.each(tenant).cloned().collect();
         all.sort_by(|a, b| (a.value.tenant(), a.value.id()).cmp(&(b.value.tenant(), b.value.id())));
         all
+    }
+
+    fn spaces<'a>(&'a self, tenant: Option<&TenantId>) -> impl Iterator<Item = &'a Space> + use<'a> {
+        let one = tenant.map(|tenant| self.space(tenant));
+        let all = one.is_none().then(|| self.tenants.values().map(|space| &**space));
+        one.flatten().into_iter().chain(all.into_iter().flatten())
     }
 
     /// The same with `resource` in it, at the next revision: for tests and tools that have no broker.
@@ -137,30 +159,55 @@ impl Snapshot {
         if R::KIND == Kind::Key && self.keys.get(entry.value.id()).is_some_and(|k| k.value.tenant != tenant) {
             return false;
         }
-        if let Some(space) = self.tenants.get_mut(&tenant) {
-            R::put(Arc::make_mut(space), entry.clone());
-        } else {
-            let mut space = Space::default();
-            R::put(&mut space, entry.clone());
-            self.tenants.insert(tenant, Arc::new(space));
-        }
-        if let Some(key) = R::as_key(entry) {
-            self.keys.insert(key.value.id.clone(), key);
+        let id = Text::from(entry.value.id());
+        self.change::<R>(&tenant, |table| {
+            table.deleted.remove(&id);
+            table.live.insert(id, entry.clone());
+        });
+        if let Some(key) = (entry as &dyn Any).downcast_ref::<Entry<ApiKey>>() {
+            self.keys.insert(key.value.id.clone(), key.clone());
         }
         true
     }
 
+    /// Puts a resource among those that were deleted.
+    pub(crate) fn insert_deleted<R: Resource>(&mut self, entry: Entry<Deleted<R>>) {
+        let resource = &entry.value.resource;
+        let (tenant, id) = (resource.tenant().clone(), Text::from(resource.id()));
+        self.forget_key::<R>(&tenant, &id);
+        self.change::<R>(&tenant, |table| {
+            table.live.remove(&id);
+            table.deleted.insert(id, entry);
+        });
+    }
+
+    /// Takes away what stands under that id, deleted or not.
     pub(crate) fn remove<R: Resource>(&mut self, tenant: &TenantId, id: &str) {
-        if self.entry::<R>(tenant, id).is_none() {
+        if self.entry::<R>(tenant, id).is_none() && self.deleted::<R>(tenant, id).is_none() {
             return;
         }
+        self.forget_key::<R>(tenant, id);
+        self.change::<R>(tenant, |table| {
+            table.live.remove(id);
+            table.deleted.remove(id);
+        });
+    }
+
+    fn change<R: Resource>(&mut self, tenant: &TenantId, change: impl FnOnce(&mut Table<R>)) {
         if let Some(space) = self.tenants.get_mut(tenant) {
             let space = Arc::make_mut(space);
-            R::take(space, id);
+            change(R::table_mut(space));
             if space.is_empty() {
                 self.tenants.remove(tenant);
             }
+        } else {
+            let mut space = Space::default();
+            change(R::table_mut(&mut space));
+            self.tenants.insert(tenant.clone(), Arc::new(space));
         }
+    }
+
+    fn forget_key<R: Resource>(&mut self, tenant: &TenantId, id: &str) {
         if R::KIND == Kind::Key && self.keys.get(id).is_some_and(|k| k.value.tenant == *tenant) {
             self.keys.remove(id);
         }
@@ -172,44 +219,27 @@ impl Snapshot {
 
     /// Resources of all kinds.
     pub(crate) fn len(&self) -> usize {
-        self.tenants.iter().map(|(_, s)| s.len()).sum()
-    }
-}
-
-impl Space {
-    fn len(&self) -> usize {
-        usize::from(self.tenant.is_some())
-            + self.systems.len()
-            + self.sources.len()
-            + self.event_types.len()
-            + self.keys.len()
+        self.tenants.values().map(|s| s.len()).sum()
     }
 
-    fn is_empty(&self) -> bool {
-        self.len() == 0
+    /// What would be left dangling if that entry were deleted, in no order.
+    pub(crate) fn holders(&self, key: &EntryKey) -> Vec<EntryKey> {
+        self.space(&key.tenant).map(|space| space.holders(key)).unwrap_or_default()
     }
-}
 
-impl Snapshot {
-    /// What would be left without what it needs if that entry were deleted: `2 sources, 1 key`.
-    pub(crate) fn dependents(&self, key: &EntryKey) -> Option<String> {
-        let space = self.space(&key.tenant)?;
-        let of = |system: &SystemId| key.kind == Kind::Tenant || **system == *key.id;
-        let counts = match key.kind {
-            Kind::Tenant | Kind::System => [
-                (if key.kind == Kind::Tenant { space.systems.len() } else { 0 }, "system"),
-                (space.sources.values().filter(|s| of(&s.value.system)).count(), "source"),
-                (space.event_types.values().filter(|t| of(&t.value.system)).count(), "event type"),
-                (space.keys.values().filter(|k| of(&k.value.system)).count(), "key"),
-            ],
-            Kind::Source | Kind::EventType | Kind::Key => return None,
-        };
-        let some: Vec<String> = counts
-            .into_iter()
-            .filter(|(count, _)| *count > 0)
-            .map(|(count, noun)| format!("{count} {noun}{}", if count == 1 { "" } else { "s" }))
-            .collect();
-        (!some.is_empty()).then(|| some.join(", "))
+    /// Whether there is such an entry, not deleted.
+    pub(crate) fn has(&self, key: &EntryKey) -> bool {
+        self.space(&key.tenant).is_some_and(|space| space.has(key.kind, &key.id))
+    }
+
+    /// What was deleted before that time, with its revision.
+    pub(crate) fn deleted_before(&self, before_us: Micros) -> Vec<(EntryKey, u64)> {
+        let deleted = self.tenants.values().flat_map(|space| space.deleted());
+        deleted
+            // What says no time is as old as can be.
+            .filter(|(_, _, at)| parse_rfc3339(at).is_ok_and(|at| at < before_us) || at.is_empty())
+            .map(|(key, revision, _)| (key, revision))
+            .collect()
     }
 }
 
@@ -263,11 +293,33 @@ mod tests {
     #[test]
     fn says_what_depends_on_an_entry() {
         let snapshot = Snapshot::default().with(key("acme", "k1")).with(key("acme", "k2"));
-        let of = |kind, id| snapshot.dependents(&EntryKey::new(kind, &tenant("acme"), id));
-        assert_eq!(of(Kind::System, "shop").unwrap(), "2 keys");
-        assert_eq!(of(Kind::System, "other"), None);
-        assert_eq!(of(Kind::Tenant, "acme").unwrap(), "2 keys");
-        assert_eq!(of(Kind::Key, "k1"), None);
+        let of = |kind, id| {
+            let holders = snapshot.holders(&EntryKey::new(kind, &tenant("acme"), id));
+            let mut ids: Vec<String> = holders.into_iter().map(|key| key.id).collect();
+            ids.sort();
+            ids
+        };
+        assert_eq!(of(Kind::System, "shop"), ["k1", "k2"]);
+        assert_eq!(of(Kind::System, "other"), [""; 0]);
+        assert_eq!(of(Kind::Tenant, "acme"), ["k1", "k2"]);
+        assert_eq!(of(Kind::Key, "k1"), [""; 0]);
+    }
+
+    #[test]
+    fn what_is_deleted_is_nowhere_but_among_the_deleted() {
+        let mut snapshot = Snapshot::default().with(key("acme", "k1"));
+        let deleted = Deleted { deleted_at: "2026-11-21T10:00:00Z".to_owned(), resource: key("acme", "k1") };
+        snapshot.insert_deleted(Entry { revision: 7, value: Arc::new(deleted) });
+        assert!(snapshot.key("k1").is_none() && snapshot.entry::<ApiKey>(&tenant("acme"), "k1").is_none());
+        assert!(snapshot.list::<ApiKey>(None).is_empty() && snapshot.len() == 0);
+        let system = EntryKey::new(Kind::System, &tenant("acme"), "shop");
+        assert!(snapshot.holders(&system).is_empty(), "it holds nothing");
+        assert_eq!(snapshot.deleted::<ApiKey>(&tenant("acme"), "k1").unwrap().revision, 7);
+        let at = parse_rfc3339("2026-11-21T10:00:00Z").unwrap();
+        assert!(snapshot.deleted_before(at).is_empty());
+        assert_eq!(snapshot.deleted_before(at + 1)[0].1, 7);
+        snapshot.remove::<ApiKey>(&tenant("acme"), "k1");
+        assert!(snapshot.space(&tenant("acme")).is_none());
     }
 
     #[test]

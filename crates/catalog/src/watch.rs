@@ -20,11 +20,10 @@ use async_nats::jetstream::{
     self,
     consumer::{AckPolicy, DeliverPolicy, ReplayPolicy, push},
 };
-use model::resource::{ApiKey, EventType, Source, System, Tenant};
 use tokio::{sync::watch, time::Instant as TokioInstant};
 
 use crate::{
-    Entry, EntryKey, Kind, Options, Resource, Snapshot,
+    Entry, EntryKey, Options, Resource, Snapshot, entry, kinds,
     messages::{Change, Ended, Messages},
 };
 
@@ -227,13 +226,7 @@ impl Feed {
         snapshot.revision = snapshot.revision.max(change.revision);
         let outcome = match EntryKey::parse(&change.key) {
             None => Err("its key is none of ours".to_owned()),
-            Some(key) => match key.kind {
-                Kind::Tenant => apply::<Tenant>(snapshot, old, &key, &change),
-                Kind::System => apply::<System>(snapshot, old, &key, &change),
-                Kind::Source => apply::<Source>(snapshot, old, &key, &change),
-                Kind::EventType => apply::<EventType>(snapshot, old, &key, &change),
-                Kind::Key => apply::<ApiKey>(snapshot, old, &key, &change),
-            },
+            Some(key) => kinds::apply(snapshot, old, &key, &change),
         };
         let Err(reason) = outcome else {
             self.skipped.remove(&change.key);
@@ -250,36 +243,47 @@ impl Feed {
 
 /// Puts one change into the snapshot. An entry that cannot be used also takes what stood there before: a
 /// key that was narrowed by a newer version must not keep its old scopes.
-fn apply<R: Resource>(
+pub(crate) fn apply<R: Resource>(
     snapshot: &mut Snapshot,
     old: Option<&Snapshot>,
     key: &EntryKey,
     change: &Change,
 ) -> Result<(), String> {
-    let Some(value) = &change.value else {
-        snapshot.remove::<R>(&key.tenant, &key.id);
-        return Ok(());
+    let outcome = match &change.value {
+        None => {
+            snapshot.remove::<R>(&key.tenant, &key.id);
+            Ok(())
+        }
+        Some(value) => put::<R>(snapshot, old, key, (change.revision, value)),
     };
-    let refuse = |snapshot: &mut Snapshot, reason: String| {
-        snapshot.remove::<R>(&key.tenant, &key.id);
-        Err(reason)
+    outcome.inspect_err(|_| snapshot.remove::<R>(&key.tenant, &key.id))
+}
+
+fn put<R: Resource>(
+    snapshot: &mut Snapshot,
+    old: Option<&Snapshot>,
+    key: &EntryKey,
+    (revision, value): (u64, &[u8]),
+) -> Result<(), String> {
+    let own = |resource: &R| {
+        let own = resource.tenant() == &key.tenant && resource.id() == key.id;
+        if own { Ok(()) } else { Err("it says it is another's than its key says".to_owned()) }
     };
-    let resource: R = match serde_json::from_slice(value) {
-        Ok(resource) => resource,
-        Err(error) => return refuse(snapshot, error.to_string()),
+    let resource = match entry::read::<R>(value).map_err(|e| e.to_string())? {
+        entry::Read::Live(resource) => resource,
+        entry::Read::Deleted(deleted) => {
+            own(&deleted.resource)?;
+            snapshot.insert_deleted(Entry { revision, value: Arc::new(deleted) });
+            return Ok(());
+        }
     };
-    if resource.tenant() != &key.tenant || resource.id() != key.id {
-        return refuse(snapshot, "it says it is another's than its key says".to_owned());
-    }
+    own(&resource)?;
     let value = match old.unwrap_or(snapshot).entry::<R>(&key.tenant, &key.id) {
         Some(old) if *old.value == resource => Arc::clone(&old.value),
         _ => Arc::new(resource),
     };
-    if snapshot.insert(&Entry { revision: change.revision, value }) {
-        Ok(())
-    } else {
-        refuse(snapshot, "another tenant has a key of that id".to_owned())
-    }
+    let taken = "another tenant has a key of that id";
+    if snapshot.insert(&Entry { revision, value }) { Ok(()) } else { Err(taken.to_owned()) }
 }
 
 /// Waits that double up to a limit, each of a random half to whole of it, so that a fleet does not come back in step.

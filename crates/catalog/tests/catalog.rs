@@ -10,8 +10,8 @@ use std::{
 use async_nats::jetstream;
 use catalog::{Catalog, Check, Entry, Error, FieldError, Options, Snapshot};
 use model::{
-    ErrorCode, TenantId,
-    resource::{ApiKey, EventType, Source, System, Tenant},
+    Clock as _, ErrorCode, SystemClock, TenantId,
+    resource::{ApiKey, Customer, EventType, Source, System, Tenant},
 };
 use serde_json::json;
 use testkit::NatsServer as Nats;
@@ -67,15 +67,19 @@ async fn resources_are_created_read_changed_listed_and_deleted() {
     let nats = Nats::start();
     let (_, catalog) = furnished(&nats).await;
 
-    let created = catalog.create(&key("acme", "k1")).await.unwrap();
+    let created = catalog.create(&key("acme", "k1")).await.unwrap().revision;
     assert!(catalog.snapshot().key("k1").is_some(), "one reads one's own writes");
     let exists = catalog.create(&key("acme", "k1")).await.unwrap_err();
     assert!(matches!(exists, Error::Exists { .. }) && exists.code() == ErrorCode::Conflict, "{exists}");
 
     let got = catalog.get::<ApiKey>(&id("acme"), "k1").await.unwrap();
-    assert_eq!((got.revision, &got.value), (created, &key("acme", "k1")));
+    assert_eq!((got.revision, &*got.value.hash), (created, &*key("acme", "k1").hash));
+    assert!(!got.value.meta.created_at.is_empty() && got.value.meta.created_at == got.value.meta.updated_at);
     let renamed = ApiKey { name: "till 3".to_owned(), ..got.value };
     let changed = catalog.put(&renamed, Some(created)).await.unwrap();
+    assert!(changed.value.meta.created_at == renamed.meta.created_at);
+    assert!(changed.value.meta.updated_at > renamed.meta.updated_at);
+    let changed = changed.revision;
     let stale = catalog.put(&renamed, Some(created)).await.unwrap_err();
     assert!(matches!(stale, Error::Stale { .. }) && stale.code() == ErrorCode::Conflict, "{stale}");
     assert_eq!(catalog.snapshot().key("k1").unwrap().name, "till 3");
@@ -97,12 +101,15 @@ async fn resources_are_created_read_changed_listed_and_deleted() {
     ] {
         assert!(matches!(gone, Error::NotFound { .. }) && gone.code() == ErrorCode::NotFound, "{gone}");
     }
-    catalog.create(&key("acme", "k1")).await.unwrap();
+    let kept = catalog.create(&key("acme", "k1")).await.unwrap_err();
+    assert!(matches!(kept, Error::Deleted { .. }) && kept.code() == ErrorCode::Conflict, "{kept}");
+    catalog.put(&key("acme", "k1"), None).await.unwrap();
+    assert!(catalog.snapshot().key("k1").is_some(), "unless one writes over it");
 
     let event_type: EventType =
         serde_json::from_value(json!({"tenant": "acme", "system": "shop", "name": "com.x/é *>"})).unwrap();
-    catalog.create(&event_type).await.unwrap();
-    assert_eq!(**catalog.snapshot().event_type(&id("acme"), "com.x/é *>").unwrap(), event_type);
+    let written = catalog.create(&event_type).await.unwrap().value;
+    assert_eq!(**catalog.snapshot().event_type(&id("acme"), "com.x/é *>").unwrap(), written);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -122,15 +129,23 @@ async fn what_breaks_a_rule_is_refused_with_its_field() {
     let schema: EventType =
         serde_json::from_value(json!({"tenant": "acme", "system": "shop", "name": "t", "schema": {}}))
             .unwrap();
+    let put = async |key: ApiKey| catalog.put(&key, None).await.map(drop);
     let cases = [
-        ("/tenant", catalog.create(&source("nobody", "shop")).await),
-        ("/system", catalog.create(&source("acme", "none")).await),
-        ("/tenant", catalog.create(&system("nobody", "shop")).await),
-        ("/system", catalog.put(&ApiKey { system: "none".parse().unwrap(), ..key("acme", "k") }, None).await),
-        ("/scopes", catalog.create(&ApiKey { scopes: vec![], ..key("acme", "k") }).await),
-        ("/placement", catalog.create(&Tenant { placement: "a.b".to_owned(), ..tenant("b") }).await),
-        ("/retention_days", catalog.create(&Tenant { retention_days: 36_501, ..tenant("b") }).await),
-        ("/schema", catalog.create(&schema).await),
+        ("/tenant", catalog.create(&source("nobody", "shop")).await.map(drop)),
+        ("/system", catalog.create(&source("acme", "none")).await.map(drop)),
+        ("/tenant", catalog.create(&system("nobody", "shop")).await.map(drop)),
+        ("/system", put(ApiKey { system: "none".parse().unwrap(), ..key("acme", "k") }).await),
+        ("/customer", put(ApiKey { customer: Some("none".parse().unwrap()), ..key("acme", "k") }).await),
+        ("/scopes", put(ApiKey { scopes: vec![], ..key("acme", "k") }).await),
+        (
+            "/placement",
+            catalog.create(&Tenant { placement: "a.b".to_owned(), ..tenant("b") }).await.map(drop),
+        ),
+        (
+            "/retention_days",
+            catalog.create(&Tenant { retention_days: 36_501, ..tenant("b") }).await.map(drop),
+        ),
+        ("/schema", catalog.create(&schema).await.map(drop)),
     ];
     for (pointer, outcome) in cases {
         let error = outcome.unwrap_err();
@@ -141,8 +156,13 @@ async fn what_breaks_a_rule_is_refused_with_its_field() {
     catalog.create(&source("acme", "shop")).await.unwrap();
     catalog.create(&key("acme", "k1")).await.unwrap();
     let in_use = catalog.delete::<System>(&id("acme"), "shop", None).await.unwrap_err();
-    assert_eq!(in_use.to_string(), "system \"shop\" still has 1 source, 1 key; delete them first");
-    assert_eq!(in_use.code(), ErrorCode::Conflict);
+    assert_eq!(
+        in_use.to_string(),
+        "system \"shop\" still has 1 source (\"d\"), 1 key (\"k1\"); delete them first"
+    );
+    assert_eq!(in_use.code(), ErrorCode::Unprocessable);
+    let shop = catalog.get::<System>(&id("acme"), "shop").await;
+    assert!(shop.is_ok() && catalog.snapshot().list::<System>(None).len() == 1, "and it is still there");
     catalog.create(&tenant("evil")).await.unwrap();
     catalog.create(&system("evil", "shop")).await.unwrap();
     let taken = catalog.create(&key("evil", "k1")).await.unwrap_err();
@@ -183,6 +203,78 @@ async fn what_a_newer_program_wrote_is_read() {
     assert!(snapshot.event_type(&id("acme"), "t").is_some() && snapshot.key("k1").is_some());
     // And the other way round: what says nothing of the new is written without it.
     assert!(!serde_json::to_string(&tenant("b")).unwrap().contains("retention"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_deleted_can_be_undeleted_until_it_is_purged() {
+    let nats = Nats::start();
+    let (js, catalog) = furnished(&nats).await;
+    let acme = id("acme");
+    let customer: Customer =
+        serde_json::from_value(json!({"tenant": "acme", "id": "jane", "labels": {"team": "tills"}})).unwrap();
+    catalog.create(&customer).await.unwrap();
+    let keyed = ApiKey { customer: Some("jane".parse().unwrap()), ..key("acme", "k1") };
+    let created = catalog.create(&keyed).await.unwrap();
+    let held = catalog.delete::<Customer>(&acme, "jane", None).await.unwrap_err();
+    assert_eq!(held.to_string(), r#"customer "jane" still has 1 key ("k1"); delete them first"#);
+
+    // Another process, which has heard of neither deletion when it begins.
+    let there = Catalog::open(nats.jetstream().await, Options::default()).await;
+    let left = catalog.delete::<ApiKey>(&acme, "k1", Some(created.revision)).await.unwrap();
+    catalog.delete::<Customer>(&acme, "jane", None).await.unwrap();
+    until(&there, "both are gone", |s| {
+        s.key("k1").is_none() && s.deleted::<Customer>(&acme, "jane").is_some()
+    })
+    .await;
+    // A program that knows nothing of deleted resources cannot read the entry as one.
+    let raw = js.get_key_value("catalog").await.unwrap().get("key.acme.k1").await.unwrap().unwrap();
+    assert!(serde_json::from_slice::<ApiKey>(&raw).is_err());
+    let deleted = there.get_deleted::<ApiKey>(&acme, "k1").await.unwrap();
+    assert_eq!((deleted.revision, &deleted.value.resource), (left, &created.value));
+
+    let dangling = catalog.undelete::<ApiKey>(&acme, "k1", None).await.unwrap_err();
+    assert_eq!(dangling.fields()[0].pointer, "/customer", "{dangling}");
+    let back = catalog.undelete::<Customer>(&acme, "jane", None).await.unwrap();
+    assert_eq!((&*back.value.meta.labels["team"], back.value.meta.created_at.is_empty()), ("tills", false));
+    let stale = catalog.undelete::<ApiKey>(&acme, "k1", Some(left - 1)).await.unwrap_err();
+    assert!(matches!(stale, Error::Stale { .. }), "{stale}");
+    catalog.undelete::<ApiKey>(&acme, "k1", Some(left)).await.unwrap();
+    assert_eq!(catalog.snapshot().key("k1").unwrap().hash, created.value.hash);
+    assert!(catalog.undelete::<ApiKey>(&acme, "k1", None).await.is_err(), "it is not deleted any more");
+
+    // Anew, to be purged.
+    catalog.delete::<ApiKey>(&acme, "k1", None).await.unwrap();
+    assert_eq!(catalog.purge_deleted(SystemClock.now()).await.unwrap(), 0, "it is kept for some time");
+    let later = SystemClock.now() + 31 * 86_400 * 1_000_000;
+    assert_eq!(catalog.purge_deleted(later).await.unwrap(), 1);
+    until(&there, "nothing is left", |s| s.deleted::<ApiKey>(&acme, "k1").is_none()).await;
+    assert!(catalog.undelete::<ApiKey>(&acme, "k1", None).await.is_err());
+    catalog.create(&key("acme", "k1")).await.unwrap();
+}
+
+/// Whoever names a system and whoever deletes it at the same time: never is a key left with a system that is gone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reference_never_dangles_whoever_is_quicker() {
+    let nats = Nats::start();
+    let (_, here) = furnished(&nats).await;
+    let there = Catalog::open(nats.jetstream().await, Options::default()).await;
+    let acme = id("acme");
+    let (mut named, mut deleted) = (0, 0);
+    for n in 0..60 {
+        let (system_id, key_id) = (format!("s{n}"), format!("k{n}"));
+        here.create(&system("acme", &system_id)).await.unwrap();
+        until(&there, "the system", |s| s.system(&acme, &system_id.parse().unwrap()).is_some()).await;
+        let key = ApiKey { system: system_id.parse().unwrap(), ..key("acme", &key_id) };
+        let (name, delete) = tokio::join!(there.create(&key), here.delete::<System>(&acme, &system_id, None));
+        let (is_named, is_deleted) = (name.is_ok(), delete.is_ok());
+        assert!(!(is_named && is_deleted), "{name:?} {delete:?}");
+        named += u32::from(is_named);
+        deleted += u32::from(is_deleted);
+        let key_there = here.get::<ApiKey>(&acme, &key_id).await.is_ok();
+        let system_there = here.get::<System>(&acme, &system_id).await.is_ok();
+        assert!(system_there || !key_there, "{name:?} {delete:?}");
+    }
+    println!("named {named}, deleted {deleted}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -69,6 +69,8 @@ error_codes! {
     RequestTimeout = "request_timeout", 408, 4, "The request took too long to arrive";
     /// It exists already, in another form.
     Conflict = "conflict", 409, 6, "It exists already";
+    /// It is not at the revision that `If-Match` names, or is there although `If-None-Match` says it must not be.
+    PreconditionFailed = "precondition_failed", 412, 10, "It has changed since it was read";
     /// The body, an event or a batch is over its limit.
     TooLarge = "too_large", 413, 11, "The request is too large";
     /// The content type or encoding is not one this door reads.

@@ -119,6 +119,8 @@ slug_ids! {
     TenantId = "tenant";
     /// Something of the tenant's that produces or consumes events.
     SystemId = "system";
+    /// One of a tenant's own customers.
+    CustomerId = "customer";
     /// A door of a system.
     SourceId = "source";
     /// The public part of an API key, by which it is found and named in lists and logs.

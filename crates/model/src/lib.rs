@@ -25,6 +25,7 @@ mod id;
 pub mod json;
 mod json_members;
 mod limits;
+mod meta;
 pub mod nats;
 mod partition;
 pub mod resource;
@@ -44,7 +45,7 @@ pub use self::{
         AttributeValue, CloudEvent, CloudEventBuilder, Data, InvalidEvent, is_extension_name,
         is_json_media_type,
     },
-    id::{InvalidId, KeyId, SourceId, SystemId, TenantId},
+    id::{CustomerId, InvalidId, KeyId, SourceId, SystemId, TenantId},
     limits::{EventLimits, OverLimit, TYPE_BYTES_MAX},
     partition::partition_of,
     subject::{tenant_packed_subject, tenant_subject, tenant_wildcard, type_token},

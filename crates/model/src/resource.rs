@@ -3,12 +3,13 @@
 //! fleet is upgraded, replicas of both versions read the same entries. Where people give fields by name, the edge
 //! that takes them refuses unknown ones.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{KeyId, SourceId, SystemId, TenantId};
+pub use crate::meta::Meta;
+use crate::{CustomerId, KeyId, SourceId, SystemId, TenantId};
 
 /// The customer whose data is isolated.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -35,9 +36,9 @@ pub struct Tenant {
     // Left out where it says nothing, as above.
     #[serde(default, skip_serializing_if = "TenantStream::is_single")]
     pub tenant_stream: TenantStream,
-    /// RFC 3339.
-    #[serde(default)]
-    pub created_at: String,
+    /// What every resource has.
+    #[serde(flatten)]
+    pub meta: Meta,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
@@ -118,9 +119,24 @@ pub struct System {
     /// For people.
     #[serde(default)]
     pub name: String,
-    /// RFC 3339.
+    /// What every resource has.
+    #[serde(flatten)]
+    pub meta: Meta,
+}
+
+/// One of a tenant's own customers, on whose behalf keys are used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Customer {
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// Its id, unique within the tenant.
+    pub id: CustomerId,
+    /// For people.
     #[serde(default)]
-    pub created_at: String,
+    pub name: String,
+    /// What every resource has.
+    #[serde(flatten)]
+    pub meta: Meta,
 }
 
 /// A door of a system.
@@ -147,9 +163,9 @@ pub struct Source {
     /// Headers kept with a raw event besides those its preset and mapping read, lower case.
     #[serde(default)]
     pub keep_headers: Vec<String>,
-    /// RFC 3339.
-    #[serde(default)]
-    pub created_at: String,
+    /// What every resource has.
+    #[serde(flatten)]
+    pub meta: Meta,
 }
 
 /// How a provider proves that a request is its own.
@@ -230,15 +246,12 @@ pub struct EventType {
     pub system: SystemId,
     /// The CloudEvents `type`.
     pub name: String,
-    /// For people.
-    #[serde(default)]
-    pub description: String,
     /// JSON Schema 2020-12 of the data; events of the type that break it are dead-lettered.
     #[serde(default)]
     pub schema: Option<serde_json::Value>,
-    /// RFC 3339.
-    #[serde(default)]
-    pub created_at: String,
+    /// What every resource has.
+    #[serde(flatten)]
+    pub meta: Meta,
 }
 
 /// A producer's or consumer's credential. The key itself is shown once and not kept.
@@ -257,12 +270,12 @@ pub struct ApiKey {
     pub hash: String,
     /// What it may do.
     pub scopes: Vec<Scope>,
-    /// RFC 3339.
-    #[serde(default)]
-    pub created_at: String,
-    /// For people: labels that survive.
-    #[serde(default)]
-    pub labels: BTreeMap<String, String>,
+    /// On whose behalf it is used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customer: Option<CustomerId>,
+    /// What every resource has.
+    #[serde(flatten)]
+    pub meta: Meta,
 }
 
 impl std::fmt::Debug for ApiKey {
@@ -271,7 +284,7 @@ impl std::fmt::Debug for ApiKey {
     }
 }
 
-/// What an API key may do within its tenant.
+/// What an API key may do: within its tenant, but for [`Scope::Operate`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
@@ -281,4 +294,25 @@ pub enum Scope {
     Read,
     /// Redrive and purge dead letters.
     Write,
+    /// Read and change everything of its own tenant in the catalog, keys included.
+    Manage,
+    /// The fleet's operator: tenants, and whatever is theirs in the catalog.
+    Operate,
+}
+
+impl Scope {
+    /// Each there is.
+    pub const ALL: [Self; 5] = [Self::Publish, Self::Read, Self::Write, Self::Manage, Self::Operate];
+
+    /// As it is written.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Publish => "publish",
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Manage => "manage",
+            Self::Operate => "operate",
+        }
+    }
 }

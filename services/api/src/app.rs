@@ -10,7 +10,7 @@ use std::{
 use auth::{AuthError, Principal};
 use axum::extract::FromRequestParts;
 use bus::{Bus, topology::Topology};
-use catalog::Catalog;
+use catalog::{Catalog, Sealer};
 use http::{HeaderMap, request::Parts};
 use model::{Clock, ErrorCode, TenantId, resource::Scope};
 use runtime::{
@@ -32,6 +32,7 @@ pub(crate) struct Shared {
     pub(crate) topology: Topology,
     pub(crate) catalog: Catalog,
     pub(crate) stores: Stores,
+    pub(crate) sealer: Arc<Sealer>,
     pub(crate) clock: Box<dyn Clock>,
     /// Cancelled when streams are to end.
     pub(crate) draining: CancellationToken,
@@ -55,6 +56,7 @@ impl App {
             topology: deps.topology,
             catalog: deps.catalog,
             stores: deps.stores,
+            sealer: deps.sealer,
             clock: Box::new(model::SystemClock),
             draining: CancellationToken::new(),
             probes: crate::probe::Probes::default(),
@@ -62,12 +64,16 @@ impl App {
         }))
     }
 
+    /// The caller of a request.
+    pub(crate) fn authenticate(&self, headers: &HeaderMap) -> Result<Principal, AuthError> {
+        let presented = auth::credentials(headers)?.ok_or(AuthError::Missing)?;
+        auth::authenticate(&self.catalog.snapshot(), presented)
+    }
+
     /// The caller of a request, if it has the scope.
     pub(crate) fn admit(&self, headers: &HeaderMap, scope: Scope) -> Result<Principal, Problem> {
         let refused = |e: AuthError| Problem::new(e.code(), e.to_string());
-        let presented =
-            auth::credentials(headers).map_err(refused)?.ok_or(AuthError::Missing).map_err(refused)?;
-        let principal = auth::authenticate(&self.catalog.snapshot(), presented).map_err(refused)?;
+        let principal = self.authenticate(headers).map_err(refused)?;
         principal.require(scope).map_err(refused)?;
         Ok(principal)
     }

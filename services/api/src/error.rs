@@ -36,6 +36,23 @@ pub(crate) fn of_broker(error: impl std::fmt::Display) -> Problem {
     Problem::unavailable("the broker does not answer", error)
 }
 
+/// The catalog's refusal or failure, as the caller sees it. `expected`: the caller said at which revision it must be.
+pub(crate) fn of_catalog(error: catalog::Error, expected: bool) -> Problem {
+    let code = match &error {
+        catalog::Error::Stale { .. } if expected => ErrorCode::PreconditionFailed,
+        catalog::Error::Unavailable(reason) => {
+            return Problem::unavailable("the catalog does not answer", reason);
+        }
+        catalog::Error::Unreadable { .. } => return Problem::internal(error),
+        _ => error.code(),
+    };
+    if error.fields().is_empty() {
+        return Problem::new(code, error.to_string());
+    }
+    let problem = Problem::new(code, "the resource breaks rules");
+    error.fields().iter().fold(problem, |p, field| p.field(&*field.pointer, &*field.detail))
+}
+
 pub(crate) fn not_found(what: impl Into<String>) -> Problem {
     Problem::new(ErrorCode::NotFound, what)
 }

@@ -1,5 +1,6 @@
-//! Reading back: stored events and their receipts, events as they come (server-sent events and gRPC), dead letters,
-//! usage, and the health of what these depend on. HTTP and gRPC on one listener.
+//! Reading back, and the control plane. Stored events and their receipts, events as they come (server-sent events and gRPC), dead letters,
+//! usage, the catalog's resources with the audit of their changes, and the health of what these depend on. HTTP and gRPC on
+//! one listener.
 //!
 //! Invariant: a caller reads and changes what belongs to the tenant of its key and nothing else, and what belongs to
 //! another tenant looks to it as if it did not exist. Following a stream, it gets each event once and none is
@@ -14,11 +15,13 @@
 //! ```
 
 mod app;
+mod control;
 mod endpoints;
 mod error;
 mod follow;
 mod grpc;
 mod history;
+mod kinds;
 mod letter_view;
 mod letters;
 mod metrics;
@@ -27,6 +30,7 @@ mod options;
 mod params;
 mod probe;
 mod receipt;
+mod rules;
 mod search;
 mod service;
 mod sse;
@@ -38,5 +42,6 @@ pub use self::{
     error::Error,
     openapi::openapi,
     options::{Options, PORT},
+    rules::Rules,
     service::{Deps, Service},
 };

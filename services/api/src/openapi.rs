@@ -10,7 +10,10 @@ use utoipa::{
     },
 };
 
-use crate::endpoints;
+use crate::{
+    control::docs::SCOPE,
+    endpoints::{self, AuditRecord},
+};
 
 /// The OpenAPI 3.1 document of this service.
 #[must_use]
@@ -22,13 +25,15 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 #[openapi(
     info(
         title = "EventRunner API",
-        description = "Reading events back, following them, dead letters and usage.",
+        description = "Reading events back, following them, dead letters and usage; tenants and what is theirs.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
-    components(schemas(ProblemDoc, FieldErrorDoc)),
+    components(schemas(ProblemDoc, FieldErrorDoc, AuditRecord)),
     tags(
         (name = "events", description = "A tenant's events: stored ones, and as they come."),
         (name = "dead letters", description = "Events that could not go on."),
+        (name = "resources", description = "The catalog: tenants, and what is theirs."),
+        (name = "audit", description = "What was done to the catalog, and what was refused."),
         (name = "usage", description = "What a tenant has used."),
         (name = "health", description = "Whether the service works."),
     ),
@@ -65,7 +70,7 @@ struct ProblemDoc {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = FieldError)]
 struct FieldErrorDoc {
-    /// Where it is: a JSON pointer, `query:<name>` or `header:<name>`.
+    /// Where it is: a JSON pointer into the body, `query:<name>` or `header:<name>`.
     pointer: String,
     /// What is wrong with it.
     detail: String,
@@ -85,6 +90,8 @@ fn complete(endpoints: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi {
         let methods = [
             (HttpMethod::Get, &mut item.get),
             (HttpMethod::Post, &mut item.post),
+            (HttpMethod::Put, &mut item.put),
+            (HttpMethod::Patch, &mut item.patch),
             (HttpMethod::Delete, &mut item.delete),
         ];
         for (method, operation) in methods {
@@ -104,11 +111,13 @@ fn complete_operation(method: &HttpMethod, operation: &mut Operation) {
     let none: [&str; 0] = [];
     operation.security =
         Some(vec![SecurityRequirement::new("bearer", none), SecurityRequirement::new("api_key", none)]);
+    let control = operation.tags.iter().flatten().any(|tag| tag == "audit");
     let scope = if *method == HttpMethod::Get { "read" } else { "write" };
+    let forbidden = format!("The key has not the scope `{scope}`, or is another tenant's.");
     let errors = [
         ("400", "A parameter has an impossible value.".to_owned()),
         ("401", "The key is missing or nobody's.".to_owned()),
-        ("403", format!("The key has not the scope `{scope}`, or is another tenant's.")),
+        ("403", if control { SCOPE.to_owned() } else { forbidden }),
         ("404", "There is no such thing, or not for this tenant.".to_owned()),
         ("503", "The broker or a store does not answer; try again.".to_owned()),
     ];

@@ -41,6 +41,12 @@ pub struct Options {
     pub letters_change_max: usize,
     /// How long a store may take to answer; 503 above.
     pub store_timeout_ms: Millis,
+    /// Bytes of a resource as it is sent; 413 above. Twice as much must fit into a message of the broker.
+    pub resource_bytes_max: usize,
+    /// Audit records read at most for one request that filters them.
+    pub audit_scan_max: usize,
+    /// How long a request with an `Idempotency-Key` is believed to be worked by whoever began it.
+    pub idempotency_pending_ms: Millis,
 }
 
 impl Default for Options {
@@ -61,6 +67,9 @@ impl Default for Options {
             letters_scan_max: 10_000,
             letters_change_max: 1_000,
             store_timeout_ms: Millis(10_000),
+            resource_bytes_max: 256 << 10,
+            audit_scan_max: 10_000,
+            idempotency_pending_ms: Millis(30_000),
         }
     }
 }
@@ -77,6 +86,8 @@ impl Options {
             ("search_events_max", usize::try_from(self.search_events_max).unwrap_or(usize::MAX)),
             ("letters_scan_max", self.letters_scan_max),
             ("letters_change_max", self.letters_change_max),
+            ("resource_bytes_max", self.resource_bytes_max),
+            ("audit_scan_max", self.audit_scan_max),
         ];
         match at_least_one.into_iter().find(|(_, value)| *value == 0) {
             Some((name, _)) => Err(format!("api.{name} must be at least 1")),

@@ -1,10 +1,10 @@
 //! Build (check, bind) → run(shutdown): serve until drained.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Router, routing::any_service};
 use bus::{Bus, topology::Topology};
-use catalog::Catalog;
+use catalog::{Catalog, Sealer};
 use proto::v1::subscribe_service_server::SubscribeServiceServer;
 use runtime::{
     health::{Component, Health},
@@ -34,6 +34,8 @@ pub struct Deps {
     pub catalog: Catalog,
     /// Where events and usage are read.
     pub stores: Stores,
+    /// Seals what callers entrust to the catalog.
+    pub sealer: Arc<Sealer>,
     /// The health of the process, to which the component `api` is added.
     pub health: Health,
 }

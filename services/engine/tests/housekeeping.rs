@@ -155,7 +155,8 @@ async fn an_erased_tenant_is_gone_from_every_place_and_nobody_else() {
     steps.retain(|step| *step != Step::Asked);
     assert_eq!(steps, [Step::Disabling, Step::Draining, Step::Erasing, Step::Erased]);
     let proof = last.unwrap();
-    let places = ["DEAD", "TENANT-default", "catalog", "stored events", "usage records"];
+    let places =
+        ["AUDIT", "DEAD", "KV_idempotency", "TENANT-default", "catalog", "stored events", "usage records"];
     assert_eq!(proof.left.keys().collect::<Vec<_>>(), places);
     assert!(proof.left.values().all(|left| *left == 0), "{proof:?}");
     assert_eq!((proof.removed["TENANT-default"], proof.removed["stored events"]), (200, 200));

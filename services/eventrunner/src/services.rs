@@ -42,9 +42,14 @@ impl Ground {
         let bus = connect(&config.nats).await;
         durability::check(&config).await?;
         let topology = wait_for_streams(&bus).await?;
-        let catalog = Catalog::open(bus.jetstream().clone(), config.catalog.clone()).await;
+        let catalog = open_catalog(&bus, &config).await;
         Ok(Self::new(config, bus, topology, catalog))
     }
+}
+
+/// The catalog, with the rules of what may be written to it.
+pub(crate) async fn open_catalog(bus: &Bus, config: &Config) -> Catalog {
+    Catalog::open_checked(bus.jetstream().clone(), config.catalog.clone(), Some(Arc::new(api::Rules))).await
 }
 
 /// Looks for the broker until it is there: it may start after us, and may be away for any length of time.
@@ -170,9 +175,15 @@ pub(crate) async fn start_engine(ground: &Ground, stores: &Stores, context: &Con
 }
 
 /// Reading back.
-pub(crate) async fn start_api(ground: &Ground, stores: &Stores, context: &Context) -> Result<SocketAddr> {
+pub(crate) async fn start_api(
+    ground: &Ground,
+    stores: &Stores,
+    sealer: Arc<Sealer>,
+    context: &Context,
+) -> Result<SocketAddr> {
     let Ground { config, bus, topology, catalog, .. } = ground.clone();
-    let deps = api::Deps { bus, topology, catalog, stores: stores.clone(), health: context.health().clone() };
+    let (stores, health) = (stores.clone(), context.health().clone());
+    let deps = api::Deps { bus, topology, catalog, stores, sealer, health };
     let service = api::Service::build(config.api, deps).await.map_err(|e| cannot_listen(&e))?;
     let address = service.local_addr().map_err(|e| cannot_listen(&e))?;
     let shutdown = context.shutdown().clone();

@@ -83,9 +83,8 @@ mod tests {
             tenant: "acme".parse().unwrap(),
             system: "shop".parse().unwrap(),
             name: "t".into(),
-            description: String::new(),
             schema: Some(schema),
-            created_at: String::new(),
+            meta: Default::default(),
         })
     }
 

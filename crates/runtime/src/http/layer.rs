@@ -189,6 +189,7 @@ fn refusal(status: StatusCode, text: Option<String>, caller: &Caller) -> Problem
         405 => ErrorCode::MethodNotAllowed,
         408 => ErrorCode::RequestTimeout,
         409 => ErrorCode::Conflict,
+        412 => ErrorCode::PreconditionFailed,
         413 => ErrorCode::TooLarge,
         415 => ErrorCode::UnsupportedMediaType,
         422 => ErrorCode::Unprocessable,

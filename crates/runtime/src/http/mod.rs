@@ -13,5 +13,5 @@ pub use self::{
     body::read_body,
     layer::{TraceLayer, TraceService, layer},
     options::ServerOptions,
-    serve::{bind, serve},
+    serve::{Peer, bind, serve},
 };

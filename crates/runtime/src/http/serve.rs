@@ -157,6 +157,10 @@ fn protocol(options: &ServerOptions) -> auto::Builder<TokioExecutor> {
     http
 }
 
+/// An extension of each request: the other end of its connection. Behind a proxy, that is the proxy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer(pub SocketAddr);
+
 struct Server {
     http: auto::Builder<TokioExecutor>,
     service: TraceService<Router>,
@@ -167,11 +171,17 @@ struct Server {
 impl Server {
     async fn connection(&self, socket: TcpStream) {
         let activity = Activity::new();
+        let peer = socket.peer_addr().ok().map(Peer);
         let service = hyper::service::service_fn({
             let activity = Arc::clone(&activity);
             let service = self.service.clone();
             let draining = self.shutdown.draining.clone();
-            move |request| answer(service.clone(), Arc::clone(&activity), draining.clone(), request)
+            move |mut request: Request<hyper::body::Incoming>| {
+                if let Some(peer) = peer {
+                    request.extensions_mut().insert(peer);
+                }
+                answer(service.clone(), Arc::clone(&activity), draining.clone(), request)
+            }
         });
         let io = TokioIo::new(Watched::new(socket, Arc::clone(&activity)));
         let mut connection = pin!(self.http.serve_connection(io, service));

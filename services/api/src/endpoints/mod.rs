@@ -1,6 +1,7 @@
 //! One file an endpoint: what it says in the documentation, what it does.
 
 mod alive;
+mod audit_list;
 mod event_erase_data;
 mod event_get;
 mod event_list;
@@ -13,11 +14,13 @@ mod letter_list;
 mod letter_purge;
 mod letter_redrive;
 mod letter_redrive_all;
+mod resources;
 mod usage_records;
 mod usage_sum;
 
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+pub(crate) use self::audit_list::AuditRecord;
 use crate::app::App;
 
 /// Every endpoint, with its documentation.
@@ -32,6 +35,8 @@ pub(crate) fn router() -> OpenApiRouter<App> {
         .routes(routes!(letter_get::handle, letter_delete::handle))
         .routes(routes!(letter_redrive_all::handle))
         .routes(routes!(letter_redrive::handle))
+        .routes(routes!(audit_list::handle))
+        .merge(resources::router())
         .routes(routes!(usage_sum::handle))
         .routes(routes!(usage_records::handle))
         .routes(routes!(health::handle))

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use api::{Deps, Options, Service};
 use async_nats::HeaderMap;
 use bus::{Bus, TopologyOptions, topology};
-use catalog::{Catalog, Snapshot};
+use catalog::{Catalog, Sealer, SealingKey, Snapshot};
 use model::{
     Batch, CloudEvent, Durability, Group, Micros, Stamp, TenantId, nats,
     resource::{Scope, Tenant},
@@ -40,6 +40,7 @@ pub(crate) struct World {
 }
 
 /// The keys there are.
+#[derive(Default)]
 pub(crate) struct Keys {
     /// acme's, with the scopes read and write.
     pub(crate) acme: String,
@@ -53,7 +54,7 @@ pub(crate) struct Keys {
     pub(crate) disabled: String,
 }
 
-fn tenant(id: &str, disabled: bool) -> Tenant {
+pub(crate) fn tenant(id: &str, disabled: bool) -> Tenant {
     serde_json::from_value(json!({"id": id, "disabled": disabled})).unwrap()
 }
 
@@ -84,6 +85,11 @@ fn keys() -> (Snapshot, Keys) {
     (snapshot, Keys { acme, reader, writer, publisher, globex, disabled })
 }
 
+/// The same in every test, so that a second replica of the service opens what the first sealed.
+pub(crate) fn sealer() -> Arc<Sealer> {
+    Arc::new(Sealer::new(SealingKey::from_bytes([7; 32])))
+}
+
 /// Options for tests: any port, quick heartbeats.
 pub(crate) fn options() -> Options {
     let http = ServerOptions { drain_timeout_ms: Millis(5_000), ..ServerOptions::default() };
@@ -96,6 +102,16 @@ impl World {
     }
 
     pub(crate) async fn start_with(options: Options) -> Self {
+        let (snapshot, keys) = keys();
+        Self::start_over(options, keys, async |_| Catalog::fixed(snapshot)).await
+    }
+
+    /// With the catalog that is made for the broker.
+    pub(crate) async fn start_over(
+        options: Options,
+        keys: Keys,
+        catalog: impl AsyncFnOnce(&Bus) -> Catalog,
+    ) -> Self {
         let nats = NatsServer::start_with(NatsOptions { sync_always: false, ..NatsOptions::default() });
         let bus = Bus::connect(&bus::Options { url: nats.url(), ..Default::default() }).await.unwrap();
         let layout = TopologyOptions { durability: Durability::Process, partitions: 2, ..Default::default() };
@@ -103,13 +119,13 @@ impl World {
         let folder = TempDir::with_prefix("eventrunner-api-").unwrap();
         let embedded = Embedded::open(folder.path(), Durability::Process, Default::default()).await.unwrap();
         let stores = embedded.stores();
-        let (snapshot, keys) = keys();
-        let catalog = Catalog::fixed(snapshot);
+        let catalog = catalog(&bus).await;
         let deps = Deps {
             bus: bus.clone(),
             topology,
             catalog: catalog.clone(),
             stores: stores.clone(),
+            sealer: sealer(),
             health: Health::default(),
         };
         let service = Service::build(options, deps).await.unwrap();

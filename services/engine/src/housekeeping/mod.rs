@@ -113,7 +113,10 @@ impl Housekeeper {
         }
         loop {
             tokio::select! {
-                _ = retention.tick() => self.apply_retention().await,
+                _ = retention.tick() => {
+                    self.apply_retention().await;
+                    self.purge_deleted().await;
+                }
                 entry = orders.next() => match entry {
                     Some(Ok(entry)) if entry.operation == Operation::Put => {
                         match Order::read(&entry.value) {

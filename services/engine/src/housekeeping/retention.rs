@@ -1,4 +1,4 @@
-//! Retention: events older than their tenant keeps them leave the store.
+//! Retention: events older than their tenant keeps them leave the store, deleted catalog entries the catalog.
 
 use model::{Clock as _, SystemClock, resource::Tenant};
 use runtime::metrics::{self, Metric};
@@ -26,6 +26,17 @@ impl Housekeeper {
         if failed == 0 {
             #[expect(clippy::cast_precision_loss, reason = "seconds since 1970")]
             metrics::gauge(Metric::HousekeepingRetentionTime, &[]).set((now_us / 1_000_000) as f64);
+        }
+    }
+}
+
+impl Housekeeper {
+    /// Purges what was deleted from the catalog so long ago that nobody can undelete it any more.
+    pub(super) async fn purge_deleted(&self) {
+        match self.catalog.purge_deleted(SystemClock.now()).await {
+            Ok(0) => {}
+            Ok(purged) => tracing::info!(purged, "deleted catalog entries purged"),
+            Err(error) => tracing::warn!(%error, "deleted catalog entries not purged"),
         }
     }
 }

@@ -7,7 +7,8 @@ use clap::{Args, Parser, Subcommand};
 use crate::{
     commands::{
         archive::{self, ArchiveArgs, RestoreArgs},
-        catalog::{self, EventTypes, Keys, Sources, Systems, Tenants},
+        audit::{self, Audit},
+        catalog::{self, Customers, EventTypes, Keys, Sources, Systems, Tenants},
         config::{self, ConfigCommand},
         dead_letters::{self, DeadLetters},
         doctor::{self, Doctor},
@@ -68,9 +69,11 @@ enum Command {
 
     Tenants(Tenants),
     Systems(Systems),
+    Customers(Customers),
     Sources(Sources),
     EventTypes(EventTypes),
     Keys(Keys),
+    Audit(Audit),
 
     /// Run the HTTP door
     IngestHttp(ServiceArgs),
@@ -80,7 +83,7 @@ enum Command {
     Normalizer(ServiceArgs),
     /// Run the engine: store, meter, publish to tenant streams
     Engine(ServiceArgs),
-    /// Run the API: events, streams, dead letters, usage
+    /// Run the API: events, streams, dead letters, usage, the catalog
     Api(ServiceArgs),
     Migrate(Migrate),
 
@@ -122,9 +125,11 @@ pub(crate) async fn run(cli: Cli) -> Result<Code> {
         Command::Verify(args) => Box::pin(verify::run(args, output)).await,
         Command::Tenants(args) => catalog::tenants(args, output).await,
         Command::Systems(args) => catalog::systems(args, output).await,
+        Command::Customers(args) => catalog::customers(args, output).await,
         Command::Sources(args) => catalog::sources(args, output).await,
         Command::EventTypes(args) => catalog::event_types(args, output).await,
         Command::Keys(args) => catalog::keys(args, output).await,
+        Command::Audit(args) => audit::run(args, output).await,
         Command::Config(args) => config::run(args),
         Command::Healthcheck(args) => tools::healthcheck(args).await,
         Command::Completions(args) => tools::completions(&args),

@@ -1,6 +1,7 @@
 //! What each subcommand does.
 
 pub(crate) mod archive;
+pub(crate) mod audit;
 pub(crate) mod catalog;
 pub(crate) mod config;
 mod copy;

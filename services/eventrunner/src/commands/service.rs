@@ -128,7 +128,8 @@ async fn start(
         (Service::Normalizer, _) => services::start_normalizer(&ground, context).await?,
         (Service::Engine, Some(store)) => services::start_engine(&ground, &store.stores(), context).await?,
         (Service::Api, Some(store)) => {
-            let address = services::start_api(&ground, &store.stores(), context).await?;
+            let sealer = Arc::new(ground.config.sealer()?);
+            let address = services::start_api(&ground, &store.stores(), sealer, context).await?;
             tracing::info!(address = %address, "api listens");
         }
         (Service::Engine | Service::Api, None) => return Err(Failure::failed("there is no store")),

@@ -186,6 +186,10 @@ fn text_of(value: &Value) -> String {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),
         Value::Array(items) => items.iter().map(text_of).collect::<Vec<_>>().join(","),
+        Value::Object(members) => {
+            let pairs = members.iter().map(|(name, value)| format!("{name}={}", text_of(value)));
+            pairs.collect::<Vec<_>>().join(",")
+        }
         other => other.to_string(),
     }
 }

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use auth::NewKey;
 use catalog::Catalog;
 use model::{
-    Clock as _, SystemClock, SystemId, TenantId, format_rfc3339,
-    resource::{Scope, System, Tenant, TenantLimits, TenantStream},
+    Clock as _, SystemClock, SystemId, TenantId,
+    resource::{Meta, Scope, System, Tenant, TenantLimits, TenantStream},
 };
 use secrecy::ExposeSecret as _;
 
@@ -79,7 +79,7 @@ async fn make(catalog: &Catalog, old: &context::File) -> Result<Option<Credentia
     if !is_known && snapshot.tenants().next().is_some() {
         return Ok(None);
     }
-    let created_at = format_rfc3339(SystemClock.now());
+    let meta = Meta::created(SystemClock.now());
     if !is_known {
         let tenant = Tenant {
             id: tenant.clone(),
@@ -89,9 +89,10 @@ async fn make(catalog: &Catalog, old: &context::File) -> Result<Option<Credentia
             limits: TenantLimits::default(),
             retention_days: 0,
             tenant_stream: TenantStream::default(),
-            created_at: created_at.clone(),
+            meta: meta.clone(),
         };
-        catalog.create(&tenant).await?;
+        // Over one that was deleted, too: who starts the fleet again wants to use it.
+        catalog.put(&tenant, None).await?;
     }
     let system: SystemId = DEMO.parse().map_err(|e: model::InvalidId| Failure::config(e.to_string()))?;
     if snapshot.system(&tenant, &system).is_none() {
@@ -99,16 +100,16 @@ async fn make(catalog: &Catalog, old: &context::File) -> Result<Option<Credentia
             tenant: tenant.clone(),
             id: system.clone(),
             name: "Demo".to_owned(),
-            created_at: created_at.clone(),
+            meta: meta.clone(),
         };
-        catalog.create(&system).await?;
+        catalog.put(&system, None).await?;
     }
     let new = NewKey {
         tenant: tenant.clone(),
         system,
         name: "made by eventrunner up".to_owned(),
         scopes: vec![Scope::Publish, Scope::Read, Scope::Write],
-        created_at,
+        created_at: meta.created_at,
     };
     let (key, shown_once) = auth::generate(&mut rand::rng(), new);
     catalog.create(&key).await?;

@@ -55,7 +55,7 @@ impl Addresses {
     ) -> Result<Self> {
         let [doors, normalizer, engine, api] = parts;
         let sealer = Arc::new(ground.config.sealer()?);
-        let api = services::start_api(ground, stores, api).await?;
+        let api = services::start_api(ground, stores, Arc::clone(&sealer), api).await?;
         let inner = Ground { bus: interior.bus.clone(), ..ground.clone() };
         let (stores, engine, normalizer) = (stores.clone(), engine.clone(), normalizer.clone());
         let starting = async move {
@@ -76,7 +76,7 @@ impl Fleet {
         let bus = services::connect(&config.nats).await;
         durability::check(&config).await?;
         let topology = services::make_streams(&bus, &config).await?;
-        let catalog = Catalog::open(bus.jetstream().clone(), config.catalog.clone()).await;
+        let catalog = services::open_catalog(&bus, &config).await;
         stores::migrate(&config, Mode::Apply).await?;
         let interior = Interior::start(&config.nats).await?;
         let (settings, late) = (config.clone(), LateCatalog::new(catalog.clone().into()));

@@ -18,6 +18,8 @@ pub(crate) fn fit(topology: &mut TopologyOptions, available: u64) -> bool {
         (&mut topology.hop_bytes_max, 2),
         (&mut topology.tenant_bytes_max, 1),
         (&mut topology.dead_bytes_max, 1),
+        (&mut topology.audit_bytes_max, 1),
+        (&mut topology.idempotency_bytes_max, 1),
     ];
     let wanted: u64 = limits.iter().map(|(limit, count)| bytes(**limit).saturating_mul(*count)).sum();
     if wanted <= budget {
@@ -65,7 +67,11 @@ mod tests {
         for available in [GIB / 4, 3 * GIB, 6 * GIB] {
             let mut topology = defaults.clone();
             assert!(fit(&mut topology, available), "lowered");
-            let total = 2 * topology.hop_bytes_max + topology.tenant_bytes_max + topology.dead_bytes_max;
+            let total = 2 * topology.hop_bytes_max
+                + topology.tenant_bytes_max
+                + topology.dead_bytes_max
+                + topology.audit_bytes_max
+                + topology.idempotency_bytes_max;
             assert!(u64::try_from(total).unwrap() < available && topology.dead_bytes_max > 0);
             assert!(topology.tenant_bytes_max > topology.hop_bytes_max, "in proportion");
         }

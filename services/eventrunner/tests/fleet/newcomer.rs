@@ -113,6 +113,22 @@ fn the_catalog_is_managed_from_the_command_line() {
     assert_eq!(fleet.json(&["tenants", "get", "acme"])["name"], "Acme Inc.");
     let in_use = run(fleet.data_dir(), &["systems", "delete", "shop", "-t", "acme"]);
     assert!(!in_use.status.success() && stderr(&in_use).contains("1 source"), "{}", stderr(&in_use));
+    let jane =
+        ["customers", "create", "jane", "-t", "acme", "--label", "plan=gold", "--description", "the first"];
+    let jane = fleet.json(&jane);
+    assert_eq!((&jane["labels"]["plan"], &jane["description"]), (&json!("gold"), &json!("the first")));
+    assert_eq!(jane["created_at"], jane["updated_at"]);
+    let key = ["keys", "create", "-t", "acme", "--system", "shop", "--customer", "jane"];
+    let key = fleet.json(&key)["resource"].clone();
+    assert_eq!(key["customer"], "jane");
+    let named = run(fleet.data_dir(), &["customers", "delete", "jane", "-t", "acme"]);
+    assert!(!named.status.success() && stderr(&named).contains("1 key"), "{}", stderr(&named));
+    assert!(fleet.ok(&["customers", "list", "-t", "acme"]).contains("plan=gold"));
+    fleet.ok(&["keys", "delete", key["id"].as_str().unwrap(), "-t", "acme"]);
+    fleet.ok(&["customers", "delete", "jane", "-t", "acme"]);
+    assert_eq!(fleet.json(&["customers", "list", "-t", "acme"]), json!([]));
+    let again = run(fleet.data_dir(), &["customers", "create", "jane", "-t", "acme"]);
+    assert!(!again.status.success() && stderr(&again).contains("was deleted"), "{}", stderr(&again));
     fleet.ok(&["sources", "delete", "hub", "-t", "acme"]);
     fleet.ok(&["systems", "delete", "shop", "-t", "acme"]);
     assert_eq!(fleet.json(&["systems", "list", "-t", "acme"]), json!([]));

@@ -3,10 +3,13 @@
 use std::{fs, path::PathBuf};
 
 use clap::Args;
-use model::{Clock as _, SystemClock, format_rfc3339, resource::EventType};
+use model::{
+    Clock as _, SystemClock,
+    resource::{EventType, Meta},
+};
 use serde_json::Value;
 
-use super::{Opened, Verb, delete, get, id, list, write};
+use super::{CommonArgs, Opened, Verb, delete, get, id, list, write};
 use crate::{
     context::ConnectArgs,
     exit::{Failure, Result},
@@ -30,9 +33,8 @@ pub(crate) struct Create {
     /// The system it happens in
     #[arg(long)]
     system: String,
-    /// For people
-    #[arg(long, default_value = "")]
-    description: String,
+    #[command(flatten)]
+    common: CommonArgs,
     /// File with a JSON Schema (2020-12) of the data; events that break it are dead-lettered
     #[arg(long, value_name = "FILE")]
     schema: Option<PathBuf>,
@@ -60,9 +62,8 @@ async fn create(args: Create, output: Output) -> Result<()> {
         tenant: opened.context.tenant()?,
         system,
         name: args.name,
-        description: args.description,
         schema,
-        created_at: format_rfc3339(SystemClock.now()),
+        meta: args.common.meta(Meta::created(SystemClock.now())),
     };
     write(&opened, &event_type, args.replace, output).await?;
     opened.close().await;

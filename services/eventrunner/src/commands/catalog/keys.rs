@@ -9,7 +9,7 @@ use model::{
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
 
-use super::{Opened, Verb, delete, get, id, list, resource::Shown as _};
+use super::{CommonArgs, Opened, Verb, delete, get, id, list, resource::Shown as _};
 use crate::{
     context::ConnectArgs,
     exit::Result,
@@ -20,6 +20,7 @@ use crate::{
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:
   KEY=$(eventrunner keys create --system shop --scope publish)
+  eventrunner keys create --system demo --scope operate     # the fleet's first operator, for the API
   eventrunner keys list
   eventrunner keys delete 3k9d0xq2m7c1v5b8     # takes effect within a second")]
 pub(crate) struct Keys {
@@ -35,6 +36,10 @@ enum ScopeArg {
     Read,
     /// Redrive and purge dead letters
     Write,
+    /// Read and change everything of its own tenant in the catalog, keys included
+    Manage,
+    /// The fleet's operator: tenants, and whatever is theirs in the catalog
+    Operate,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -48,9 +53,11 @@ pub(crate) struct Create {
     /// What it may do; repeatable, or separated by commas
     #[arg(long = "scope", value_enum, value_delimiter = ',', default_values = ["publish", "read"])]
     scopes: Vec<ScopeArg>,
-    /// Label such as team=tills; repeatable
-    #[arg(long = "label", value_name = "NAME=VALUE", value_parser = label)]
-    labels: Vec<(String, String)>,
+    /// The customer on whose behalf it is used
+    #[arg(long)]
+    customer: Option<String>,
+    #[command(flatten)]
+    common: CommonArgs,
     #[command(flatten)]
     connect: ConnectArgs,
 }
@@ -84,7 +91,8 @@ async fn create(args: Create, output: Output) -> Result<()> {
         created_at: format_rfc3339(SystemClock.now()),
     };
     let (mut key, shown_once) = auth::generate(&mut rand::rng(), new);
-    key.labels = args.labels.into_iter().collect();
+    key.customer = args.customer.as_deref().map(id).transpose()?;
+    key.meta = args.common.meta(key.meta);
     opened.catalog.create(&key).await?;
     let secret = shown_once.expose_secret();
     if output.format == Format::Table {
@@ -105,10 +113,7 @@ const fn scope(scope: ScopeArg) -> Scope {
         ScopeArg::Publish => Scope::Publish,
         ScopeArg::Read => Scope::Read,
         ScopeArg::Write => Scope::Write,
+        ScopeArg::Manage => Scope::Manage,
+        ScopeArg::Operate => Scope::Operate,
     }
-}
-
-fn label(text: &str) -> std::result::Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or("write it as name=value")?;
-    Ok((name.to_owned(), value.to_owned()))
 }

@@ -1,5 +1,6 @@
-//! `eventrunner tenants|systems|sources|event-types|keys`: the resources of the catalog, written through the broker.
+//! `eventrunner tenants|systems|customers|sources|event-types|keys`: the resources of the catalog, written through the broker.
 
+mod customers;
 mod erase;
 mod event_types;
 mod keys;
@@ -13,13 +14,14 @@ use std::time::Duration;
 use bus::Bus;
 use catalog::Catalog;
 use clap::{Args, Subcommand};
+use model::resource::Meta;
 
 use self::resource::Shown;
 pub(crate) use self::{
+    customers::{Customers, run as customers},
     erase::follow as follow_erasure,
     event_types::{EventTypes, run as event_types},
     keys::{Keys, run as keys},
-    resource::Rules,
     sources::{Sources, run as sources},
     systems::{Systems, run as systems},
     tenants::{Tenants, run as tenants},
@@ -66,6 +68,30 @@ pub(crate) struct OneArgs {
     connect: ConnectArgs,
 }
 
+/// What every resource has.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct CommonArgs {
+    /// For people: what it is for
+    #[arg(long)]
+    description: Option<String>,
+    /// Label such as team=tills; repeatable
+    #[arg(long = "label", value_name = "NAME=VALUE", value_parser = label)]
+    labels: Vec<(String, String)>,
+}
+
+impl CommonArgs {
+    /// What there was, with what is given in its place.
+    fn meta(self, old: Meta) -> Meta {
+        let labels = if self.labels.is_empty() { old.labels } else { self.labels.into_iter().collect() };
+        Meta { description: self.description.unwrap_or(old.description), labels, ..old }
+    }
+}
+
+fn label(text: &str) -> std::result::Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write it as name=value")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
 /// An open catalog and where it was opened.
 #[derive(Debug)]
 pub(crate) struct Opened {
@@ -79,7 +105,7 @@ impl Opened {
         let context = Context::load(connect)?;
         let options = bus::Options { url: context.nats_url.clone(), ..bus::Options::default() };
         let bus = Bus::connect(&options).await.map_err(|e| Failure::from(e).hint(context.start_hint()))?;
-        let rules = Some(std::sync::Arc::new(Rules) as std::sync::Arc<dyn catalog::Check>);
+        let rules = Some(std::sync::Arc::new(api::Rules) as std::sync::Arc<dyn catalog::Check>);
         let open = Catalog::open_checked(bus.jetstream().clone(), catalog::Options::default(), rules);
         let catalog = tokio::time::timeout(OPEN_TIMEOUT, open).await.map_err(|_| {
             Failure::unavailable(format!("the broker at {} holds no catalog", context.nats_url))
@@ -97,7 +123,9 @@ impl From<catalog::Error> for Failure {
     fn from(error: catalog::Error) -> Self {
         let failure = Self::new(code_of(error.code()), error.to_string());
         match &error {
-            catalog::Error::Exists { .. } => failure.hint("change it with --replace"),
+            catalog::Error::Exists { .. } | catalog::Error::Deleted { .. } => {
+                failure.hint("write over it with --replace")
+            }
             _ => failure,
         }
     }
@@ -105,12 +133,12 @@ impl From<catalog::Error> for Failure {
 
 /// Writes a resource and shows it.
 async fn write<R: Shown>(opened: &Opened, resource: &R, replace: bool, output: Output) -> Result<()> {
-    if replace {
-        opened.catalog.put(resource, None).await?;
+    let written = if replace {
+        opened.catalog.put(resource, None).await?
     } else {
-        opened.catalog.create(resource).await?;
-    }
-    output.one(&resource.shown()?)
+        opened.catalog.create(resource).await?
+    };
+    output.one(&written.value.shown()?)
 }
 
 /// The verbs that are the same for every kind.

@@ -9,12 +9,12 @@ use std::{
 use catalog::{EntryKey, Kind, Sealer};
 use clap::{Args, ValueEnum};
 use model::{
-    Clock as _, SystemClock, format_rfc3339,
-    resource::{HmacAlgorithm, SignatureEncoding, SignatureScheme, Source, Verification},
+    Clock as _, SystemClock,
+    resource::{HmacAlgorithm, Meta, SignatureEncoding, SignatureScheme, Source, Verification},
 };
 use secrecy::SecretString;
 
-use super::{Opened, Verb, delete, event_types::read_json, get, id, list, write};
+use super::{CommonArgs, Opened, Verb, delete, event_types::read_json, get, id, list, write};
 use crate::{
     context::ConnectArgs,
     exit::{Failure, Result},
@@ -43,6 +43,8 @@ pub(crate) struct Create {
     /// For people
     #[arg(long, default_value = "")]
     name: String,
+    #[command(flatten)]
+    common: CommonArgs,
     /// A provider whose mapping and signature scheme fill in what is not given: github, stripe, slack, shopify, ...
     #[arg(long)]
     preset: Option<String>,
@@ -141,7 +143,7 @@ async fn create(args: Create, output: Output) -> Result<()> {
         mapping,
         verification: None,
         keep_headers: args.keep_headers.iter().map(|name| name.to_ascii_lowercase()).collect(),
-        created_at: format_rfc3339(SystemClock.now()),
+        meta: args.common.meta(Meta::created(SystemClock.now())),
     };
     if let Some(scheme) = scheme {
         let key_file = args.verification.sealing_key.as_ref().unwrap_or(&opened.context.sealing_key_file);

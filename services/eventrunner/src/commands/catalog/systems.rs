@@ -1,9 +1,12 @@
 //! `eventrunner systems`.
 
 use clap::Args;
-use model::{Clock as _, SystemClock, format_rfc3339, resource::System};
+use model::{
+    Clock as _, SystemClock,
+    resource::{Meta, System},
+};
 
-use super::{Opened, Verb, delete, get, id, list, write};
+use super::{CommonArgs, Opened, Verb, delete, get, id, list, write};
 use crate::{context::ConnectArgs, exit::Result, output::Output};
 
 /// Systems: what produces or consumes a tenant's events
@@ -22,6 +25,8 @@ pub(crate) struct Create {
     /// For people
     #[arg(long, default_value = "")]
     name: String,
+    #[command(flatten)]
+    common: CommonArgs,
     /// Write over the one there is
     #[arg(long)]
     replace: bool,
@@ -45,7 +50,7 @@ async fn create(args: Create, output: Output) -> Result<()> {
         tenant: opened.context.tenant()?,
         id: system_id,
         name: args.name,
-        created_at: format_rfc3339(SystemClock.now()),
+        meta: args.common.meta(Meta::created(SystemClock.now())),
     };
     write(&opened, &system, args.replace, output).await?;
     opened.close().await;

@@ -2,11 +2,11 @@
 
 use clap::{Args, Subcommand, ValueEnum};
 use model::{
-    Clock as _, SystemClock, format_rfc3339,
-    resource::{DEFAULT_PLACEMENT, Tenant, TenantLimits, TenantStream},
+    Clock as _, SystemClock,
+    resource::{DEFAULT_PLACEMENT, Meta, Tenant, TenantLimits, TenantStream},
 };
 
-use super::{ListArgs, OneArgs, Opened, delete, erase, get, id, list, write};
+use super::{CommonArgs, ListArgs, OneArgs, Opened, delete, erase, get, id, list, write};
 use crate::{
     context::ConnectArgs,
     exit::Result,
@@ -52,6 +52,8 @@ pub(crate) struct Create {
     /// For people
     #[arg(long, default_value = "")]
     name: String,
+    #[command(flatten)]
+    common: CommonArgs,
     /// Events a second, sustained; 0: no limit
     #[arg(long, default_value_t = TenantLimits::default().events_per_second)]
     events_per_second: u32,
@@ -90,6 +92,8 @@ pub(crate) struct Update {
     /// For people
     #[arg(long)]
     name: Option<String>,
+    #[command(flatten)]
+    common: CommonArgs,
     /// Events a second, sustained; 0: no limit
     #[arg(long)]
     events_per_second: Option<u32>,
@@ -158,7 +162,7 @@ async fn create(args: Create, output: Output) -> Result<()> {
         },
         retention_days: args.retention_days,
         tenant_stream: args.tenant_stream.into(),
-        created_at: format_rfc3339(SystemClock.now()),
+        meta: args.common.meta(Meta::created(SystemClock.now())),
     };
     let opened = Opened::open(&args.connect).await?;
     write(&opened, &tenant, args.replace, output).await?;
@@ -170,8 +174,7 @@ async fn update(args: Update, output: Output) -> Result<()> {
     let tenant_id = id(&args.id)?;
     let opened = Opened::open(&args.connect).await?;
     let found = opened.catalog.get::<Tenant>(&tenant_id, &args.id).await?;
-    let Tenant { id, name, disabled, placement, limits, retention_days, tenant_stream, created_at } =
-        found.value;
+    let Tenant { id, name, disabled, placement, limits, retention_days, tenant_stream, meta } = found.value;
     let tenant = Tenant {
         id,
         name: args.name.unwrap_or(name),
@@ -185,11 +188,11 @@ async fn update(args: Update, output: Output) -> Result<()> {
         },
         retention_days: args.retention_days.unwrap_or(retention_days),
         tenant_stream: args.tenant_stream.map_or(tenant_stream, Into::into),
-        created_at,
+        meta: args.common.meta(meta),
     };
     // At the revision that was read: a change made meanwhile is not written over.
-    opened.catalog.put(&tenant, Some(found.revision)).await?;
-    output.one(&item(&tenant)?)?;
+    let written = opened.catalog.put(&tenant, Some(found.revision)).await?;
+    output.one(&item(&written.value)?)?;
     opened.close().await;
     Ok(())
 }

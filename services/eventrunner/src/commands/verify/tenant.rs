@@ -6,8 +6,8 @@ use auth::NewKey;
 use catalog::Catalog;
 use engine::order::Step;
 use model::{
-    Clock as _, SystemClock, SystemId, TenantId, format_rfc3339,
-    resource::{DEFAULT_PLACEMENT, Scope, System, Tenant, TenantLimits, TenantStream},
+    Clock as _, SystemClock, SystemId, TenantId,
+    resource::{DEFAULT_PLACEMENT, Meta, Scope, System, Tenant, TenantLimits, TenantStream},
 };
 use secrecy::SecretString;
 
@@ -29,7 +29,7 @@ pub(super) fn id() -> Result<TenantId> {
 
 /// Makes the tenant, its system and its key.
 pub(super) async fn make(catalog: &Catalog, tenant: &TenantId) -> Result<SecretString> {
-    let created_at = format_rfc3339(SystemClock.now());
+    let meta = Meta::created(SystemClock.now());
     let resource = Tenant {
         id: tenant.clone(),
         name: NAME.to_owned(),
@@ -38,19 +38,16 @@ pub(super) async fn make(catalog: &Catalog, tenant: &TenantId) -> Result<SecretS
         limits: TenantLimits::default(),
         retention_days: RETENTION_DAYS,
         tenant_stream: TenantStream::default(),
-        created_at: created_at.clone(),
+        meta: meta.clone(),
     };
     catalog.create(&resource).await?;
     let system: SystemId = slug("verify")?;
-    let resource = System {
-        tenant: tenant.clone(),
-        id: system.clone(),
-        name: NAME.to_owned(),
-        created_at: created_at.clone(),
-    };
+    let resource =
+        System { tenant: tenant.clone(), id: system.clone(), name: NAME.to_owned(), meta: meta.clone() };
     catalog.create(&resource).await?;
     let scopes = vec![Scope::Publish, Scope::Read];
-    let new = NewKey { tenant: tenant.clone(), system, name: NAME.to_owned(), scopes, created_at };
+    let new =
+        NewKey { tenant: tenant.clone(), system, name: NAME.to_owned(), scopes, created_at: meta.created_at };
     let (key, shown_once) = auth::generate(&mut rand::rng(), new);
     catalog.create(&key).await?;
     Ok(shown_once)

@@ -1,0 +1,191 @@
+//! One request to the control plane: who asks for what, and the record of its refusal.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use auth::{AuthError, Principal};
+use axum::{
+    body::Body,
+    extract::{FromRequestParts as _, Path, Request},
+    response::Response,
+};
+use catalog::Kind;
+use http::HeaderMap;
+use model::{ErrorCode, TenantId, resource::Tenant};
+use runtime::{http::Peer, problem::Problem, trace::TraceContext};
+
+use super::{
+    Thing, Verb,
+    access::{self, Verdict},
+    audit::{self, Announced, Asked},
+};
+use crate::{app::App, error::not_found, params::Params};
+
+/// A request that is allowed.
+pub(crate) struct Call {
+    pub(crate) app: App,
+    pub(crate) caller: Principal,
+    pub(crate) asked: Asked,
+    pub(crate) method: http::Method,
+    pub(crate) path: String,
+    pub(crate) headers: HeaderMap,
+    query: String,
+    body: Mutex<Option<Body>>,
+    /// The refusal is in the audit already.
+    recorded: AtomicBool,
+}
+
+impl Call {
+    /// Lets a request in, or records why not.
+    ///
+    /// # Errors
+    /// 401, 403, or 404 for what is another tenant's or does not exist.
+    pub(crate) async fn admit(app: App, verb: Verb, thing: Thing, request: Request) -> Result<Self, Problem> {
+        let (mut parts, body) = request.into_parts();
+        let params = Path::<HashMap<String, String>>::from_request_parts(&mut parts, &()).await;
+        let Path(mut params) = params
+            .map_err(|_| Problem::new(ErrorCode::Malformed, "the path is not UTF-8 once percent-decoded"))?;
+        let named = params.remove("tenant");
+        let is_tenant = thing == Thing::Resource(Kind::Tenant);
+        let mut asked = Asked {
+            verb,
+            thing,
+            tenant: None,
+            id: if is_tenant { named.clone() } else { params.remove("id") },
+            actor: None,
+            at_us: app.clock.now(),
+            address: parts.extensions.get::<Peer>().map(|peer| peer.0.ip().to_string()),
+            trace_id: parts.extensions.get::<TraceContext>().map(TraceContext::trace_id),
+        };
+        let caller = match app.authenticate(&parts.headers) {
+            Ok(caller) => caller,
+            Err(error) => {
+                if let AuthError::TenantDisabled(tenant) = &error {
+                    asked.tenant = Some(tenant.clone());
+                }
+                return Err(refuse(&app, &asked, Problem::new(error.code(), error.to_string())).await);
+            }
+        };
+        asked.actor = Some((&caller).into());
+        match access::may(&caller, verb, thing, named.as_deref()) {
+            Verdict::Allowed => {}
+            Verdict::TooSmall(scope) => {
+                let error = AuthError::ScopeNeeded(scope);
+                return Err(refuse(&app, &asked, Problem::new(error.code(), error.to_string())).await);
+            }
+            Verdict::Hidden => {
+                return Err(refuse(&app, &asked, no_tenant(&named.unwrap_or_default())).await);
+            }
+        }
+        if let Some(named) = named {
+            asked.tenant = named.parse().ok();
+            // A tenant says itself whether it is there, and its audit outlives it.
+            let says_itself = is_tenant || thing == Thing::Audit;
+            let there = says_itself || exists(&app, asked.tenant.as_ref()).await?;
+            if !there || asked.tenant.is_none() {
+                asked.tenant = None;
+                let problem = no_tenant(&named);
+                return Err(if verb.changes() { refuse(&app, &asked, problem).await } else { problem });
+            }
+        }
+        Ok(Self {
+            app,
+            caller,
+            asked,
+            method: parts.method,
+            path: parts.uri.path().to_owned(),
+            headers: parts.headers,
+            query: parts.uri.query().unwrap_or_default().to_owned(),
+            body: Mutex::new(Some(body)),
+            recorded: AtomicBool::new(false),
+        })
+    }
+
+    /// The tenant of the path.
+    ///
+    /// # Errors
+    /// If the path has none: the list of tenants.
+    pub(crate) fn tenant(&self) -> Result<&TenantId, Problem> {
+        self.asked.tenant.as_ref().ok_or_else(|| not_found("there is no such tenant"))
+    }
+
+    /// The id of the path.
+    pub(crate) fn id(&self) -> &str {
+        self.asked.id.as_deref().unwrap_or_default()
+    }
+
+    /// The query.
+    pub(crate) fn params(&self) -> Params {
+        Params::parse(&self.query)
+    }
+
+    /// The body, once.
+    pub(crate) fn take_body(&self) -> Body {
+        self.body.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default()
+    }
+
+    /// Begins anew: what was recorded was of an earlier attempt.
+    pub(crate) fn begin(&self) {
+        self.recorded.store(false, Ordering::Relaxed);
+    }
+
+    /// Records that what was announced was refused.
+    pub(crate) async fn refused(&self, announced: Announced, problem: Problem) -> Problem {
+        self.recorded.store(true, Ordering::Relaxed);
+        match audit::refused(&self.app, &self.asked, Some(announced), &problem).await {
+            Ok(()) => problem,
+            Err(lost) => lost,
+        }
+    }
+
+    /// The end of it: a refusal to change something is recorded before it is answered.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub(crate) async fn finish(&self, outcome: Result<Response, Problem>) -> Result<Response, Problem> {
+        match outcome {
+            Err(problem) if self.is_worth_a_record(&problem) => {
+                Err(refuse(&self.app, &self.asked, problem).await)
+            }
+            other => other,
+        }
+    }
+
+    fn is_worth_a_record(&self, problem: &Problem) -> bool {
+        let refusal = !matches!(problem.code, ErrorCode::Internal | ErrorCode::Unavailable);
+        let attempt = self.asked.verb.changes() || problem.code == ErrorCode::Forbidden;
+        refusal && attempt && !self.recorded.load(Ordering::Relaxed)
+    }
+}
+
+fn no_tenant(named: &str) -> Problem {
+    not_found(format!("there is no tenant {named:?}"))
+}
+
+/// Records a refusal and gives it, or what kept the record.
+async fn refuse(app: &App, asked: &Asked, problem: Problem) -> Problem {
+    match audit::refused(app, asked, None, &problem).await {
+        Ok(()) => problem,
+        Err(lost) => lost,
+    }
+}
+
+/// In the snapshot, or, as that may be a moment behind, in the bucket.
+async fn exists(app: &App, tenant: Option<&TenantId>) -> Result<bool, Problem> {
+    let Some(tenant) = tenant else { return Ok(false) };
+    if app.catalog.snapshot().tenant(tenant).is_some() {
+        return Ok(true);
+    }
+    match app.catalog.get::<Tenant>(tenant, tenant).await {
+        Ok(_) => Ok(true),
+        Err(catalog::Error::Unavailable(reason)) => {
+            Err(Problem::unavailable("the catalog does not answer", reason))
+        }
+        Err(_) => Ok(false),
+    }
+}

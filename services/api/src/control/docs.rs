@@ -1,0 +1,228 @@
+//! The documentation of the endpoints of every kind: what the generic handlers cannot say by attributes, because it is made
+//! of the kind's own names.
+
+use http::Method;
+use serde_json::{Map, Value, json};
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{
+        RefOr,
+        path::{HttpMethod, Operation, PathItem, Paths},
+        schema::Schema,
+    },
+};
+
+use super::{
+    Managed,
+    managed::{READ_ONLY, TENANTS},
+};
+
+/// The tag of the endpoints of resources.
+pub(crate) const TAG: &str = "resources";
+
+/// Whose scope the endpoints take.
+pub(crate) const SCOPE: &str = "The key has not the scope `manage`, or, for another tenant's and for changes of tenants, \
+    `operate`.";
+
+/// `/api/v1/tenants/{tenant}/systems`.
+pub(crate) fn collection_path<R: Managed>() -> String {
+    if is_tenant::<R>() {
+        "/api/v1/tenants".to_owned()
+    } else {
+        format!("/api/v1/tenants/{{tenant}}/{}", R::COLLECTION)
+    }
+}
+
+/// `/api/v1/tenants/{tenant}/systems/{id}`.
+pub(crate) fn item_path<R: Managed>() -> String {
+    let param = if is_tenant::<R>() { "{tenant}" } else { "{id}" };
+    format!("{}/{param}", collection_path::<R>())
+}
+
+fn is_tenant<R: Managed>() -> bool {
+    R::COLLECTION == TENANTS
+}
+
+/// `event_types`: the member of a list's answer.
+pub(crate) fn member<R: Managed>() -> String {
+    R::COLLECTION.replace('-', "_")
+}
+
+/// `event_type`.
+pub(crate) fn singular<R: Managed>() -> String {
+    R::KIND.as_str().replace('-', "_")
+}
+
+/// `event types`.
+pub(crate) fn plural<R: Managed>() -> String {
+    R::COLLECTION.replace('-', " ")
+}
+
+/// `an event type`.
+pub(crate) fn a<R: Managed>() -> String {
+    let noun = R::KIND.noun();
+    let article = if noun.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+    format!("{article} {noun}")
+}
+
+/// An operation of each method of a path.
+pub(crate) fn paths<const N: usize>(path: &str, operations: [(Method, Value); N]) -> Paths {
+    let mut item = PathItem::default();
+    for (method, mut document) in operations {
+        document["tags"] = json!([TAG]);
+        document["responses"]["403"] = text(SCOPE);
+        // What is written here is an operation; a test reads the whole document.
+        let operation: Operation = serde_json::from_value(document).unwrap_or_default();
+        let method = match method {
+            Method::POST => HttpMethod::Post,
+            Method::PUT => HttpMethod::Put,
+            Method::PATCH => HttpMethod::Patch,
+            Method::DELETE => HttpMethod::Delete,
+            _ => HttpMethod::Get,
+        };
+        item.merge_operations(PathItem::new(method, operation));
+    }
+    let mut paths = Paths::new();
+    paths.paths.insert(path.to_owned(), item);
+    paths
+}
+
+/// The kind's own schema and those it refers to.
+pub(crate) fn schemas<R: Managed>() -> Vec<(String, RefOr<Schema>)> {
+    let mut schemas = Vec::new();
+    <R::Spec as ToSchema>::schemas(&mut schemas);
+    let mut document = serde_json::to_value(<R::Spec as PartialSchema>::schema()).unwrap_or_default();
+    let mut properties = Map::new();
+    if !is_tenant::<R>() {
+        properties.insert("tenant".to_owned(), set_by_the_fleet("Whose it is."));
+    }
+    let id = if R::ID_IS_CHOSEN {
+        json!({"type": "string", "description": "Its id, unique within the tenant. In a path, and so not needed, but where one is made by POST."})
+    } else {
+        set_by_the_fleet("Its id.")
+    };
+    properties.insert(R::ID.to_owned(), id);
+    if let Some(Value::Object(own)) = document.get_mut("properties").map(Value::take) {
+        properties.extend(own);
+    }
+    if !R::ID_IS_CHOSEN {
+        properties
+            .insert("key".to_owned(), set_by_the_fleet("The key itself: only in the answer to who made it."));
+    }
+    for pointer in READ_ONLY.iter().skip(1) {
+        let (name, schema) = match *pointer {
+            "/revision" => (
+                "revision",
+                json!({"type": "integer", "format": "int64", "minimum": 0, "readOnly": true,
+                "description": "What `If-Match` expects, as the `ETag` has it."}),
+            ),
+            "/created_at" => ("created_at", set_by_the_fleet("When it was made, RFC 3339.")),
+            "/updated_at" => ("updated_at", set_by_the_fleet("When it was last written, RFC 3339.")),
+            _ => ("deleted_at", set_by_the_fleet("When it was deleted, RFC 3339; only of deleted ones.")),
+        };
+        properties.insert(name.to_owned(), schema);
+    }
+    document["properties"] = Value::Object(properties);
+    let schema: RefOr<Schema> = serde_json::from_value(document).unwrap_or_default();
+    schemas.push((R::SCHEMA.to_owned(), schema));
+    schemas
+}
+
+fn set_by_the_fleet(description: &str) -> Value {
+    json!({"type": "string", "readOnly": true, "description": description})
+}
+
+/// The parameters of a path and these.
+pub(crate) fn parameters<R: Managed>(others: &[Value], of_one: bool) -> Vec<Value> {
+    let mut parameters = Vec::new();
+    let path = |name: &str, description: &str| json!({"name": name, "in": "path", "required": true, "description": description, "schema": {"type": "string"}});
+    if !is_tenant::<R>() || of_one {
+        parameters.push(path("tenant", "The tenant's id."));
+    }
+    if !is_tenant::<R>() && of_one {
+        parameters.push(path("id", "Its id, percent-encoded."));
+    }
+    parameters.extend_from_slice(others);
+    parameters
+}
+
+/// A parameter of the query.
+pub(crate) fn query(name: &str, description: &str) -> Value {
+    json!({"name": name, "in": "query", "required": false, "description": description, "schema": {"type": "string"}})
+}
+
+/// A parameter of the query that may be given several times.
+pub(crate) fn queries(name: &str, description: &str) -> Value {
+    json!({
+        "name": name, "in": "query", "required": false, "description": description,
+        "schema": {"type": "array", "items": {"type": "string"}},
+    })
+}
+
+/// How many.
+pub(crate) fn limit() -> Value {
+    json!({
+        "name": "limit", "in": "query", "required": false, "description": "Most in the page; 100 by default.",
+        "schema": {"type": "integer", "minimum": 1, "maximum": 1000},
+    })
+}
+
+fn header(name: &str, description: &str) -> Value {
+    json!({"name": name, "in": "header", "required": false, "description": description, "schema": {"type": "string"}})
+}
+
+/// `If-Match`.
+pub(crate) fn if_match() -> Value {
+    header("If-Match", "The `ETag` it must have, or `*`: it must be there.")
+}
+
+/// `If-None-Match`.
+pub(crate) fn if_none_match() -> Value {
+    header("If-None-Match", "`*`: it must not be there.")
+}
+
+/// `Idempotency-Key`.
+pub(crate) fn idempotency_key() -> Value {
+    header(
+        "Idempotency-Key",
+        "At most 255 bytes, in quotes or without. The same key with the same body is answered the same, for a day.",
+    )
+}
+
+/// The body of a request.
+pub(crate) fn body<R: Managed>(media_type: &str) -> Value {
+    json!({"required": true, "content": {media_type: {"schema": reference::<R>()}}})
+}
+
+/// An answer with one.
+pub(crate) fn answer<R: Managed>(description: &str, made: bool) -> Value {
+    let mut headers = json!({"etag": {"description": "Its revision.", "schema": {"type": "string"}}});
+    if made {
+        headers["location"] = json!({"description": "Its path.", "schema": {"type": "string"}});
+    }
+    json!({
+        "description": description, "headers": headers,
+        "content": {"application/json": {"schema": reference::<R>()}},
+    })
+}
+
+/// An answer with some.
+pub(crate) fn page<R: Managed>() -> Value {
+    let member = member::<R>();
+    json!({"description": "One page.", "content": {"application/json": {"schema": {
+        "type": "object", "required": [member],
+        "properties": {
+            member: {"type": "array", "items": reference::<R>()},
+            "next_cursor": {"type": "string", "description": "For the next page; absent at the end."},
+        },
+    }}}})
+}
+
+/// An answer of which only the status matters.
+pub(crate) fn text(description: &str) -> Value {
+    json!({ "description": description })
+}
+
+fn reference<R: Managed>() -> Value {
+    json!({"$ref": format!("#/components/schemas/{}", R::SCHEMA)})
+}

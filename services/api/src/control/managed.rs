@@ -1,0 +1,129 @@
+//! What a kind of resource must tell of itself to be managed over HTTP.
+
+use auth::Principal;
+use catalog::{Resource, Sealer};
+use model::TenantId;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use runtime::problem::Problem;
+use secrecy::SecretString;
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use crate::app::App;
+
+/// A kind of resource with endpoints. Its path, its name in answers and its documentation follow from these.
+pub(crate) trait Managed: Resource {
+    /// What a caller writes: everything but the id. Refuses what it does not know.
+    type Spec: Serialize + DeserializeOwned + ToSchema + Send + Sync;
+
+    /// The last part of the path of its list, such as `event-types`.
+    const COLLECTION: &'static str;
+
+    /// The name of the documentation's schemas, such as `EventType`.
+    const SCHEMA: &'static str;
+
+    /// The member that holds the id.
+    const ID: &'static str = "id";
+
+    /// Whether who makes one chooses the id; otherwise it is chosen here, and PUT makes none.
+    const ID_IS_CHOSEN: bool = true;
+
+    /// JSON pointers to what only the fleet sets, besides what it sets of every kind. Whoever sends back what was read
+    /// sends these too: they must say what they said.
+    const READ_ONLY: &'static [&'static str] = &[];
+
+    /// What a caller would have to write to get this one, without secrets.
+    fn spec(&self) -> Self::Spec;
+
+    /// The resource that a caller wrote.
+    ///
+    /// # Errors
+    /// What is wrong with it; the catalog's own rules are applied later.
+    fn build(spec: Self::Spec, making: Making<'_, Self>) -> Result<Built<Self>, Problem>;
+
+    /// Whether the caller may touch this one, whatever [`super::access::may`] says of its kind.
+    ///
+    /// # Errors
+    /// Why not.
+    fn guard(&self, caller: &Principal, restores: bool) -> Result<(), Problem> {
+        let _ = (caller, restores);
+        Ok(())
+    }
+
+    /// Whether it fits what there is outside of the catalog.
+    ///
+    /// # Errors
+    /// Why not, or what does not answer.
+    fn look(&self, app: &App) -> impl Future<Output = Result<(), Problem>> + Send {
+        let _ = app;
+        async { Ok(()) }
+    }
+}
+
+/// What a resource is made from, besides what the caller wrote.
+pub(crate) struct Making<'a, R> {
+    pub(crate) tenant: &'a TenantId,
+    /// Chosen by the caller; empty where it is not to choose.
+    pub(crate) id: &'a str,
+    /// What there is.
+    pub(crate) old: Option<&'a R>,
+    pub(crate) caller: &'a Principal,
+    pub(crate) sealer: &'a Sealer,
+}
+
+/// A resource that was made.
+pub(crate) struct Built<R> {
+    pub(crate) resource: R,
+    /// A secret that is told once, and under which name.
+    pub(crate) shown_once: Option<(&'static str, SecretString)>,
+}
+
+impl<R> Built<R> {
+    pub(crate) fn new(resource: R) -> Self {
+        Self { resource, shown_once: None }
+    }
+}
+
+/// Members that only the fleet sets.
+pub(crate) const READ_ONLY: [&str; 5] = ["/tenant", "/revision", "/created_at", "/updated_at", "/deleted_at"];
+
+/// A resource as it is answered, and as the audit has it: without secrets.
+pub(crate) fn view<R: Managed>(resource: &R, revision: Option<u64>, deleted_at: Option<&str>) -> Value {
+    let mut view = Map::new();
+    if R::COLLECTION != TENANTS {
+        view.insert("tenant".to_owned(), resource.tenant().as_str().into());
+    }
+    view.insert(R::ID.to_owned(), resource.id().into());
+    if let Ok(Value::Object(spec)) = serde_json::to_value(resource.spec()) {
+        view.extend(spec);
+    }
+    let meta = resource.meta();
+    for (name, time) in [("created_at", &meta.created_at), ("updated_at", &meta.updated_at)] {
+        if !time.is_empty() {
+            view.insert(name.to_owned(), time.as_str().into());
+        }
+    }
+    if let Some(at) = deleted_at {
+        view.insert("deleted_at".to_owned(), at.into());
+    }
+    if let Some(revision) = revision {
+        view.insert("revision".to_owned(), revision.into());
+    }
+    Value::Object(view)
+}
+
+/// The collection of tenants, which belongs to none.
+pub(crate) const TENANTS: &str = "tenants";
+
+/// What must not stand in a part of a path as it is (RFC 3986, section 3.3).
+const NOT_IN_PATHS: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Where a resource is found.
+pub(crate) fn location<R: Managed>(resource: &R) -> String {
+    let id = utf8_percent_encode(resource.id(), &NOT_IN_PATHS);
+    if R::COLLECTION == TENANTS {
+        return format!("/api/v1/tenants/{id}");
+    }
+    format!("/api/v1/tenants/{}/{}/{id}", resource.tenant(), R::COLLECTION)
+}

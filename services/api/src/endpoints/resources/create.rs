@@ -1,0 +1,62 @@
+//! `POST` to a list: makes one.
+
+use axum::{
+    extract::{Request, State},
+    response::Response,
+};
+use runtime::problem::Problem;
+use serde_json::{Value, json};
+
+use crate::{
+    app::App,
+    control::{
+        Call, Managed, Verb, body, change, docs,
+        idempotency::{self, Begun},
+    },
+};
+
+pub(super) fn operation<R: Managed>() -> Value {
+    let secret = if R::ID_IS_CHOSEN { "" } else { " The answer holds the key itself, this once." };
+    json!({
+        "summary": format!("Make {}", docs::a::<R>()),
+        "description": format!(
+            "Refused if there is one of that id, or was one that is not purged yet. With an `Idempotency-Key` it may be sent \
+             again: it is done once, and answered the same.{secret}"
+        ),
+        "operationId": format!("create_{}", docs::singular::<R>()),
+        "parameters": docs::parameters::<R>(&[docs::idempotency_key()], false),
+        "requestBody": docs::body::<R>(body::JSON),
+        "responses": {
+            "201": docs::answer::<R>("It is made.", true),
+            "409": docs::text("It exists already, or was deleted and not purged; or the same request is being worked."),
+            "413": docs::text("It is larger than a resource may be."),
+            "415": docs::text("It is not sent as `application/json`."),
+            "422": docs::text("The idempotency key was used with another body."),
+        },
+    })
+}
+
+pub(super) async fn handle<R: Managed>(
+    State(app): State<App>,
+    request: Request,
+) -> Result<Response, Problem> {
+    change::to_the_end(async move {
+        let mut call = super::admit::<R>(app, Verb::Create, request).await?;
+        let outcome = create::<R>(&mut call).await;
+        call.finish(outcome).await
+    })
+    .await
+}
+
+async fn create<R: Managed>(call: &mut Call) -> Result<Response, Problem> {
+    call.params().finish()?;
+    let bytes = call.body(body::JSON).await?;
+    let given = body::object(&bytes)?;
+    match idempotency::begin(call, &bytes).await? {
+        Begun::Before(answer) => Ok(answer),
+        Begun::Now(claim) => {
+            let outcome = change::create::<R>(call, given).await;
+            claim.end(outcome).await
+        }
+    }
+}

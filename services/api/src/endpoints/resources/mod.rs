@@ -1,0 +1,67 @@
+//! The endpoints of every kind of resource: one file each, the same for all kinds.
+
+mod create;
+mod delete;
+mod get;
+mod list;
+mod patch;
+mod replace;
+mod undelete;
+
+use axum::{extract::Request, routing::get};
+use http::Method;
+use model::resource::{ApiKey, Customer, EventType, Source, System, Tenant};
+use runtime::problem::Problem;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::{
+    app::App,
+    control::{Call, Managed, Thing, Verb, docs},
+};
+
+/// Every kind's endpoints.
+pub(super) fn router() -> OpenApiRouter<App> {
+    let router = of::<Tenant>(OpenApiRouter::default());
+    let router = of::<System>(router);
+    let router = of::<Customer>(router);
+    let router = of::<Source>(router);
+    let router = of::<EventType>(router);
+    of::<ApiKey>(router)
+}
+
+/// A kind's endpoints, with their documentation.
+fn of<R: Managed>(router: OpenApiRouter<App>) -> OpenApiRouter<App> {
+    let undelete = [(Method::POST, undelete::operation::<R>())];
+    let item = [
+        (Method::GET, get::operation::<R>()),
+        (Method::PUT, replace::operation::<R>()),
+        (Method::PATCH, patch::operation::<R>()),
+        (Method::DELETE, delete::operation::<R>()),
+    ];
+    let collection = [(Method::GET, list::operation::<R>()), (Method::POST, create::operation::<R>())];
+    let item_path = docs::item_path::<R>();
+    router
+        .routes((
+            docs::schemas::<R>(),
+            docs::paths(&docs::collection_path::<R>(), collection),
+            get(list::handle::<R>).post(create::handle::<R>),
+        ))
+        .routes((
+            Vec::new(),
+            docs::paths(&item_path, item),
+            get(get::handle::<R>)
+                .put(replace::handle::<R>)
+                .patch(patch::handle::<R>)
+                .delete(delete::handle::<R>),
+        ))
+        .routes((
+            Vec::new(),
+            docs::paths(&format!("{item_path}/undelete"), undelete),
+            axum::routing::post(undelete::handle::<R>),
+        ))
+}
+
+/// Lets a request for a kind of resource in.
+async fn admit<R: Managed>(app: App, verb: Verb, request: Request) -> Result<Call, Problem> {
+    Call::admit(app, verb, Thing::Resource(R::KIND), request).await
+}

@@ -1,0 +1,28 @@
+//! One file a kind of resource: what callers write of it, and how it is made from that.
+
+mod customer;
+mod event_type;
+mod key;
+mod source;
+mod system;
+mod tenant;
+
+use std::collections::BTreeMap;
+
+use model::{ErrorCode, resource::Meta};
+use runtime::problem::Problem;
+
+/// What every resource has, from what a caller wrote. Times are set when it is written.
+fn meta(description: String, labels: BTreeMap<String, String>) -> Meta {
+    Meta { description, labels, ..Meta::default() }
+}
+
+/// One member at fault.
+fn fault(pointer: impl Into<String>, detail: impl Into<String>) -> Problem {
+    Problem::new(ErrorCode::InvalidArgument, "the body has an impossible value").field(pointer, detail)
+}
+
+/// An id that the caller chose.
+fn id<T: std::str::FromStr<Err = model::InvalidId>>(text: &str) -> Result<T, Problem> {
+    text.parse().map_err(|error: model::InvalidId| fault("/id", error.to_string()))
+}

@@ -1,0 +1,295 @@
+//! Every operation of the control plane in the OpenAPI document, for everybody who may not and for who may: an operation
+//! that has no row here fails the test.
+
+use reqwest::{Method, RequestBuilder};
+use serde_json::{Value, json};
+
+use super::world::{Control, MERGE_PATCH, Told, send};
+
+/// What a kind's operations are tried with.
+struct Row {
+    singular: &'static str,
+    plural: &'static str,
+    collection: &'static str,
+    /// The id of one that exists; keys have another each time.
+    id: Option<&'static str>,
+    body: fn(&str) -> Value,
+    /// Who has the right to change one: an operator, where a manager has not.
+    operators_only: bool,
+}
+
+const ROWS: [Row; 6] = [
+    Row {
+        singular: "tenant",
+        plural: "tenants",
+        collection: "/api/v1/tenants",
+        id: Some("covered"),
+        body: |id| json!({"id": id}),
+        operators_only: true,
+    },
+    Row {
+        singular: "system",
+        plural: "systems",
+        collection: "/api/v1/tenants/acme/systems",
+        id: Some("covered"),
+        body: |id| json!({"id": id}),
+        operators_only: false,
+    },
+    Row {
+        singular: "customer",
+        plural: "customers",
+        collection: "/api/v1/tenants/acme/customers",
+        id: Some("covered"),
+        body: |id| json!({"id": id}),
+        operators_only: false,
+    },
+    Row {
+        singular: "source",
+        plural: "sources",
+        collection: "/api/v1/tenants/acme/sources",
+        id: Some("covered"),
+        body: |id| json!({"id": id, "system": "shop"}),
+        operators_only: false,
+    },
+    Row {
+        singular: "event_type",
+        plural: "event_types",
+        collection: "/api/v1/tenants/acme/event-types",
+        id: Some("covered"),
+        body: |id| json!({"name": id, "system": "shop"}),
+        operators_only: false,
+    },
+    Row {
+        singular: "key",
+        plural: "keys",
+        collection: "/api/v1/tenants/acme/keys",
+        id: None,
+        body: |_| json!({"system": "shop", "scopes": ["read"]}),
+        operators_only: false,
+    },
+];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Action {
+    Create,
+    List,
+    Get,
+    Replace,
+    Change,
+    Delete,
+    Undelete,
+    Audit,
+}
+
+/// One operation, with its row.
+struct Operation {
+    id: String,
+    method: Method,
+    action: Action,
+    row: &'static Row,
+}
+
+/// Where the audit's operation is tried; the rest of the row is not used.
+static AUDIT: Row = Row {
+    singular: "audit",
+    plural: "audit",
+    collection: "/api/v1/tenants/acme/audit",
+    id: Some(""),
+    body: |_| Value::Null,
+    operators_only: false,
+};
+static KINDS: [Row; 6] = ROWS;
+
+fn row_of(id: &str) -> Option<(Action, &'static Row)> {
+    if id == "list_audit" {
+        return Some((Action::Audit, &AUDIT));
+    }
+    let (verb, noun) = id.split_once('_')?;
+    let action = match verb {
+        "create" => Action::Create,
+        "list" => Action::List,
+        "get" => Action::Get,
+        "replace" => Action::Replace,
+        "change" => Action::Change,
+        "delete" => Action::Delete,
+        "undelete" => Action::Undelete,
+        _ => return None,
+    };
+    let named = |row: &&Row| noun == if action == Action::List { row.plural } else { row.singular };
+    KINDS.iter().find(named).map(|row| (action, row))
+}
+
+/// The operations of the document that are the control plane's.
+fn operations() -> Vec<Operation> {
+    let document: Value = serde_json::from_str(&api::openapi().to_json().unwrap()).unwrap();
+    let mut operations = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            if !["resources", "audit"].contains(&operation["tags"][0].as_str().unwrap()) {
+                continue;
+            }
+            let id = operation["operationId"].as_str().unwrap().to_owned();
+            let (action, row) =
+                row_of(&id).unwrap_or_else(|| panic!("{method} {path}: {id} has no row in this test"));
+            let method = method.to_uppercase().parse().unwrap();
+            operations.push(Operation { id, method, action, row });
+        }
+    }
+    assert_eq!(operations.len(), 6 * 7 + 1, "the document is whole");
+    operations
+}
+
+impl Operation {
+    fn changes(&self) -> bool {
+        !matches!(self.action, Action::List | Action::Get | Action::Audit)
+    }
+
+    /// Puts there what the operation needs, and gives the path of it.
+    async fn prepare(&self, control: &Control, id: &str) -> String {
+        let Row { collection, body, .. } = self.row;
+        if matches!(self.action, Action::Create | Action::List | Action::Audit) {
+            return (*collection).to_owned();
+        }
+        let made = send(control.operate(Method::POST, collection).json(&body(id))).await;
+        assert_eq!(made.status, 201, "{}: {made:?}", self.id);
+        let path = made.header("location").to_owned();
+        if self.action == Action::Undelete {
+            assert_eq!(send(control.operate(Method::DELETE, &path)).await.status, 204, "{}", self.id);
+            return format!("{path}/undelete");
+        }
+        path
+    }
+
+    /// The request, as nobody yet.
+    fn request(&self, control: &Control, path: &str, id: &str) -> RequestBuilder {
+        let request = control.world.http.request(self.method.clone(), control.world.url(path));
+        let mut body = (self.row.body)(id);
+        match self.action {
+            Action::Create => request.json(&body),
+            Action::Replace => {
+                // Something new, as the id stands in the path.
+                body.as_object_mut().unwrap().insert("description".to_owned(), json!("replaced"));
+                request.json(&body)
+            }
+            Action::Change => {
+                request.header("content-type", MERGE_PATCH).body(r#"{"description": "changed"}"#)
+            }
+            _ => request,
+        }
+    }
+}
+
+fn assert_refused(told: &Told, expected: (u16, &str), what: &str) {
+    let (status, code, _) = told.refusal();
+    assert_eq!((status, code), expected, "{what}: {told:?}");
+}
+
+/// What a caller learns, without what it said itself.
+fn lesson(told: &Told, path: &str, named: &str) -> (u16, String) {
+    let mut json = told.json.clone();
+    json.as_object_mut().unwrap().remove("trace_id");
+    (told.status, json.to_string().replace(path, "").replace(named, ""))
+}
+
+#[tokio::test]
+async fn every_operation_is_refused_who_may_not_and_recorded_for_who_may() {
+    let control = Control::start().await;
+    for operation in operations() {
+        let name = &*operation.id;
+        // One for each operation, as what was deleted keeps its id.
+        let id = operation.row.id.map_or_else(String::new, |id| format!("{id}-{}", name.replace('_', "-")));
+        let path = operation.prepare(&control, &id).await;
+        let ask = async |path: &str, key: Option<&str>| {
+            let request = operation.request(&control, path, &id);
+            send(if let Some(key) = key { request.bearer_auth(key) } else { request }).await
+        };
+        let nobodys = format!("er_{}_{}", "a".repeat(16), "A".repeat(43));
+        assert_refused(&ask(&path, None).await, (401, "unauthenticated"), name);
+        assert_refused(&ask(&path, Some(&nobodys)).await, (401, "unauthenticated"), name);
+        assert_refused(&ask(&path, Some(&control.keys.small)).await, (403, "forbidden"), name);
+        assert_refused(&ask(&path, Some(&control.keys.disabled)).await, (403, "forbidden"), name);
+        let refused = control.audit("acme", "outcome=refused").await;
+        assert_eq!(refused.last().unwrap()["code"], "forbidden", "{name}: the refusal is recorded");
+
+        if path == "/api/v1/tenants" {
+            // The list of tenants is everybody's own; making one is an operator's.
+            if operation.changes() {
+                assert_refused(&ask(&path, Some(&control.keys.globex)).await, (403, "forbidden"), name);
+            } else {
+                let told = ask(&path, Some(&control.keys.globex)).await.json;
+                assert!(!told.to_string().contains("acme"), "{name}: {told}");
+            }
+        } else {
+            let hidden = ask(&path, Some(&control.keys.globex)).await;
+            assert_refused(&hidden, (404, "not_found"), name);
+            let tenant = path.split('/').nth(4).unwrap();
+            let nowhere = path.replacen(tenant, "nobody", 1);
+            let nothing = ask(&nowhere, Some(&control.keys.globex)).await;
+            assert_eq!(
+                lesson(&hidden, &path, tenant),
+                lesson(&nothing, &nowhere, "nobody"),
+                "{name}: told apart"
+            );
+            let refused = control.audit("globex", "outcome=refused").await;
+            assert_eq!(refused.last().unwrap()["code"], "not_found", "{name}: the refusal is recorded");
+        }
+
+        let own_manager =
+            !operation.row.operators_only || (!operation.changes() && operation.action == Action::List);
+        let key = if own_manager { &control.keys.acme } else { &control.keys.operator };
+        let told = ask(&path, Some(key)).await;
+        assert!((200..300).contains(&told.status), "{name}: {told:?}");
+        if operation.changes() {
+            let tenant = if operation.row.operators_only { &*id } else { "acme" };
+            let records = control.audit(tenant, "").await;
+            let [.., announced, done] = &records[..] else { panic!("{name}: {records:?}") };
+            let expected = (operation.action.word(), operation.row.singular.replace('_', "-"));
+            for (record, outcome) in [(announced, "announced"), (done, "done")] {
+                assert_eq!(record["outcome"], outcome, "{name}: {record}");
+                assert_eq!(
+                    (record["action"].as_str(), record["kind"].as_str().map(str::to_owned)),
+                    (Some(expected.0), Some(expected.1.clone())),
+                    "{name}"
+                );
+            }
+        }
+    }
+    control.close().await;
+}
+
+impl Action {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Replace => "replace",
+            Self::Change => "change",
+            Self::Delete => "delete",
+            Self::Undelete => "undelete",
+            Self::List | Self::Get | Self::Audit => "read",
+        }
+    }
+}
+
+/// A manager's own tenant is not its to change, and an operator's reach ends nowhere.
+#[tokio::test]
+async fn tenants_are_changed_by_operators() {
+    let control = Control::start().await;
+    let tenant = "/api/v1/tenants/acme";
+    for request in [
+        super::world::merge(
+            control.request(&control.keys.acme, Method::PATCH, tenant),
+            &json!({"retention_days": 1}),
+        ),
+        control.request(&control.keys.acme, Method::PUT, tenant).json(&json!({})),
+        control.request(&control.keys.acme, Method::DELETE, tenant),
+        control.request(&control.keys.acme, Method::POST, &format!("{tenant}/undelete")),
+    ] {
+        assert_refused(&send(request).await, (403, "forbidden"), "a manager");
+    }
+    let own = send(control.request(&control.keys.acme, Method::GET, tenant)).await;
+    assert_eq!((own.status, &own.json["id"]), (200, &json!("acme")));
+    let patch = super::world::merge(control.operate(Method::PATCH, tenant), &json!({"disabled": true}));
+    assert_eq!(send(patch).await.status, 200);
+    assert_refused(&control.get("/systems").await, (403, "forbidden"), "of a disabled tenant");
+    control.close().await;
+}

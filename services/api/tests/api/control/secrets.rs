@@ -1,0 +1,81 @@
+//! Planted secrets, and a search for them wherever something is kept.
+
+use std::{fs, path::Path};
+
+use reqwest::Method;
+use secrecy::ExposeSecret as _;
+use serde_json::{Value, json};
+
+use super::world::{Control, send};
+
+const PLANTED: &str = "whsec_PLANTED0123456789";
+const SECOND: &str = "whsec_SECOND9876543210";
+
+fn files_with(folder: &Path, needle: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files_with(&path, needle));
+        } else if fs::read(&path).unwrap().windows(needle.len()).any(|w| w == needle.as_bytes()) {
+            found.push(path.display().to_string());
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn secrets_are_sealed_and_never_told() {
+    let control = Control::start().await;
+    let body = json!({"id": "hub", "system": "shop", "preset": "github", "verification": {
+        "scheme": {"type": "github"}, "secrets": [PLANTED], "tolerance_seconds": 60,
+    }});
+    let request = control.manage(Method::POST, "/sources").header("idempotency-key", "k").json(&body);
+    let made = send(request).await;
+    assert_eq!((made.status, &made.json["verification"]["secret_count"]), (201, &json!(1)), "{made:?}");
+    assert!(made.json["verification"].get("secrets").is_none());
+
+    // What was read is sent back: the secret stays.
+    let mut renamed = made.json.clone();
+    renamed["name"] = json!("Hub");
+    let renamed = control.put("/sources/hub", &renamed).await;
+    assert_eq!(renamed.json["verification"]["secret_count"], 1);
+    let patched = control.patch("/sources/hub", &json!({"verification": {"tolerance_seconds": 90}})).await;
+    assert_eq!((patched.status, &patched.json["verification"]["tolerance_seconds"]), (200, &json!(90)));
+    let opened = |control: &Control| -> Vec<String> {
+        let source = control.world.catalog.snapshot();
+        let source = source.source(&"acme".parse().unwrap(), &"hub".parse().unwrap()).unwrap().clone();
+        let sealed = &source.verification.as_ref().unwrap().sealed_secrets;
+        let open = |s: &String| crate::world::sealer().open("source.acme.hub", s).unwrap();
+        sealed.iter().map(|s| open(s).expose_secret().to_owned()).collect()
+    };
+    assert_eq!(opened(&control), [PLANTED]);
+    let rotated =
+        control.patch("/sources/hub", &json!({"verification": {"secrets": [PLANTED, SECOND]}})).await;
+    assert_eq!(rotated.json["verification"]["secret_count"], 2);
+    assert_eq!(opened(&control), [PLANTED, SECOND]);
+
+    let key = json!({"system": "shop", "scopes": ["read"]});
+    let request = control.manage(Method::POST, "/keys").header("idempotency-key", "k").json(&key);
+    let key = send(request).await.json["key"].as_str().unwrap().to_owned();
+    let key_secret = key.rsplit('_').next().unwrap().to_owned();
+    let refused = json!({"id": "x", "system": "none", "verification": {"scheme": {"type": "github"}, "secrets": [PLANTED, 7]}});
+    control.post("/sources", &refused).await;
+    control.delete("/sources/hub").await;
+
+    let told = [
+        control.get("/sources?deleted=true").await.json,
+        control.get("/keys").await.json,
+        control.get("/audit?limit=1000").await.json,
+    ];
+    let told = Value::from(told.to_vec()).to_string();
+    let folder = control.world.nats.store_dir();
+    for secret in [PLANTED, SECOND, &key, &key_secret, &key[20..]] {
+        assert!(!told.contains(secret), "{secret} is told");
+        assert_eq!(files_with(&folder, secret), [""; 0], "{secret}");
+        assert!(!control.world.nats.log().contains(secret));
+    }
+    assert!(!told.contains("\"hash\"") && !told.contains("sealed_secrets"), "{told}");
+    assert!(!files_with(&folder, "secret_count").is_empty(), "the search finds what is there");
+    control.close().await;
+}
