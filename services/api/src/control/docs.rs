@@ -2,7 +2,8 @@
 //! of the kind's own names.
 
 use http::Method;
-use serde_json::{Map, Value, json};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
@@ -12,10 +13,7 @@ use utoipa::{
     },
 };
 
-use super::{
-    Managed,
-    managed::{READ_ONLY, TENANTS},
-};
+use super::{Managed, managed::TENANTS};
 
 /// The tag of the endpoints of resources.
 pub(crate) const TAG: &str = "resources";
@@ -71,8 +69,7 @@ pub(crate) fn paths<const N: usize>(path: &str, operations: [(Method, Value); N]
     for (method, mut document) in operations {
         document["tags"] = json!([TAG]);
         document["responses"]["403"] = text(SCOPE);
-        // What is written here is an operation; a test reads the whole document.
-        let operation: Operation = serde_json::from_value(document).unwrap_or_default();
+        let operation: Operation = typed(document);
         let method = match method {
             Method::POST => HttpMethod::Post,
             Method::PUT => HttpMethod::Put,
@@ -91,41 +88,44 @@ pub(crate) fn paths<const N: usize>(path: &str, operations: [(Method, Value); N]
 pub(crate) fn schemas<R: Managed>() -> Vec<(String, RefOr<Schema>)> {
     let mut schemas = Vec::new();
     <R::Spec as ToSchema>::schemas(&mut schemas);
-    let mut document = serde_json::to_value(<R::Spec as PartialSchema>::schema()).unwrap_or_default();
-    let mut properties = Map::new();
-    if !is_tenant::<R>() {
-        properties.insert("tenant".to_owned(), set_by_the_fleet("Whose it is."));
+    let mut schema = <R::Spec as PartialSchema>::schema();
+    if let RefOr::T(Schema::Object(object)) = &mut schema {
+        for (name, property) in beside_the_spec::<R>() {
+            object.properties.insert(name.to_owned(), typed(property));
+        }
     }
-    let id = if R::ID_IS_CHOSEN {
-        json!({"type": "string", "description": "Its id, unique within the tenant. In a path, and so not needed, but where one is made by POST."})
-    } else {
-        set_by_the_fleet("Its id.")
-    };
-    properties.insert(R::ID.to_owned(), id);
-    if let Some(Value::Object(own)) = document.get_mut("properties").map(Value::take) {
-        properties.extend(own);
-    }
-    if !R::ID_IS_CHOSEN {
-        properties
-            .insert("key".to_owned(), set_by_the_fleet("The key itself: only in the answer to who made it."));
-    }
-    for pointer in READ_ONLY.iter().skip(1) {
-        let (name, schema) = match *pointer {
-            "/revision" => (
-                "revision",
-                json!({"type": "integer", "format": "int64", "minimum": 0, "readOnly": true,
-                "description": "What `If-Match` expects, as the `ETag` has it."}),
-            ),
-            "/created_at" => ("created_at", set_by_the_fleet("When it was made, RFC 3339.")),
-            "/updated_at" => ("updated_at", set_by_the_fleet("When it was last written, RFC 3339.")),
-            _ => ("deleted_at", set_by_the_fleet("When it was deleted, RFC 3339; only of deleted ones.")),
-        };
-        properties.insert(name.to_owned(), schema);
-    }
-    document["properties"] = Value::Object(properties);
-    let schema: RefOr<Schema> = serde_json::from_value(document).unwrap_or_default();
     schemas.push((R::SCHEMA.to_owned(), schema));
     schemas
+}
+
+/// The members that a resource has besides those that a caller writes.
+fn beside_the_spec<R: Managed>() -> Vec<(&'static str, Value)> {
+    let revision = json!({"type": "integer", "format": "int64", "minimum": 0, "readOnly": true,
+        "description": "What `If-Match` expects, as the `ETag` has it."});
+    let mut members = vec![
+        ("revision", revision),
+        ("created_at", set_by_the_fleet("When it was made, RFC 3339.")),
+        ("updated_at", set_by_the_fleet("When it was last written, RFC 3339.")),
+        ("deleted_at", set_by_the_fleet("When it was deleted, RFC 3339; only of deleted ones.")),
+    ];
+    if !is_tenant::<R>() {
+        members.push(("tenant", set_by_the_fleet("Whose it is.")));
+    }
+    if R::ID_IS_CHOSEN {
+        let text =
+            "Its id, unique within the tenant. Needed where one is made by POST; elsewhere the path has it.";
+        members.push((R::ID, json!({"type": "string", "description": text})));
+    } else {
+        members.push((R::ID, set_by_the_fleet("Its id.")));
+        members.push(("key", set_by_the_fleet("The key itself: only in the answer to who made it.")));
+    }
+    members
+}
+
+/// What is written here as JSON, as the part of a document that it is.
+#[expect(clippy::expect_used, reason = "a mistake in this file, which every start and every test would show")]
+fn typed<T: DeserializeOwned>(document: Value) -> T {
+    serde_json::from_value(document).expect("a part of an OpenAPI document")
 }
 
 fn set_by_the_fleet(description: &str) -> Value {

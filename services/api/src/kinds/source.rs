@@ -43,30 +43,43 @@ pub(crate) struct Spec {
     mapping: Option<Value>,
     /// How the provider proves who it is. Without it an API key is needed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<VerificationDoc>)]
     verification: Option<VerificationSpec>,
     /// Headers kept with a raw event besides those its preset and mapping read, lower case.
     #[serde(default)]
     keep_headers: Vec<String>,
 }
 
-/// How a provider proves that a request is its own.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
-#[schema(as = Verification)]
+/// How a provider proves that a request is its own. [`VerificationDoc`] describes it.
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct VerificationSpec {
+    scheme: Scheme,
+    #[serde(default, skip_serializing)]
+    secrets: Option<Vec<SecretString>>,
+    #[serde(skip_deserializing)]
+    secret_count: usize,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tolerance_seconds: Option<u32>,
+}
+
+/// How a provider proves that a request is its own.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = Verification)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "describes what goes one way only, which serde's attributes would leave out")]
+struct VerificationDoc {
     /// The scheme: an object whose `type` is `github`, `stripe`, `slack`, `shopify`, `standard-webhooks`, `hmac` or
     /// `token`.
     #[schema(value_type = Object)]
     scheme: Scheme,
     /// Signing secrets in the clear, any of which may match. Left out, those that are kept stay. Never answered.
-    #[serde(default, skip_serializing)]
-    #[schema(value_type = Option<Vec<String>>)]
-    secrets: Option<Vec<SecretString>>,
+    #[schema(write_only)]
+    secrets: Option<Vec<String>>,
     /// How many secrets are kept.
-    #[serde(skip_deserializing)]
-    secret_count: usize,
+    #[schema(read_only)]
+    secret_count: Option<u64>,
     /// Oldest accepted signature where the scheme signs a time, in seconds; 300 when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     tolerance_seconds: Option<u32>,
 }
 

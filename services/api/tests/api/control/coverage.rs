@@ -4,12 +4,13 @@
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use super::world::{Control, MERGE_PATCH, Told, send};
+use super::world::{Control, MERGE_PATCH, Told, assert_documented, send};
 
 /// What a kind's operations are tried with.
 struct Row {
     singular: &'static str,
     plural: &'static str,
+    schema: &'static str,
     collection: &'static str,
     /// The id of one that exists; keys have another each time.
     id: Option<&'static str>,
@@ -18,10 +19,11 @@ struct Row {
     operators_only: bool,
 }
 
-const ROWS: [Row; 6] = [
+static KINDS: [Row; 6] = [
     Row {
         singular: "tenant",
         plural: "tenants",
+        schema: "Tenant",
         collection: "/api/v1/tenants",
         id: Some("covered"),
         body: |id| json!({"id": id}),
@@ -30,6 +32,7 @@ const ROWS: [Row; 6] = [
     Row {
         singular: "system",
         plural: "systems",
+        schema: "System",
         collection: "/api/v1/tenants/acme/systems",
         id: Some("covered"),
         body: |id| json!({"id": id}),
@@ -38,6 +41,7 @@ const ROWS: [Row; 6] = [
     Row {
         singular: "customer",
         plural: "customers",
+        schema: "Customer",
         collection: "/api/v1/tenants/acme/customers",
         id: Some("covered"),
         body: |id| json!({"id": id}),
@@ -46,6 +50,7 @@ const ROWS: [Row; 6] = [
     Row {
         singular: "source",
         plural: "sources",
+        schema: "Source",
         collection: "/api/v1/tenants/acme/sources",
         id: Some("covered"),
         body: |id| json!({"id": id, "system": "shop"}),
@@ -54,6 +59,7 @@ const ROWS: [Row; 6] = [
     Row {
         singular: "event_type",
         plural: "event_types",
+        schema: "EventType",
         collection: "/api/v1/tenants/acme/event-types",
         id: Some("covered"),
         body: |id| json!({"name": id, "system": "shop"}),
@@ -62,6 +68,7 @@ const ROWS: [Row; 6] = [
     Row {
         singular: "key",
         plural: "keys",
+        schema: "ApiKey",
         collection: "/api/v1/tenants/acme/keys",
         id: None,
         body: |_| json!({"system": "shop", "scopes": ["read"]}),
@@ -93,12 +100,12 @@ struct Operation {
 static AUDIT: Row = Row {
     singular: "audit",
     plural: "audit",
+    schema: "",
     collection: "/api/v1/tenants/acme/audit",
     id: Some(""),
     body: |_| Value::Null,
     operators_only: false,
 };
-static KINDS: [Row; 6] = ROWS;
 
 fn row_of(id: &str) -> Option<(Action, &'static Row)> {
     if id == "list_audit" {
@@ -239,6 +246,15 @@ async fn every_operation_is_refused_who_may_not_and_recorded_for_who_may() {
         let key = if own_manager { &control.keys.acme } else { &control.keys.operator };
         let told = ask(&path, Some(key)).await;
         assert!((200..300).contains(&told.status), "{name}: {told:?}");
+        match operation.action {
+            Action::Delete | Action::Audit => {}
+            Action::List => told.json[operation.row.plural]
+                .as_array()
+                .unwrap()
+                .iter()
+                .for_each(|one| assert_documented(operation.row.schema, one)),
+            _ => assert_documented(operation.row.schema, &told.json),
+        }
         if operation.changes() {
             let tenant = if operation.row.operators_only { &*id } else { "acme" };
             let records = control.audit(tenant, "").await;

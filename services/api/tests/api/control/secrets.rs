@@ -6,7 +6,7 @@ use reqwest::Method;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
-use super::world::{Control, send};
+use super::world::{Control, assert_documented, send};
 
 const PLANTED: &str = "whsec_PLANTED0123456789";
 const SECOND: &str = "whsec_SECOND9876543210";
@@ -34,6 +34,7 @@ async fn secrets_are_sealed_and_never_told() {
     let made = send(request).await;
     assert_eq!((made.status, &made.json["verification"]["secret_count"]), (201, &json!(1)), "{made:?}");
     assert!(made.json["verification"].get("secrets").is_none());
+    assert_documented("Source", &made.json);
 
     // What was read is sent back: the secret stays.
     let mut renamed = made.json.clone();

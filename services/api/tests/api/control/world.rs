@@ -156,6 +156,26 @@ impl Control {
     }
 }
 
+/// Whether an answer has no member that its schema of the OpenAPI document lacks, and all that it requires.
+pub(super) fn assert_documented(schema: &str, answer: &Value) {
+    let document: Value = serde_json::from_str(&api::openapi().to_json().unwrap()).unwrap();
+    let schema = &document["components"]["schemas"][schema];
+    assert_eq!(schema["additionalProperties"], false, "{schema}");
+    let properties = schema["properties"].as_object().unwrap();
+    for (name, value) in answer.as_object().unwrap() {
+        let property = properties.get(name).unwrap_or_else(|| panic!("{name} is not documented: {answer}"));
+        assert_ne!(property["writeOnly"], true, "{name} is told: {answer}");
+        let references = [property, &property["oneOf"][0], &property["allOf"][0]];
+        let reference = references.into_iter().find_map(|p| p["$ref"].as_str());
+        if let Some(name) = reference {
+            assert_documented(name.rsplit('/').next().unwrap(), value);
+        }
+    }
+    for name in schema["required"].as_array().into_iter().flatten() {
+        assert!(answer.get(name.as_str().unwrap()).is_some(), "{name} is not answered: {answer}");
+    }
+}
+
 pub(super) fn merge(request: RequestBuilder, patch: &Value) -> RequestBuilder {
     request.header("content-type", MERGE_PATCH).body(patch.to_string())
 }
