@@ -1,7 +1,9 @@
 //! `DELETE` of one.
 
-use axum::extract::{Request, State};
-use axum::response::{IntoResponse as _, Response};
+use axum::{
+    extract::{Request, State},
+    response::{IntoResponse as _, Response},
+};
 use http::StatusCode;
 use runtime::problem::Problem;
 use serde_json::{Value, json};
