@@ -28,7 +28,9 @@ impl Catalog {
     pub async fn create<R: Resource>(&self, resource: &R) -> Result<Versioned<R>, Error> {
         self.check(resource).await?;
         let key = resource.entry_key();
-        let value = stamped(resource);
+        let mut value = stamped(resource);
+        // It is made now, whatever time its maker began with.
+        value.meta_mut().created_at = value.meta().updated_at.clone();
         let store = self.store().await?;
         let revision = match store.create(key.to_string(), entry::write(&value)?).await {
             Ok(revision) => revision,
