@@ -1,6 +1,7 @@
 //! Why a caller is refused.
 
 use model::{ErrorCode, TenantId, resource::Scope};
+use relations::{Permission, Role};
 
 /// Why a caller is refused. The text is safe to show to the caller.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -28,6 +29,13 @@ pub enum AuthError {
     /// The key is right and lacks a scope.
     #[error("the API key lacks the scope {}", (*.0).as_str())]
     ScopeNeeded(Scope),
+    /// The token is right and none of its roles may do that.
+    #[error("{_0} takes one of the roles {roles}", roles = roles(*_0))]
+    RoleNeeded(Permission),
+}
+
+fn roles(permission: Permission) -> String {
+    Role::that_may(permission).map(Role::as_str).collect::<Vec<_>>().join(", ")
 }
 
 impl AuthError {
@@ -37,7 +45,7 @@ impl AuthError {
         match self {
             Self::Missing | Self::MalformedHeader { .. } | Self::Unknown => ErrorCode::Unauthenticated,
             Self::Conflicting => ErrorCode::Malformed,
-            Self::TenantDisabled(_) | Self::ScopeNeeded(_) => ErrorCode::Forbidden,
+            Self::TenantDisabled(_) | Self::ScopeNeeded(_) | Self::RoleNeeded(_) => ErrorCode::Forbidden,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Who is calling, and what and how much they may do.
 //!
-//! [`credentials()`] finds an API key in a request, [`authenticate()`] names its owner, [`signature::verify`]
+//! [`credentials()`] finds an API key in a request, [`authenticate()`] names its owner, [`Caller`] is who it is and what they may do
+//! by the table of roles, [`signature::verify`]
 //! checks that a webhook comes from its provider, [`quota`] counts what a tenant sends. No I/O: the catalog's
 //! snapshot, the time and the source of randomness are parameters.
 //!
@@ -29,14 +30,17 @@
 //! ```
 
 mod authenticate;
+mod caller;
 mod credentials;
 mod error;
 mod key;
 pub mod quota;
+pub mod scopes;
 pub mod signature;
 
 pub use self::{
     authenticate::{Principal, authenticate},
+    caller::{Caller, Who},
     credentials::credentials,
     error::AuthError,
     key::{NewKey, generate},

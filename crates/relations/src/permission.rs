@@ -67,7 +67,7 @@ words! {
         Create = "create",
         /// Replace, patch, undelete; of dead letters, redrive.
         Update = "update",
-        /// Delete; of dead letters, purge; of sessions, end.
+        /// Delete; of dead letters, purge; of sessions, end; of events, erase their data.
         Delete = "delete",
         /// Send events.
         Publish = "publish",
@@ -224,7 +224,7 @@ mod tests {
     fn stars_mean_all_that_there_is() {
         let meant = |text| Permission::meant_by(text).map(|found| found.len());
         assert_eq!(meant("read:event"), Ok(1));
-        assert_eq!(meant("*:event"), Ok(2));
+        assert_eq!(meant("*:event"), Ok(3));
         assert_eq!(meant("*:source"), Ok(4));
         assert_eq!(meant("publish:*"), Ok(1));
         assert_eq!(meant("*:*"), Ok(Permission::all().count()));

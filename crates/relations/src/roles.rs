@@ -55,7 +55,7 @@ const TABLE: &[(Kind, [&str; 6])] = &[
     (Kind::Workflow,       ["rcud",   "rcud",       "rcud",  "rcud",  "-",             "r"]),
     (Kind::Feed,           ["rcud",   "rcud",       "rcud",  "rcud",  "-",             "r"]),
     // -- events --------------------------------------------------------------------------------
-    (Kind::Event,          ["rp",     "rp",         "rp",    "r",     "p",             "r"]),
+    (Kind::Event,          ["rdp",    "rdp",        "rdp",   "r",     "p",             "r"]),
     (Kind::DeadLetter,     ["rud",    "rud",        "rud",   "r",     "-",             "r"]),
     (Kind::Usage,          ["r",      "r",          "r",     "r",     "-",             "r"]),
 ];

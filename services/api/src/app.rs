@@ -7,12 +7,13 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use auth::{AuthError, Principal};
+use auth::{AuthError, Caller, Who};
 use axum::extract::FromRequestParts;
 use bus::{Bus, topology::Topology};
 use catalog::{Catalog, Sealer};
 use http::{HeaderMap, request::Parts};
-use model::{Clock, ErrorCode, TenantId, resource::Scope};
+use model::{Clock, ErrorCode, TenantId};
+use relations::{Kind, Permission, Verb};
 use runtime::{
     metrics::{self, InFlight, Metric},
     problem::Problem,
@@ -65,26 +66,32 @@ impl App {
     }
 
     /// The caller of a request.
-    pub(crate) fn authenticate(&self, headers: &HeaderMap) -> Result<Principal, AuthError> {
+    pub(crate) fn authenticate(&self, headers: &HeaderMap) -> Result<Caller, AuthError> {
         let presented = auth::credentials(headers)?.ok_or(AuthError::Missing)?;
-        auth::authenticate(&self.catalog.snapshot(), presented)
+        auth::authenticate(&self.catalog.snapshot(), presented).map(Caller::from)
     }
 
-    /// The caller of a request, if it has the scope.
-    pub(crate) fn admit(&self, headers: &HeaderMap, scope: Scope) -> Result<Principal, Problem> {
+    /// The caller of a request, if it may do that.
+    pub(crate) fn admit(&self, headers: &HeaderMap, permission: Permission) -> Result<Caller, Problem> {
         let refused = |e: AuthError| Problem::new(e.code(), e.to_string());
-        let principal = self.authenticate(headers).map_err(refused)?;
-        principal.require(scope).map_err(refused)?;
-        Ok(principal)
+        let caller = self.authenticate(headers).map_err(refused)?;
+        caller.require(&[permission]).map_err(refused)?;
+        Ok(caller)
     }
 
-    /// Whether a caller that was admitted to read still would be: a stream may outlive its key.
-    pub(crate) fn still_admitted(&self, caller: &Principal) -> bool {
+    /// Whether a caller that was admitted to read still would be: a stream may outlive its key or token.
+    pub(crate) fn still_admitted(&self, caller: &Caller) -> bool {
         let snapshot = self.catalog.snapshot();
-        snapshot.tenant(&caller.tenant.id).is_some_and(|t| !t.disabled)
-            && snapshot
-                .key(&caller.key)
-                .is_some_and(|k| k.tenant == caller.tenant.id && k.scopes.contains(&Scope::Read))
+        let Some(tenant) = snapshot.tenant(&caller.tenant.id).filter(|tenant| !tenant.disabled) else {
+            return false;
+        };
+        match &caller.who {
+            Who::Key { id, .. } => snapshot
+                .key(id)
+                .filter(|key| key.tenant == tenant.id)
+                .is_some_and(|key| key.scopes.iter().any(|s| auth::scopes::allows(*s, READ_EVENTS))),
+            Who::User { expires_at, .. } => self.clock.now() < *expires_at,
+        }
     }
 
     /// Waits for a store, but not for ever.
@@ -144,30 +151,42 @@ impl Drop for StreamSlot {
     }
 }
 
-/// A caller with the scope `read`.
-pub(crate) struct CanRead(pub(crate) Principal);
+/// What following a stream takes.
+pub(crate) const READ_EVENTS: Permission = Permission::new(Verb::Read, Kind::Event);
 
-/// A caller with the scope `write`.
-pub(crate) struct CanWrite(pub(crate) Principal);
+/// A caller that may do one thing, as an argument of an endpoint.
+macro_rules! callers {
+    ($($(#[$doc:meta])* $name:ident: $verb:ident $kind:ident;)*) => {$(
+        $(#[$doc])*
+        pub(crate) struct $name(pub(crate) Caller);
 
-impl FromRequestParts<App> for CanRead {
-    type Rejection = Problem;
+        impl FromRequestParts<App> for $name {
+            type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        app.admit(&parts.headers, Scope::Read).map(Self)
-    }
+            async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+                app.admit(&parts.headers, Permission::new(Verb::$verb, Kind::$kind)).map(Self)
+            }
+        }
+    )*};
 }
 
-impl FromRequestParts<App> for CanWrite {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        app.admit(&parts.headers, Scope::Write).map(Self)
-    }
+callers! {
+    /// A caller that may read events.
+    ReadsEvents: Read Event;
+    /// A caller that may erase what events hold.
+    ErasesEvents: Delete Event;
+    /// A caller that may read dead letters.
+    ReadsLetters: Read DeadLetter;
+    /// A caller that may send dead letters again.
+    RedrivesLetters: Update DeadLetter;
+    /// A caller that may delete dead letters.
+    DeletesLetters: Delete DeadLetter;
+    /// A caller that may read what was used.
+    ReadsUsage: Read Usage;
 }
 
 /// The tenant of a path, which must be the caller's own.
-pub(crate) fn own_tenant<'a>(caller: &'a Principal, named: &str) -> Result<&'a TenantId, Problem> {
+pub(crate) fn own_tenant<'a>(caller: &'a Caller, named: &str) -> Result<&'a TenantId, Problem> {
     if *caller.tenant.id == *named {
         Ok(&caller.tenant.id)
     } else {

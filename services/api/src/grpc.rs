@@ -2,10 +2,10 @@
 
 use std::{collections::VecDeque, pin::Pin, time::Duration};
 
-use auth::Principal;
+use auth::Caller;
 use futures::{Stream, StreamExt as _, stream::BoxStream};
 use http::HeaderMap;
-use model::{ErrorCode, resource::Scope};
+use model::ErrorCode;
 use proto::v1::{
     SubscribeOpen, SubscribeRequest, SubscribeResponse, subscribe_open, subscribe_request::Message,
     subscribe_service_server::SubscribeService,
@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::{
-    app::{App, StreamSlot},
+    app::{App, READ_EVENTS, StreamSlot},
     subscription::{Narrow, Place, Start, Step, Subscription},
 };
 
@@ -58,7 +58,7 @@ impl Subscriptions {
     ) -> Result<Response<<Self as SubscribeService>::SubscribeStream>, Problem> {
         let app = &self.0;
         let headers = request.metadata().as_ref().clone();
-        let caller = app.admit(&headers, Scope::Read)?;
+        let caller = app.admit(&headers, READ_EVENTS)?;
         let deadline = deadline(&headers);
         let slot = app.stream_slot(&caller.tenant.id, "grpc")?;
         let mut requests = request.into_inner();
@@ -135,7 +135,7 @@ fn read(open: SubscribeOpen) -> Result<(Narrow, Start), Problem> {
 /// One open subscription.
 struct Subscriber {
     app: App,
-    caller: Principal,
+    caller: Caller,
     /// None once the subscriber has said all it will.
     requests: Option<Streaming<SubscribeRequest>>,
     steps: BoxStream<'static, Step>,
@@ -217,7 +217,7 @@ impl Subscriber {
     fn step(&mut self, Step { place, event }: &Step) -> Result<Option<SubscribeResponse>, Problem> {
         let Some(event) = event else { return Ok(None) };
         if !self.app.still_admitted(&self.caller) {
-            return Err(Problem::new(ErrorCode::Unauthenticated, "the key is no longer valid"));
+            return Err(Problem::new(ErrorCode::Unauthenticated, "the key or token is no longer valid"));
         }
         let Place { sequence, events } = *place;
         self.window.sent(sequence);

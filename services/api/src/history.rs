@@ -7,7 +7,7 @@
 
 use std::collections::HashSet;
 
-use auth::Principal;
+use auth::Caller;
 use futures::{StreamExt as _, stream::BoxStream};
 use model::{Clock as _, CloudEvent, Micros, SystemClock, TenantId, Text};
 use runtime::problem::Problem;
@@ -87,7 +87,7 @@ impl History {
     /// Begins to read the caller's events.
     pub(crate) async fn open(
         app: &App,
-        caller: &Principal,
+        caller: &Caller,
         narrow: Narrow,
         begin: Begin,
     ) -> Result<Self, Problem> {
@@ -131,7 +131,7 @@ impl History {
         Ok(Self { position: cursor.map(Position::Stored), gap: None, steps: walk.then(stream) })
     }
 
-    async fn of_stream(app: &App, caller: &Principal, narrow: Narrow, start: Start) -> Result<Self, Problem> {
+    async fn of_stream(app: &App, caller: &Caller, narrow: Narrow, start: Start) -> Result<Self, Problem> {
         let Subscription { position, gap, steps } = Subscription::open(app, caller, narrow, start).await?;
         let steps =
             steps.map(|step| Ok(Step { position: Some(Position::Streamed(step.place)), event: step.event }));

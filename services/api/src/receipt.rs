@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use auth::Principal;
+use auth::Caller;
 use bus::topology::{self, EVENTS, RAW};
 use model::format_rfc3339;
 use runtime::trace::TraceContext;
@@ -96,7 +96,7 @@ pub(crate) struct Missing {
 }
 
 /// Puts the receipt of an event together.
-pub(crate) async fn of(app: &App, caller: &Principal, stored: &StoredEvent) -> Receipt {
+pub(crate) async fn of(app: &App, caller: &Caller, stored: &StoredEvent) -> Receipt {
     let (metered, streamed) = tokio::join!(metered(app, stored), streamed(app, caller, stored));
     let (stamp, place) = (&stored.stamp, &stored.place);
     let known = [
@@ -178,7 +178,7 @@ fn counts(record: &UsageRecord, stored: &StoredEvent) -> bool {
 }
 
 /// Where it is in its tenant's stream.
-async fn streamed(app: &App, caller: &Principal, stored: &StoredEvent) -> Hop {
+async fn streamed(app: &App, caller: &Caller, stored: &StoredEvent) -> Hop {
     let stream = topology::tenant_stream(&caller.tenant.placement);
     let limit = app.options.receipt_scan_ms.duration();
     let began = Instant::now();

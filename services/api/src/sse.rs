@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 
-use auth::Principal;
+use auth::Caller;
 use bytes::Bytes;
 use futures::{FutureExt as _, Stream, StreamExt as _, stream::BoxStream};
 use model::{CloudEvent, json};
@@ -23,7 +23,7 @@ const CHUNK_BYTES: usize = 64 << 10;
 /// A stream of events under way.
 struct Sse {
     app: App,
-    caller: Principal,
+    caller: Caller,
     steps: BoxStream<'static, Result<Step, Problem>>,
     /// The last position reached, and the last one the client has been told.
     position: Option<Position>,
@@ -38,7 +38,7 @@ struct Sse {
 /// reader slows down reading at the broker and nothing gathers here.
 pub(crate) fn body(
     app: App,
-    caller: Principal,
+    caller: Caller,
     slot: StreamSlot,
     history: History,
 ) -> impl Stream<Item = Result<Bytes, Infallible>> {

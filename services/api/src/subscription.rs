@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, fmt, str::FromStr};
 
 use async_nats::jetstream::stream::State;
-use auth::Principal;
+use auth::Caller;
 use bus::topology;
 use futures::{StreamExt as _, stream::BoxStream};
 use model::{
@@ -117,7 +117,7 @@ impl Subscription {
     /// Begins to read the caller's stream.
     pub(crate) async fn open(
         app: &App,
-        caller: &Principal,
+        caller: &Caller,
         narrow: Narrow,
         start: Start,
     ) -> Result<Self, Problem> {
@@ -205,7 +205,7 @@ impl Narrow {
 }
 
 /// What the stream of the caller's tenant holds now.
-pub(crate) async fn held(app: &App, caller: &Principal) -> Result<State, Problem> {
+pub(crate) async fn held(app: &App, caller: &Caller) -> Result<State, Problem> {
     let name = topology::tenant_stream(&caller.tenant.placement);
     let stream = app.bus.jetstream().get_stream(name).await.map_err(error::of_broker)?;
     Ok(stream.cached_info().state.clone())

@@ -1,7 +1,7 @@
 //! Finding an event's messages in its tenant's stream, which has no index by identity: it is read from the moment the event
 //! was in `EVENTS`, which is before it can have been published, along its type's subject and that of packed messages.
 
-use auth::Principal;
+use auth::Caller;
 use bus::topology;
 use model::{CloudEvent, Group, Micros};
 use proto::packed;
@@ -19,11 +19,7 @@ use crate::{
 const CLOCK_SKEW_US: Micros = 20_000;
 
 /// Reads the messages among which the event's own are.
-pub(crate) async fn search(
-    app: &App,
-    caller: &Principal,
-    stored: &StoredEvent,
-) -> Result<Follow, bus::Error> {
+pub(crate) async fn search(app: &App, caller: &Caller, stored: &StoredEvent) -> Result<Follow, bus::Error> {
     let placement = &caller.tenant.placement;
     let ty = std::slice::from_ref(stored.event.ty());
     let selection = Selection {
@@ -50,7 +46,7 @@ fn is(event: &CloudEvent, stored: &StoredEvent) -> bool {
 
 /// Takes an event's messages out of its tenant's stream, their bytes written over. Says how many there were; more than one
 /// where it was published again.
-pub(crate) async fn forget(app: &App, caller: &Principal, stored: &StoredEvent) -> Result<u64, Problem> {
+pub(crate) async fn forget(app: &App, caller: &Caller, stored: &StoredEvent) -> Result<u64, Problem> {
     let find = async {
         let mut follow = search(app, caller, stored).await.map_err(of_broker)?;
         let mut left = follow.pending_at_open();

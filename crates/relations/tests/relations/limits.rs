@@ -102,6 +102,7 @@ fn roles_change() {
     assert_eq!(
         texts(&changes.insert),
         [
+            "tenant:acme#delete_event@role:acme/r/acme#member",
             "tenant:acme#publish_event@role:acme/r/acme#member",
             "tenant:acme#read_event@role:acme/r/acme#member"
         ]

@@ -4,9 +4,9 @@
 //! record says that it was (docs/adr/0009-audit-before-change.md).
 
 use async_nats::HeaderMap;
-use auth::Principal;
+use auth::{Caller, Who};
 use bus::topology::audit_subject;
-use model::{CloudEvent, KeyId, Micros, TenantId, format_rfc3339, json};
+use model::{CloudEvent, Micros, TenantId, format_rfc3339, json};
 use runtime::problem::Problem;
 use serde::Serialize;
 use serde_json::Value;
@@ -36,19 +36,26 @@ pub(crate) struct Asked {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = AuditActor)]
 pub(crate) struct Actor {
-    /// Always `key`: an API key.
+    /// `key`: an API key. `user`: a person, by a signed token.
     pub(crate) kind: &'static str,
     /// Its tenant.
     #[schema(value_type = String)]
     pub(crate) tenant: TenantId,
-    /// Its id.
-    #[schema(value_type = String)]
-    pub(crate) id: KeyId,
+    /// The key's id, or whom the token speaks of.
+    pub(crate) id: String,
+    /// Who signed the token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(crate) issuer: Option<String>,
 }
 
-impl From<&Principal> for Actor {
-    fn from(principal: &Principal) -> Self {
-        Self { kind: "key", tenant: principal.tenant.id.clone(), id: principal.key.clone() }
+impl From<&Caller> for Actor {
+    fn from(caller: &Caller) -> Self {
+        let (kind, id, issuer) = match &caller.who {
+            Who::Key { id, .. } => ("key", id.to_string(), None),
+            Who::User { issuer, subject, .. } => ("user", subject.clone(), Some(issuer.clone())),
+        };
+        Self { kind, tenant: caller.tenant.id.clone(), id, issuer }
     }
 }
 

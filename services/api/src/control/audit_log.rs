@@ -54,7 +54,18 @@ struct Data {
 
 #[derive(Debug, Deserialize)]
 struct Actor {
+    kind: String,
     id: String,
+}
+
+impl Actor {
+    /// By its id, or by `key:<id>` or `user:<id>`.
+    fn is_one_of(&self, wanted: &[model::Text]) -> bool {
+        let named = |text: &str| {
+            text.strip_prefix(&*self.kind).and_then(|rest| rest.strip_prefix(':')) == Some(&*self.id)
+        };
+        wanted.iter().any(|text| **text == *self.id || named(text))
+    }
 }
 
 impl Filter {
@@ -86,7 +97,7 @@ impl Filter {
             && among(&self.ids, data.id.as_deref())
             && among(&self.actions, Some(&data.action))
             && among(&self.outcomes, Some(&data.outcome))
-            && among(&self.actors, data.actor.as_ref().map(|a| &*a.id))
+            && (self.actors.is_empty() || data.actor.is_some_and(|actor| actor.is_one_of(&self.actors)))
     }
 
     fn is_over(&self, item: &Item) -> bool {

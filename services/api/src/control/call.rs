@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use auth::{AuthError, Principal};
+use auth::{AuthError, Caller};
 use axum::{
     body::Body,
     extract::{FromRequestParts as _, Path, Request},
@@ -29,7 +29,7 @@ use crate::{app::App, error::not_found, params::Params};
 /// A request that is allowed.
 pub(crate) struct Call {
     pub(crate) app: App,
-    pub(crate) caller: Principal,
+    pub(crate) caller: Caller,
     pub(crate) asked: Asked,
     pub(crate) method: http::Method,
     pub(crate) path: String,
@@ -74,8 +74,7 @@ impl Call {
         asked.actor = Some((&caller).into());
         match access::may(&caller, verb, thing, named.as_deref()) {
             Verdict::Allowed => {}
-            Verdict::TooSmall(scope) => {
-                let error = AuthError::ScopeNeeded(scope);
+            Verdict::TooSmall(error) => {
                 return Err(refuse(&app, &asked, Problem::new(error.code(), error.to_string())).await);
             }
             Verdict::Hidden => {

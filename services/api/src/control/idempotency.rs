@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use async_nats::jetstream::kv::{CreateErrorKind, Operation, Store};
+use auth::Who;
 use axum::response::{IntoResponse, Response};
 use bus::topology::IDEMPOTENCY;
 use catalog::Sealer;
@@ -139,7 +140,12 @@ impl Memory {
     async fn open(call: &Call, key: &str, body: &[u8]) -> Result<Self, Problem> {
         let store = call.app.bus.jetstream().get_key_value(IDEMPOTENCY).await.map_err(of_broker)?;
         let mut hash = Sha256::new();
-        for part in [call.caller.key.as_str(), call.method.as_str(), &call.path, key] {
+        // The issuer is empty for keys; of two issuers each may have its alice.
+        let (who, issuer) = match &call.caller.who {
+            Who::Key { id, .. } => (id.as_str(), ""),
+            Who::User { issuer, subject, .. } => (subject.as_str(), issuer.as_str()),
+        };
+        for part in [who, issuer, call.method.as_str(), &call.path, key] {
             hash.update(part.len().to_be_bytes());
             hash.update(part);
         }

@@ -1,6 +1,6 @@
 //! What a kind of resource must tell of itself to be managed over HTTP.
 
-use auth::Principal;
+use auth::Caller;
 use catalog::{Resource, Sealer};
 use model::TenantId;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -46,7 +46,7 @@ pub(crate) trait Managed: Resource {
     ///
     /// # Errors
     /// Why not.
-    fn guard(&self, caller: &Principal, restores: bool) -> Result<(), Problem> {
+    fn guard(&self, caller: &Caller, restores: bool) -> Result<(), Problem> {
         let _ = (caller, restores);
         Ok(())
     }
@@ -68,7 +68,7 @@ pub(crate) struct Making<'a, R> {
     pub(crate) id: &'a str,
     /// What there is.
     pub(crate) old: Option<&'a R>,
-    pub(crate) caller: &'a Principal,
+    pub(crate) caller: &'a Caller,
     pub(crate) sealer: &'a Sealer,
 }
 

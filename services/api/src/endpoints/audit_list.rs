@@ -69,7 +69,7 @@ pub(crate) struct AuditRecord {
         ("id" = Option<Vec<String>>, Query, description = "Only of resources of these ids. Repeatable."),
         ("action" = Option<Vec<String>>, Query, description = "Only `read`, `create`, `replace`, `change`, `delete` or `undelete`. Repeatable."),
         ("outcome" = Option<Vec<String>>, Query, description = "Only `announced`, `done` or `refused`. Repeatable."),
-        ("actor" = Option<Vec<String>>, Query, description = "Only by keys of these ids. Repeatable."),
+        ("actor" = Option<Vec<String>>, Query, description = "Only by these: `key:<id>`, `user:<subject>`, or the id alone. Repeatable."),
         ("since" = Option<String>, Query, description = "At or after, RFC 3339."),
         ("until" = Option<String>, Query, description = "Before, RFC 3339."),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "Most records in the page; 100 by default."),

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use super::event_get::find;
 use crate::{
-    app::{App, CanWrite},
+    app::{App, ErasesEvents},
     params::Params,
     tenant_stream,
 };
@@ -40,7 +40,7 @@ pub(crate) struct Erased {
 )]
 pub(super) async fn handle(
     State(app): State<App>,
-    CanWrite(caller): CanWrite,
+    ErasesEvents(caller): ErasesEvents,
     Path((source, id)): Path<(String, String)>,
     params: Params,
 ) -> Result<Json<Erased>, Problem> {

@@ -11,7 +11,7 @@ use runtime::problem::Problem;
 use store::StoredEvent;
 
 use crate::{
-    app::{App, CanRead},
+    app::{App, ReadsEvents},
     error::not_found,
     params::Params,
 };
@@ -36,7 +36,7 @@ const RECEIVED_AT: HeaderName = HeaderName::from_static("eventrunner-received-at
 )]
 pub(super) async fn handle(
     State(app): State<App>,
-    CanRead(caller): CanRead,
+    ReadsEvents(caller): ReadsEvents,
     Path((source, id)): Path<(String, String)>,
     params: Params,
     headers: HeaderMap,

@@ -13,7 +13,7 @@ use store::{EventPage, EventQuery, Order};
 use utoipa::ToSchema;
 
 use crate::{
-    app::{App, CanRead},
+    app::{App, ReadsEvents},
     params::Params,
     search::{self, Condition},
     views::EventItem,
@@ -74,7 +74,7 @@ struct Searched {
 )]
 pub(super) async fn handle(
     State(app): State<App>,
-    CanRead(caller): CanRead,
+    ReadsEvents(caller): ReadsEvents,
     mut params: Params,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {

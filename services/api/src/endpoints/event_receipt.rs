@@ -8,7 +8,7 @@ use runtime::problem::Problem;
 
 use super::event_get;
 use crate::{
-    app::{App, CanRead},
+    app::{App, ReadsEvents},
     params::Params,
     receipt::{self, Receipt},
 };
@@ -26,7 +26,7 @@ use crate::{
 )]
 pub(super) async fn handle(
     State(app): State<App>,
-    CanRead(caller): CanRead,
+    ReadsEvents(caller): ReadsEvents,
     Path((source, id)): Path<(String, String)>,
     params: Params,
 ) -> Result<Json<Receipt>, Problem> {

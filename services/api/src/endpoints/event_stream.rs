@@ -10,7 +10,7 @@ use model::ErrorCode;
 use runtime::problem::Problem;
 
 use crate::{
-    app::{App, CanRead},
+    app::{App, ReadsEvents},
     history::{Begin, History, Position},
     params::Params,
     sse,
@@ -44,7 +44,7 @@ use crate::{
 )]
 pub(super) async fn handle(
     State(app): State<App>,
-    CanRead(caller): CanRead,
+    ReadsEvents(caller): ReadsEvents,
     mut params: Params,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {

@@ -5,7 +5,7 @@ use http::StatusCode;
 use runtime::problem::Problem;
 
 use crate::{
-    app::{App, CanWrite},
+    app::{App, DeletesLetters},
     letters,
     params::Params,
 };
@@ -20,7 +20,7 @@ use crate::{
 )]
 pub(super) async fn handle(
     State(app): State<App>,
-    CanWrite(caller): CanWrite,
+    DeletesLetters(caller): DeletesLetters,
     Path(id): Path<String>,
     params: Params,
 ) -> Result<StatusCode, Problem> {

@@ -7,7 +7,7 @@ use axum::{
 use runtime::problem::Problem;
 
 use crate::{
-    app::{App, CanRead},
+    app::{App, ReadsLetters},
     letter_view::Detail,
     letters,
     params::Params,
@@ -23,7 +23,7 @@ use crate::{
 )]
 pub(super) async fn handle(
     State(app): State<App>,
-    CanRead(caller): CanRead,
+    ReadsLetters(caller): ReadsLetters,
     Path(id): Path<String>,
     params: Params,
 ) -> Result<Json<Detail>, Problem> {

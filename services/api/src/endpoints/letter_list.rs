@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    app::{App, CanRead},
+    app::{App, ReadsLetters},
     letter_view::Summary,
     letters::{self, Filter},
     params::Params,
@@ -42,7 +42,7 @@ pub(super) struct LetterList {
 )]
 pub(super) async fn handle(
     State(app): State<App>,
-    CanRead(caller): CanRead,
+    ReadsLetters(caller): ReadsLetters,
     mut params: Params,
 ) -> Result<Json<LetterList>, Problem> {
     let filter = Filter::take(&mut params);

@@ -7,7 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    app::{App, CanWrite},
+    app::{App, DeletesLetters},
     letters::{self, Filter},
     params::Params,
 };
@@ -39,7 +39,7 @@ pub(super) struct Purge {
 )]
 pub(super) async fn handle(
     State(app): State<App>,
-    CanWrite(caller): CanWrite,
+    DeletesLetters(caller): DeletesLetters,
     mut params: Params,
 ) -> Result<Json<Purge>, Problem> {
     let filter = Filter::take(&mut params);

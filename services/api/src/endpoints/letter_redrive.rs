@@ -9,7 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    app::{App, CanWrite},
+    app::{App, RedrivesLetters},
     letters,
     params::Params,
 };
@@ -52,7 +52,7 @@ pub(super) struct Stopped {
 )]
 pub(super) async fn handle(
     State(app): State<App>,
-    CanWrite(caller): CanWrite,
+    RedrivesLetters(caller): RedrivesLetters,
     Path(id): Path<String>,
     params: Params,
 ) -> Result<Json<Redrive>, Problem> {

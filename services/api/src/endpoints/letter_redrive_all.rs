@@ -5,7 +5,7 @@ use runtime::problem::Problem;
 
 use super::letter_redrive::{Redrive, Stopped};
 use crate::{
-    app::{App, CanWrite},
+    app::{App, RedrivesLetters},
     letters::{self, Filter},
     params::Params,
 };
@@ -27,7 +27,7 @@ use crate::{
 )]
 pub(super) async fn handle(
     State(app): State<App>,
-    CanWrite(caller): CanWrite,
+    RedrivesLetters(caller): RedrivesLetters,
     mut params: Params,
 ) -> Result<Json<Redrive>, Problem> {
     let filter = Filter::take(&mut params);

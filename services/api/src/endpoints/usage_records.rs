@@ -10,7 +10,7 @@ use store::UsageQuery;
 use utoipa::ToSchema;
 
 use crate::{
-    app::{App, CanRead, own_tenant},
+    app::{App, ReadsUsage, own_tenant},
     params::Params,
     views::UsageItem,
 };
@@ -43,7 +43,7 @@ pub(super) struct UsageRecordList {
 )]
 pub(super) async fn handle(
     State(app): State<App>,
-    CanRead(caller): CanRead,
+    ReadsUsage(caller): ReadsUsage,
     Path(tenant): Path<String>,
     mut params: Params,
 ) -> Result<Json<UsageRecordList>, Problem> {

@@ -11,7 +11,7 @@ use store::{METER_BYTES, METER_EVENTS, UsageQuery};
 use utoipa::ToSchema;
 
 use crate::{
-    app::{App, CanRead, own_tenant},
+    app::{App, ReadsUsage, own_tenant},
     params::Params,
 };
 
@@ -81,7 +81,7 @@ const WIDTHS: [(&str, Width); 4] = [
 )]
 pub(super) async fn handle(
     State(app): State<App>,
-    CanRead(caller): CanRead,
+    ReadsUsage(caller): ReadsUsage,
     Path(tenant): Path<String>,
     mut params: Params,
 ) -> Result<Json<Usage>, Problem> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use auth::{NewKey, Principal};
+use auth::{Caller, NewKey};
 use model::{
     CustomerId, ErrorCode, SystemId,
     resource::{ApiKey, Meta, Scope},
@@ -69,8 +69,8 @@ impl Managed for ApiKey {
     }
 
     /// An operator's key is changed and revoked by operators; none is restored by who could not have made it.
-    fn guard(&self, caller: &Principal, restores: bool) -> Result<(), Problem> {
-        if self.scopes.contains(&Scope::Operate) && !caller.has(Scope::Operate) {
+    fn guard(&self, caller: &Caller, restores: bool) -> Result<(), Problem> {
+        if self.scopes.contains(&Scope::Operate) && !caller.operates() {
             return Err(Problem::new(ErrorCode::Forbidden, "only an operator may touch an operator's key"));
         }
         if restores { check_scopes(&self.scopes, &[], caller) } else { Ok(()) }
@@ -78,8 +78,8 @@ impl Managed for ApiKey {
 }
 
 /// Nobody gives a key a scope that their own lacks. What it has already may stay.
-fn check_scopes(wanted: &[Scope], has: &[Scope], caller: &Principal) -> Result<(), Problem> {
-    let lacks = |scope: &Scope| !caller.has(Scope::Operate) && !caller.has(*scope) && !has.contains(scope);
+fn check_scopes(wanted: &[Scope], has: &[Scope], caller: &Caller) -> Result<(), Problem> {
+    let lacks = |scope: &Scope| !caller.may_give(*scope) && !has.contains(scope);
     match wanted.iter().position(lacks) {
         None => Ok(()),
         Some(at) => {

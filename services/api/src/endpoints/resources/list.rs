@@ -6,7 +6,6 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use catalog::Kind;
-use model::resource::Scope;
 use runtime::problem::Problem;
 use serde_json::{Map, Value, json};
 
@@ -53,7 +52,7 @@ fn list<R: Managed>(call: &Call) -> Result<Response, Problem> {
     params.finish()?;
     let tenant = match R::KIND {
         // Of tenants, everybody finds their own, and an operator all.
-        Kind::Tenant if call.caller.has(Scope::Operate) => None,
+        Kind::Tenant if call.caller.operates() => None,
         Kind::Tenant => Some(&call.caller.tenant.id),
         _ => Some(call.tenant()?),
     };
