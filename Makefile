@@ -26,6 +26,7 @@ test: tools ## every test
 test-gateway: ## the tests on Ory's servers, which are compiled once (5 minutes)
 	@scripts/tools.sh keto oathkeeper
 	cargo test --locked --package eventrunner-relations --all-features
+	cargo test --locked --package eventrunner-api --test api gateway
 
 docs: ## the pages made from the code: command line, configuration, OpenAPI
 	cargo run --quiet --locked --package eventrunner -- docs

@@ -1,5 +1,6 @@
 //! Why a caller is refused.
 
+use identity::TokenError;
 use model::{ErrorCode, TenantId, resource::Scope};
 use relations::{Permission, Role};
 
@@ -29,9 +30,22 @@ pub enum AuthError {
     /// The key is right and lacks a scope.
     #[error("the API key lacks the scope {}", (*.0).as_str())]
     ScopeNeeded(Scope),
+    /// A token that is not believed, and why, which is for the operator; or that cannot be judged.
+    #[error("{}", told(*.0))]
+    Token(TokenError),
+    /// The token is right and of nobody's tenant.
+    #[error("the token names no tenant that is here")]
+    NoTenant,
     /// The token is right and none of its roles may do that.
     #[error("{_0} takes one of the roles {roles}", roles = roles(*_0))]
     RoleNeeded(Permission),
+}
+
+const fn told(why: TokenError) -> &'static str {
+    match why {
+        TokenError::KeysUnavailable => "the token cannot be judged: the keys of its issuer are not at hand",
+        _ => "the token is not valid",
+    }
 }
 
 fn roles(permission: Permission) -> String {
@@ -44,8 +58,12 @@ impl AuthError {
     pub const fn code(&self) -> ErrorCode {
         match self {
             Self::Missing | Self::MalformedHeader { .. } | Self::Unknown => ErrorCode::Unauthenticated,
+            Self::Token(TokenError::KeysUnavailable) => ErrorCode::Unavailable,
+            Self::Token(_) => ErrorCode::Unauthenticated,
             Self::Conflicting => ErrorCode::Malformed,
-            Self::TenantDisabled(_) | Self::ScopeNeeded(_) | Self::RoleNeeded(_) => ErrorCode::Forbidden,
+            Self::TenantDisabled(_) | Self::NoTenant | Self::ScopeNeeded(_) | Self::RoleNeeded(_) => {
+                ErrorCode::Forbidden
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! [`credentials()`] finds an API key in a request, [`authenticate()`] names its owner, [`Caller`] is who it is and what they may do
 //! by the table of roles, [`signature::verify`]
-//! checks that a webhook comes from its provider, [`quota`] counts what a tenant sends. No I/O: the catalog's
+//! checks that a webhook comes from its provider, [`quota`] counts what a tenant sends. No I/O, but for the public keys of those whose signed [`Tokens`] are believed: the catalog's
 //! snapshot, the time and the source of randomness are parameters.
 //!
 //! Invariant: secrets are compared in constant time, stored only hashed or sealed, and stand in no error, log
@@ -37,6 +37,7 @@ mod key;
 pub mod quota;
 pub mod scopes;
 pub mod signature;
+mod tokens;
 
 pub use self::{
     authenticate::{Principal, authenticate},
@@ -44,4 +45,5 @@ pub use self::{
     credentials::credentials,
     error::AuthError,
     key::{NewKey, generate},
+    tokens::{TokenOptions, Tokens},
 };

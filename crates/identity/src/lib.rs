@@ -38,7 +38,7 @@ pub use self::{
     jwt::{TOKEN_BYTES_MAX, TokenError},
     oidc::{
         ClaimNames, IssuerOptions, KeySourceStatus, MAX_KEYS_BYTES, OidcAlgorithm, OidcPrincipal,
-        OidcVerifier, SetupError,
+        OidcVerifier, SetupError, check_issuers,
     },
     password::{
         Attempts, HashError, HashParams, Hasher, Locked, LockoutPolicy, Lockouts, PasswordHash,

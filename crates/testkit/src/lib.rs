@@ -25,6 +25,7 @@ mod clock;
 mod http;
 mod keto;
 mod nats;
+mod oathkeeper;
 mod port;
 mod process;
 mod wait;
@@ -35,6 +36,7 @@ pub use self::{
     clock::ManualClock,
     keto::Keto,
     nats::{NatsOptions, NatsServer, nats_server_binary},
+    oathkeeper::Oathkeeper,
     port::free_port,
     wait::{wait_for, wait_until},
 };

@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use auth::{AuthError, Caller, Who};
+use auth::{AuthError, Caller, Tokens, Who};
 use axum::extract::FromRequestParts;
 use bus::{Bus, topology::Topology};
 use catalog::{Catalog, Sealer};
@@ -34,6 +34,7 @@ pub(crate) struct Shared {
     pub(crate) catalog: Catalog,
     pub(crate) stores: Stores,
     pub(crate) sealer: Arc<Sealer>,
+    pub(crate) tokens: Arc<Tokens>,
     pub(crate) clock: Box<dyn Clock>,
     /// Cancelled when streams are to end.
     pub(crate) draining: CancellationToken,
@@ -58,6 +59,7 @@ impl App {
             catalog: deps.catalog,
             stores: deps.stores,
             sealer: deps.sealer,
+            tokens: deps.tokens,
             clock: Box::new(model::SystemClock),
             draining: CancellationToken::new(),
             probes: crate::probe::Probes::default(),
@@ -66,15 +68,20 @@ impl App {
     }
 
     /// The caller of a request.
-    pub(crate) fn authenticate(&self, headers: &HeaderMap) -> Result<Caller, AuthError> {
+    pub(crate) async fn authenticate(&self, headers: &HeaderMap) -> Result<Caller, AuthError> {
         let presented = auth::credentials(headers)?.ok_or(AuthError::Missing)?;
-        auth::authenticate(&self.catalog.snapshot(), presented).map(Caller::from)
+        let caller = self.tokens.caller(presented, || self.catalog.snapshot()).await;
+        if let Err(AuthError::Token(reason)) = &caller {
+            // The caller is told no more than that it is not valid.
+            tracing::debug!(%reason, "token refused");
+        }
+        caller
     }
 
     /// The caller of a request, if it may do that.
-    pub(crate) fn admit(&self, headers: &HeaderMap, permission: Permission) -> Result<Caller, Problem> {
+    pub(crate) async fn admit(&self, headers: &HeaderMap, permission: Permission) -> Result<Caller, Problem> {
         let refused = |e: AuthError| Problem::new(e.code(), e.to_string());
-        let caller = self.authenticate(headers).map_err(refused)?;
+        let caller = self.authenticate(headers).await.map_err(refused)?;
         caller.require(&[permission]).map_err(refused)?;
         Ok(caller)
     }
@@ -164,7 +171,7 @@ macro_rules! callers {
             type Rejection = Problem;
 
             async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-                app.admit(&parts.headers, Permission::new(Verb::$verb, Kind::$kind)).map(Self)
+                app.admit(&parts.headers, Permission::new(Verb::$verb, Kind::$kind)).await.map(Self)
             }
         }
     )*};
@@ -190,6 +197,6 @@ pub(crate) fn own_tenant<'a>(caller: &'a Caller, named: &str) -> Result<&'a Tena
     if *caller.tenant.id == *named {
         Ok(&caller.tenant.id)
     } else {
-        Err(Problem::new(ErrorCode::Forbidden, "the key belongs to another tenant"))
+        Err(Problem::new(ErrorCode::Forbidden, "the key or token is of another tenant"))
     }
 }

@@ -58,7 +58,7 @@ impl Subscriptions {
     ) -> Result<Response<<Self as SubscribeService>::SubscribeStream>, Problem> {
         let app = &self.0;
         let headers = request.metadata().as_ref().clone();
-        let caller = app.admit(&headers, READ_EVENTS)?;
+        let caller = app.admit(&headers, READ_EVENTS).await?;
         let deadline = deadline(&headers);
         let slot = app.stream_slot(&caller.tenant.id, "grpc")?;
         let mut requests = request.into_inner();

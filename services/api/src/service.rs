@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use auth::Tokens;
 use axum::{Router, routing::any_service};
 use bus::{Bus, topology::Topology};
 use catalog::{Catalog, Sealer};
@@ -36,6 +37,8 @@ pub struct Deps {
     pub stores: Stores,
     /// Seals what callers entrust to the catalog.
     pub sealer: Arc<Sealer>,
+    /// Whose signed tokens are believed.
+    pub tokens: Arc<Tokens>,
     /// The health of the process, to which the component `api` is added.
     pub health: Health,
 }

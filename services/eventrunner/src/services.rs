@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use auth::quota::Quotas;
+use auth::{Tokens, quota::Quotas};
 use bus::{Accept, Backoff, Bus, Door, topology::Topology};
 use catalog::{Catalog, Sealer};
 use runtime::{health::Component, lifecycle::Context};
@@ -183,7 +183,10 @@ pub(crate) async fn start_api(
 ) -> Result<SocketAddr> {
     let Ground { config, bus, topology, catalog, .. } = ground.clone();
     let (stores, health) = (stores.clone(), context.health().clone());
-    let deps = api::Deps { bus, topology, catalog, stores, sealer, health };
+    let clock = Arc::new(model::SystemClock);
+    let tokens = Tokens::new(config.tokens, clock).map_err(|e| Failure::config(e.to_string()))?;
+    let tokens = Arc::new(tokens);
+    let deps = api::Deps { bus, topology, catalog, stores, sealer, tokens, health };
     let service = api::Service::build(config.api, deps).await.map_err(|e| cannot_listen(&e))?;
     let address = service.local_addr().map_err(|e| cannot_listen(&e))?;
     let shutdown = context.shutdown().clone();

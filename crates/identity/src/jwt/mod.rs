@@ -54,6 +54,9 @@ pub enum TokenError {
     /// Nobody we trust.
     #[error("the token is of an issuer that is not trusted here")]
     Issuer,
+    /// Of a tenant that is not its issuer's.
+    #[error("the token is of a tenant that its issuer does not speak for")]
+    Tenant,
     /// Meant for somebody else.
     #[error("the token is meant for another audience")]
     Audience,

@@ -6,5 +6,7 @@ mod verifier;
 
 pub use self::{
     source::{KeySourceStatus, MAX_KEYS_BYTES},
-    verifier::{ClaimNames, IssuerOptions, OidcAlgorithm, OidcPrincipal, OidcVerifier, SetupError},
+    verifier::{
+        ClaimNames, IssuerOptions, OidcAlgorithm, OidcPrincipal, OidcVerifier, SetupError, check_issuers,
+    },
 };

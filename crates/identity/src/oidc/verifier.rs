@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use jsonwebtoken::Algorithm;
 use model::{Clock, Micros};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -21,7 +22,7 @@ const CLAIM_BYTES_MAX: usize = 255;
 const ROLES_MAX: usize = 100;
 
 /// How others may sign. There is no `none`, and no HMAC: its key would have to be shared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum OidcAlgorithm {
     /// RSASSA-PKCS1-v1_5 with SHA-256.
@@ -62,7 +63,7 @@ impl From<OidcAlgorithm> for Algorithm {
 }
 
 /// Where a token says what: the name of a claim, or, beginning with `/`, a JSON pointer (RFC 6901), such as `/ext/tenant_id`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ClaimNames {
     /// Who it is: a text. `sub` is checked in any case.
@@ -83,7 +84,7 @@ impl Default for ClaimNames {
 }
 
 /// An issuer that is trusted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct IssuerOptions {
     /// Its name in tokens (`iss`), to the letter.
@@ -100,6 +101,12 @@ pub struct IssuerOptions {
     /// Where its tokens say what.
     #[serde(default)]
     pub claims: ClaimNames,
+    /// The tenants that it speaks for; any if none is named.
+    #[serde(default)]
+    pub tenants: Vec<String>,
+    /// It may give roles that count in every tenant.
+    #[serde(default)]
+    pub fleet_wide: bool,
     /// Its keys may come over plain HTTP, from a gateway beside us for instance. Whoever can answer in its place is believed.
     #[serde(default)]
     pub allow_http: bool,
@@ -130,6 +137,8 @@ pub struct OidcPrincipal {
     pub tenant: Option<String>,
     /// Its roles, as the issuer calls them.
     pub roles: Vec<String>,
+    /// Whether the issuer may give roles that count in every tenant.
+    pub fleet_wide: bool,
     /// When the token ends.
     pub expires_at: Micros,
     /// The token's own id.
@@ -155,13 +164,10 @@ impl OidcVerifier {
     /// # Errors
     /// If an issuer is described twice or not well.
     pub fn new(issuers: Vec<IssuerOptions>, clock: Arc<dyn Clock>) -> Result<Self, SetupError> {
+        check_issuers(&issuers)?;
         let mut trusted: Vec<Issuer> = Vec::new();
         for options in issuers {
             let failed = |problem| SetupError { issuer: options.issuer.clone(), problem };
-            options.check().map_err(failed)?;
-            if trusted.iter().any(|other| other.options.issuer == options.issuer) {
-                return Err(failed("it is described twice"));
-            }
             // A redirect could lead from HTTPS to HTTP, or to another server.
             let http = reqwest::Client::builder()
                 .timeout(FETCH_TIMEOUT)
@@ -200,6 +206,21 @@ impl OidcVerifier {
     }
 }
 
+/// Whether issuers can be trusted as they are described.
+///
+/// # Errors
+/// The first that is described twice or not well.
+pub fn check_issuers(issuers: &[IssuerOptions]) -> Result<(), SetupError> {
+    for (at, options) in issuers.iter().enumerate() {
+        let failed = |problem| SetupError { issuer: options.issuer.clone(), problem };
+        options.check().map_err(failed)?;
+        if issuers[..at].iter().any(|other| other.issuer == options.issuer) {
+            return Err(failed("it is described twice"));
+        }
+    }
+    Ok(())
+}
+
 impl IssuerOptions {
     fn check(&self) -> Result<(), &'static str> {
         let https = self.keys_url.starts_with("https://");
@@ -230,12 +251,17 @@ impl IssuerOptions {
         };
         let said = expected.check(claims)?;
         let subject = text(claims, &self.claims.subject, "subject")?.ok_or(TokenError::Missing("subject"))?;
+        let tenant = text(claims, &self.claims.tenant, "tenant")?;
+        if !self.tenants.is_empty() && !tenant.as_ref().is_some_and(|tenant| self.tenants.contains(tenant)) {
+            return Err(TokenError::Tenant);
+        }
         Ok(OidcPrincipal {
             issuer: self.issuer.clone(),
             subject,
             email: text(claims, &self.claims.email, "email")?,
-            tenant: text(claims, &self.claims.tenant, "tenant")?,
+            tenant,
             roles: roles(claims, &self.claims.roles)?,
+            fleet_wide: self.fleet_wide,
             expires_at: said.expires_at,
             token_id: said.id,
         })

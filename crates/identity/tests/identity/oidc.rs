@@ -23,6 +23,8 @@ pub(crate) fn options(server: &KeyServer) -> IssuerOptions {
         algorithms: vec![OidcAlgorithm::Rs256, OidcAlgorithm::Es256, OidcAlgorithm::EdDsa],
         leeway_seconds: 30,
         claims: ClaimNames::default(),
+        tenants: vec![],
+        fleet_wide: false,
         allow_http: true,
     }
 }
@@ -53,6 +55,7 @@ fn alice() -> OidcPrincipal {
         email: Some("alice@example.com".into()),
         tenant: Some("acme".into()),
         roles: vec!["admin".into(), "user".into()],
+        fleet_wide: false,
         expires_at: NOW + 300 * crate::SECOND,
         token_id: Some("t1".into()),
     }
@@ -163,6 +166,8 @@ fn issuers_must_be_described_well() {
         algorithms: vec![OidcAlgorithm::Rs256],
         leeway_seconds: 30,
         claims: ClaimNames::default(),
+        tenants: vec![],
+        fleet_wide: false,
         allow_http: false,
     };
     let set_up = |issuers: Vec<IssuerOptions>| OidcVerifier::new(issuers, Arc::new(ManualClock::default()));
@@ -188,4 +193,17 @@ fn issuers_must_be_described_well() {
         assert!(read(&least.replace("RS256", algorithm)).is_err(), "{algorithm}");
     }
     assert!(read(&least.replace("\"issuer\"", "\"isuer\"")).is_err());
+}
+
+#[tokio::test]
+async fn an_issuer_speaks_for_its_tenants_only() {
+    let server = KeyServer::start(std::slice::from_ref(&RSA.jwk)).await;
+    let options = IssuerOptions { tenants: vec!["acme".into()], fleet_wide: true, ..options(&server) };
+    let (verifier, _) = verifier(vec![options]);
+    assert_eq!(verifier.verify(&good()).await, Ok(OidcPrincipal { fleet_wide: true, ..alice() }));
+    for tenant in [json!("globex"), json!("ACME"), Value::Null] {
+        let claims = with(claims(), &[("tenant_id", tenant.clone())]);
+        let token = signed(&header(), &claims, &RSA.signing, Algorithm::RS256);
+        assert_eq!(verifier.verify(&token).await, Err(TokenError::Tenant), "{tenant}");
+    }
 }

@@ -62,13 +62,16 @@ impl Call {
             address: parts.extensions.get::<Peer>().map(|peer| peer.0.ip().to_string()),
             trace_id: parts.extensions.get::<TraceContext>().map(TraceContext::trace_id),
         };
-        let caller = match app.authenticate(&parts.headers) {
+        let caller = match app.authenticate(&parts.headers).await {
             Ok(caller) => caller,
             Err(error) => {
                 if let AuthError::TenantDisabled(tenant) = &error {
                     asked.tenant = Some(tenant.clone());
                 }
-                return Err(refuse(&app, &asked, Problem::new(error.code(), error.to_string())).await);
+                let problem = Problem::new(error.code(), error.to_string());
+                // Nobody was refused anything yet.
+                let unjudged = problem.code == ErrorCode::Unavailable;
+                return Err(if unjudged { problem } else { refuse(&app, &asked, problem).await });
             }
         };
         asked.actor = Some((&caller).into());

@@ -4,8 +4,10 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use api::{Deps, Options, Service};
 use async_nats::HeaderMap;
+use auth::{TokenOptions, Tokens};
 use bus::{Bus, TopologyOptions, topology};
 use catalog::{Catalog, Sealer, SealingKey, Snapshot};
+use identity::IssuerOptions;
 use model::{
     Batch, CloudEvent, Durability, Group, Micros, Stamp, TenantId, nats,
     resource::{Scope, Tenant},
@@ -103,13 +105,14 @@ impl World {
 
     pub(crate) async fn start_with(options: Options) -> Self {
         let (snapshot, keys) = keys();
-        Self::start_over(options, keys, async |_| Catalog::fixed(snapshot)).await
+        Self::start_over(options, keys, vec![], async |_| Catalog::fixed(snapshot)).await
     }
 
-    /// With the catalog that is made for the broker.
+    /// With the catalog that is made for the broker, believing tokens of these issuers.
     pub(crate) async fn start_over(
         options: Options,
         keys: Keys,
+        issuers: Vec<IssuerOptions>,
         catalog: impl AsyncFnOnce(&Bus) -> Catalog,
     ) -> Self {
         let nats = NatsServer::start_with(NatsOptions { sync_always: false, ..NatsOptions::default() });
@@ -120,19 +123,21 @@ impl World {
         let embedded = Embedded::open(folder.path(), Durability::Process, Default::default()).await.unwrap();
         let stores = embedded.stores();
         let catalog = catalog(&bus).await;
+        testkit::install_tls();
+        let tokens = Tokens::new(TokenOptions { issuers }, Arc::new(model::SystemClock)).unwrap();
         let deps = Deps {
             bus: bus.clone(),
             topology,
             catalog: catalog.clone(),
             stores: stores.clone(),
             sealer: sealer(),
+            tokens: Arc::new(tokens),
             health: Health::default(),
         };
         let service = Service::build(options, deps).await.unwrap();
         let address = service.local_addr().unwrap();
         let shutdown = Shutdown::new();
         let running = tokio::spawn(service.run(shutdown.clone()));
-        testkit::install_tls();
         let http = reqwest::Client::new();
         Self { nats, bus, catalog, stores, shutdown, running, address, http, keys, embedded, _folder: folder }
     }

@@ -42,6 +42,8 @@ pub(crate) struct Config {
     pub(crate) catalog: catalog::Options,
     /// The keys that signing secrets in the catalog are sealed with.
     pub(crate) sealing: Sealing,
+    /// Whose signed tokens are believed.
+    pub(crate) tokens: auth::TokenOptions,
     /// How the doors pack events for the broker.
     pub(crate) door: bus::DoorOptions,
     /// The HTTP door.
@@ -186,6 +188,8 @@ impl Config {
     /// What no single section can know.
     fn check(&self) -> Result<()> {
         self.api.check().map_err(Failure::config)?;
+        identity::check_issuers(&self.tokens.issuers)
+            .map_err(|e| Failure::config(format!("tokens.issuers: {e}")))?;
         if self.admin.work_age_seconds_max == 0 {
             return Err(Failure::config("admin.work_age_seconds_max must be at least 1"));
         }

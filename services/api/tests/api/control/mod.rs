@@ -2,8 +2,11 @@
 
 mod audit;
 mod coverage;
+mod gateway;
 mod idempotency;
+mod issuer;
 mod refusals;
 mod resources;
 mod secrets;
+mod tokens;
 mod world;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use auth::NewKey;
 use catalog::Catalog;
+use identity::IssuerOptions;
 use model::resource::{Scope, System};
 use reqwest::{Method, RequestBuilder, Response, header};
 use secrecy::ExposeSecret as _;
@@ -95,8 +96,17 @@ impl Control {
     }
 
     pub(super) async fn start_with(options: api::Options) -> Self {
+        Self::start_over(options, vec![]).await
+    }
+
+    /// Believing tokens of these issuers.
+    pub(super) async fn start_trusting(issuers: Vec<IssuerOptions>) -> Self {
+        Self::start_over(options(), issuers).await
+    }
+
+    async fn start_over(options: api::Options, issuers: Vec<IssuerOptions>) -> Self {
         let mut keys = None;
-        let world = World::start_over(options, Keys::default(), async |bus| {
+        let world = World::start_over(options, Keys::default(), issuers, async |bus| {
             let js = bus.jetstream();
             catalog::ensure_bucket(js, &catalog::Options::default(), 1).await.unwrap();
             let rules = Some(Arc::new(api::Rules) as Arc<dyn catalog::Check>);
