@@ -50,8 +50,12 @@ impl Patience {
 }
 
 /// Whether the same call may go well in a moment. `Internal` is what Keto says of its database's errors, such as a lock.
-/// `Unknown` may be a lost connection, but also a page token that Keto did not give.
+/// `Unknown` may be a lost connection, but also a page token that Keto did not give. Two changes at once may be refused under any
+/// code, by the text of the database.
 fn may_pass(status: &Status) -> bool {
+    if status.message().contains("Unable to serialize access") {
+        return true;
+    }
     !status.message().contains("page token")
         && matches!(
             status.code(),
