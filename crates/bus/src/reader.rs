@@ -4,9 +4,8 @@
 //! silent. The next one is handed *new* messages first and the silent one's only much later, so it must not begin
 //! with what it gets: it resets the consumer to its ack floor, and begins with the first message after that. The
 //! consumer sequence tells: after a reset it starts again at 1 and rises by one, so 1 means "nobody was handed
-//! anything since the reset", and a gap means "somebody else was". Another pin may mean that, too: who had one in
-//! between may have reset the consumer and been handed as many messages as make the numbers look right. So with a
-//! new pin the broker is asked whether it waits for anybody else's acknowledgement.
+//! anything since the reset", and a gap means "somebody else was". While it rises by one nothing was missed, even
+//! if the pin itself changed because this replica was slow. (Almost: docs/adr/0003, inversion 3.)
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -346,14 +345,10 @@ impl Session {
             reader.counts.redelivered.inc();
         }
         let pin = message.headers.as_ref().and_then(|h| h.get("Nats-Pin-Id")).map(|p| p.as_str());
-        let is_new_pin = pin.is_some() && pin != self.pin.as_deref();
-        if is_new_pin {
+        if pin.is_some() && pin != self.pin.as_deref() {
             self.pin = pin.map(str::to_owned);
         }
-        let mut in_step = self.in_step.is_some_and(|last| position == last + 1);
-        if in_step && is_new_pin {
-            in_step = !self.others_left_something(reader, position).await?;
-        }
+        let in_step = self.in_step.is_some_and(|last| position == last + 1);
         let is_first = position == 1 && self.left.is_none_or(|left| sequence <= left);
         if !in_step && !is_first {
             if position == 1 {
@@ -393,32 +388,13 @@ impl Session {
         Ok(())
     }
 
-    /// Whether the broker waits for acknowledgements of messages that we were not handed, before the one at `position`.
-    /// In silence our own pin lapses: then a new one means nothing.
-    async fn others_left_something<W: Worker>(
-        &mut self,
-        reader: &Reader<W>,
-        position: u64,
-    ) -> Result<bool, Error> {
-        self.finish_all(reader).await;
-        let what = || format!("partition {} of {}", reader.partition, reader.stream);
-        let info = self.consumer.info().await.map_err(|e| Error::broker(what(), &e))?;
-        let handed_to_us = (info.delivered.consumer_sequence + 1).saturating_sub(position);
-        Ok(u64::try_from(info.num_ack_pending).unwrap_or(u64::MAX) > handed_to_us)
-    }
-
-    /// Everything under way is done, and its acks are at the broker.
-    async fn finish_all<W: Worker>(&mut self, reader: &Reader<W>) {
+    /// Somebody else was handed messages in between. Finish what is ours, then start again from the ack floor.
+    async fn resynchronize<W: Worker>(&mut self, reader: &mut Reader<W>) -> Result<(), Error> {
         while let Some(done) = self.under_way.join_next_with_id().await {
             self.finish(reader, done).await;
         }
-        reader.bus.client().flush().await.ok();
-    }
-
-    /// Somebody else was handed messages in between. Finish what is ours, then start again from the ack floor.
-    async fn resynchronize<W: Worker>(&mut self, reader: &mut Reader<W>) -> Result<(), Error> {
         // The acks reach the broker before the reset does.
-        self.finish_all(reader).await;
+        reader.bus.client().flush().await.ok();
         self.in_step = None;
         self.awaiting_reset = true;
         tracing::info!(stream = reader.stream, partition = reader.partition, "partition taken over");

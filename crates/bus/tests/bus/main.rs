@@ -9,7 +9,6 @@ use std::{
     time::Duration,
 };
 
-use async_nats::jetstream::consumer::{Consumer, pull};
 use async_trait::async_trait;
 use bus::{
     Accept as _, AcceptError, Bus, Door, DoorOptions, Options, Placed, Stage, TopologyOptions,
@@ -17,7 +16,6 @@ use bus::{
     reader::{Incoming, ReaderOptions, Work, Worker},
     topology,
 };
-use futures::StreamExt as _;
 use model::{Durability, Text};
 use prost::Message as _;
 use proto::hops::{self, raw_item::Item};
@@ -373,43 +371,4 @@ async fn the_layout_is_made_once_and_contradictions_are_refused() {
     assert!(error.contains("2 partitions") && error.contains("says 3"), "{error}");
     let alone = TopologyOptions { durability: Durability::Replicated, ..topology_options() };
     assert!(topology::ensure(&bus, &alone).await.unwrap_err().to_string().contains("replicas = 3"));
-}
-
-/// The numbers of a consumer begin anew when somebody resets it, so they may look right to whoever read before.
-#[tokio::test(flavor = "multi_thread")]
-async fn what_another_was_handed_in_between_is_not_passed_over() {
-    let nats = NatsServer::start();
-    let (ours, theirs) = (connect(&nats).await, connect(&nats).await);
-    topology::ensure(&ours, &topology_options()).await.unwrap();
-    let door = Door::start(&ours, 2, &DoorOptions { message_events_max: 1, ..Default::default() });
-    let publish = async |range: std::ops::Range<usize>| {
-        for id in range {
-            door.accept(stamp(), vec![placed(id, Some("k"))]).await.unwrap();
-        }
-    };
-    let seen = Seen::default();
-    let only = replica(&ours, "only", &seen, 10_000).await;
-    let partition = partition_of_key("k");
-    publish(0..5).await;
-    let mut stream = ours.jetstream().get_stream(topology::RAW).await.unwrap();
-    wait_until("they are worked", LONG, async || stream.info().await.unwrap().state.messages == 0).await;
-    // Somebody else resets the consumer, is handed as many, works none of them and is gone.
-    let name = topology::consumer_name(partition);
-    let mut consumer: Consumer<pull::Config> =
-        theirs.jetstream().get_consumer_from_stream(&name, topology::RAW).await.unwrap();
-    let taken = consumer.stream().group("owner").messages().await.unwrap();
-    let taking = tokio::spawn(taken.take(5).map(|m| m.unwrap().info().unwrap().consumer_sequence).collect());
-    wait_until("both wait", LONG, async || consumer.info().await.unwrap().num_waiting == 2).await;
-    let unpin = async || stream.unpin_consumer(&name, "owner").await.unwrap();
-    unpin().await;
-    consumer.reset(None).await.unwrap();
-    publish(5..10).await;
-    let taken: Vec<u64> = tokio::time::timeout(LONG, taking).await.unwrap().unwrap();
-    assert_eq!(taken, [1, 2, 3, 4, 5]);
-    consumer.info().await.unwrap();
-    unpin().await;
-    publish(10..12).await;
-    wait_until("everything is worked", LONG, async || begun(&seen, partition).len() == 12).await;
-    assert_eq!(begun(&seen, partition), (0..12).collect::<Vec<_>>());
-    only.stop().await;
 }
