@@ -43,7 +43,7 @@ struct ListArgs {
     /// Only these outcomes; repeatable, or separated by commas
     #[arg(long, value_enum, value_delimiter = ',')]
     outcome: Vec<Outcome>,
-    /// Only by these: key:<id>, user:<subject>, or the id alone; repeatable
+    /// Only by these: `key:ID`, `user:SUBJECT`, or the id alone; repeatable
     #[arg(long)]
     actor: Vec<String>,
     /// At or after: RFC 3339, or how long ago as 90s, 15m, 2h, 7d
