@@ -29,10 +29,12 @@ pub(crate) enum Victim {
     Cql,
     /// ClickHouse.
     Clickhouse,
+    /// The wall clock of the services, which is stepped.
+    Clock,
 }
 
 impl Victim {
-    /// All that the words name: `fleet`, `cql`, `clickhouse`, or the beginning of the name of a process, such as `engine` or
+    /// All that the words name: `fleet`, `cql`, `clickhouse`, `clock`, or the beginning of the name of a process, such as `engine` or
     /// `nats-server-2`. Without words each process, and the fleet itself where it is one process.
     pub(crate) fn named(words: &[String], own: &mut Own, processes: bool) -> anyhow::Result<Vec<Self>> {
         let members: Vec<_> = own
@@ -52,6 +54,10 @@ impl Victim {
                 "cql" | "clickhouse" if own.servers().is_none() => {}
                 "cql" => named.push(Self::Cql),
                 "clickhouse" => named.push(Self::Clickhouse),
+                "clock" => {
+                    ensure!(own.clock().is_some(), "only a clock under --faketime can be stepped");
+                    named.push(Self::Clock);
+                }
                 word => {
                     let is_meant = |member: &&Self| member.name().starts_with(word);
                     named.extend(members.iter().filter(is_meant).cloned());
@@ -69,10 +75,11 @@ impl Victim {
             Self::Member { name, .. } => name,
             Self::Cql => "cql",
             Self::Clickhouse => "clickhouse",
+            Self::Clock => "clock",
         }
     }
 
-    /// SIGKILL: nothing is flushed, nothing said. Whoever watches it starts it again; where that is us, it stays away for so
+    /// SIGKILL: nothing is flushed, nothing said; but a clock is stepped. Whoever watches it starts it again; where that is us, it stays away for so
     /// long. Returns once it may be struck again.
     pub(crate) async fn kill(&self, own: &mut Own, away: Duration) -> anyhow::Result<Fault> {
         match self {
@@ -93,6 +100,10 @@ impl Victim {
                 tokio::time::sleep(away).await;
                 servers.clickhouse(testkit::ClickHouse::restart).await?;
             }
+            Self::Clock => {
+                let offset = own.clock().context("the clock cannot be stepped")?.step().await?;
+                eprintln!("the services' clock is {offset} s off");
+            }
         }
         // A fleet in one process stops the broker that it finds, and starts it again.
         let is_broker = matches!(self, Self::Fleet | Self::Member { is_broker: true, .. });
@@ -105,7 +116,7 @@ impl Victim {
             // Its services hang with it where they are one process.
             Self::Fleet => (own.pid(), false),
             Self::Member { name, is_broker } => (running(own, name).await?, *is_broker),
-            Self::Cql | Self::Clickhouse => bail!("{} is killed only", self.name()),
+            Self::Cql | Self::Clickhouse | Self::Clock => bail!("{} cannot hang", self.name()),
         };
         let _stopped = Stopped::stop(vec![pid])?;
         tokio::time::sleep(span).await;

@@ -15,7 +15,7 @@ use oracle::Access;
 use serde::Deserialize;
 use tempfile::TempDir;
 
-use crate::{faults, servers::Servers};
+use crate::{clock::Clock, faults, servers::Servers};
 
 /// From the start of the process until the doors answer; a busy disk has streams to recover.
 const START_TIMEOUT: Duration = Duration::from_secs(120);
@@ -90,6 +90,13 @@ pub(crate) struct FleetArgs {
     /// How the tenant's stream holds its events; a fleet that runs already must have the tenant set so
     #[arg(long, value_enum, default_value_t = TenantStream::Single)]
     pub(crate) tenant_stream: TenantStream,
+    /// Whether its tenants' events have a schema, so that each goes by way of the normalizer and none past it [default: true
+    /// where something is done to the fleet]
+    #[arg(long, value_name = "BOOL", conflicts_with = "context")]
+    pub(crate) checked: Option<bool>,
+    /// `libfaketime.so.1`, under which its services run, so that their clock can be stepped (the victim `clock` of chaos)
+    #[arg(long, value_name = "FILE", conflicts_with = "context")]
+    pub(crate) faketime: Option<PathBuf>,
     /// A setting of the fleet's configuration, such as topology.partitions=12; may be given several times
     #[arg(long = "set", value_name = "KEY=VALUE", conflicts_with = "context")]
     pub(crate) settings: Vec<String>,
@@ -129,6 +136,9 @@ pub(crate) struct Own {
     child: Child,
     folder: TempDir,
     tenant_stream: TenantStream,
+    /// Whether events have a schema.
+    checked: bool,
+    clock: Option<Clock>,
     /// What a fleet of processes keeps events and usage in. Dropped last.
     servers: Option<Servers>,
 }
@@ -177,14 +187,22 @@ impl Own {
             }
             servers = Some(started);
         }
-        let child = spawn(&command, folder.path())?;
+        let mut clock = None;
+        if let Some(library) = &args.faketime {
+            ensure!(library.is_file(), "there is no {}", library.display());
+            clock = Some(Clock::new(std::fs::canonicalize(library)?, folder.path())?);
+        }
+        let child = spawn(&command, folder.path(), clock.as_ref())?;
         let grpc_url = format!("http://127.0.0.1:{}", port + GRPC_PORT);
         let (context, tenant_stream) = (data.join("context.toml"), args.tenant_stream);
-        let mut own = Self { command, context, grpc_url, child, folder, tenant_stream, servers };
+        let checked = args.checked.unwrap_or_default();
+        let mut own =
+            Self { command, context, grpc_url, child, folder, tenant_stream, checked, clock, servers };
         let access = own.ready().await?;
         if tenant_stream != TenantStream::default() {
             own.manage(&["tenants", "update", &access.tenant, "--tenant-stream", tenant_stream.as_str()])?;
         }
+        own.check_events(&access.tenant, "demo")?;
         Ok((own, access))
     }
 
@@ -199,9 +217,23 @@ impl Own {
         let stream = ["--tenant-stream", self.tenant_stream.as_str()];
         self.manage(&[["tenants", "create", id].as_slice(), &limits, &stream].concat())?;
         self.manage(&["systems", "create", "load", "--tenant", id])?;
+        self.check_events(id, "load")?;
         let made = self.manage(&["keys", "create", "--system", "load", "--tenant", id])?;
         let Made { key } = serde_json::from_slice(&made)?;
         Ok(Access { tenant: id.to_owned(), key, ..access.clone() })
+    }
+
+    /// Gives the events of a tenant a schema, if they are to have one. They follow it: it allows everything.
+    fn check_events(&self, tenant: &str, system: &str) -> anyhow::Result<()> {
+        if !self.checked {
+            return Ok(());
+        }
+        let schema = self.folder.path().join("schema.json");
+        std::fs::write(&schema, "{}")?;
+        let schema = schema.to_str().context("the folder's name is no text")?;
+        let of = ["--tenant", tenant, "--system", system, "--schema", schema];
+        self.manage(&[["event-types", "create", oracle::TYPE].as_slice(), &of].concat())?;
+        Ok(())
     }
 
     /// Runs the fleet's own command line. What it prints, as JSON.
@@ -239,6 +271,11 @@ impl Own {
         roster.map(|roster| roster.processes).unwrap_or_default()
     }
 
+    /// The clock of its services, if it can be stepped.
+    pub(crate) fn clock(&mut self) -> Option<&mut Clock> {
+        self.clock.as_mut()
+    }
+
     /// The servers of a fleet of processes.
     pub(crate) fn servers(&mut self) -> Option<&mut Servers> {
         self.servers.as_mut()
@@ -253,7 +290,7 @@ impl Own {
 
     /// Starts it again on the same data and ports, and waits until it is ready.
     pub(crate) async fn restart(&mut self) -> anyhow::Result<()> {
-        self.child = spawn(&self.command, self.folder.path())?;
+        self.child = spawn(&self.command, self.folder.path(), self.clock.as_ref())?;
         self.ready().await.map(drop)
     }
 
@@ -348,11 +385,12 @@ impl Member {
     }
 }
 
-fn spawn(command: &[OsString], folder: &Path) -> anyhow::Result<Child> {
+fn spawn(command: &[OsString], folder: &Path, clock: Option<&Clock>) -> anyhow::Result<Child> {
     let (program, arguments) = command.split_first().context("no program")?;
     let log = std::fs::File::options().create(true).append(true).open(folder.join("log"))?;
     Command::new(program)
         .args(arguments)
+        .envs(clock.into_iter().flat_map(Clock::environment))
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log)

@@ -31,7 +31,7 @@ pub mod topology;
 pub use self::{
     backoff::Backoff,
     connection::{Bus, Options},
-    door::{Accept, AcceptError, Appended, Door, DoorOptions, Placed},
+    door::{Accept, AcceptError, Appended, Door, DoorOptions, Item, Placed},
     error::Error,
     publish::Outgoing,
     stage::Stage,

@@ -1,7 +1,7 @@
 //! Every kind of resource, in one place. To add one: its type in `model::resource`, its rules in `resource.rs`, and a
 //! line here. Keys, snapshots, the feed, references and what is deleted follow from it.
 
-use std::fmt;
+use std::{fmt, sync::OnceLock};
 
 use model::{
     Text,
@@ -45,6 +45,8 @@ macro_rules! kinds {
         #[derive(Clone, Default, Debug)]
         pub struct Space {
             $(pub(crate) $table: Table<$resource>,)*
+            /// See [`crate::Shortcut`]; forgotten at each change.
+            pub(crate) needs_normalizer: OnceLock<bool>,
         }
 
         $(impl Place for $resource {
@@ -138,6 +140,13 @@ fn holds<R: Resource>(resource: &R, held: &EntryKey) -> bool {
 pub struct Table<R> {
     pub(crate) live: Shards<Text, Entry<R>>,
     pub(crate) deleted: Shards<Text, Entry<Deleted<R>>>,
+}
+
+impl<R> Table<R> {
+    /// Whether there is any, deleted or not.
+    pub(crate) fn any(&self) -> bool {
+        self.live.len() + self.deleted.len() > 0
+    }
 }
 
 impl<R> Clone for Table<R> {

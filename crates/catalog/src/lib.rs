@@ -33,6 +33,7 @@ mod messages;
 mod resource;
 mod sealer;
 mod shards;
+mod shortcut;
 mod snapshot;
 mod watch;
 mod write;
@@ -46,5 +47,6 @@ pub use self::{
     kinds::Kind,
     resource::{Deleted, Reference, Resource},
     sealer::{SealError, Sealer, SealingKey},
+    shortcut::Shortcut,
     snapshot::{Entry, Snapshot},
 };

@@ -1,6 +1,9 @@
 //! All resources as of one revision of the bucket.
 
-use std::{any::Any, sync::Arc};
+use std::{
+    any::Any,
+    sync::{Arc, OnceLock},
+};
 
 use model::{
     KeyId, Micros, SourceId, SystemId, TenantId, Text, parse_rfc3339,
@@ -196,6 +199,7 @@ impl Snapshot {
     fn change<R: Resource>(&mut self, tenant: &TenantId, change: impl FnOnce(&mut Table<R>)) {
         if let Some(space) = self.tenants.get_mut(tenant) {
             let space = Arc::make_mut(space);
+            space.needs_normalizer = OnceLock::new();
             change(R::table_mut(space));
             if space.is_empty() {
                 self.tenants.remove(tenant);

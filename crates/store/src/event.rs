@@ -73,11 +73,11 @@ pub struct StoredEvent {
 pub struct Place {
     /// The partition it travelled in.
     pub partition: u32,
-    /// Sequence of its packed message in `RAW`.
+    /// Sequence of its packed message in `RAW`; 0: it never was there, its door has put it into `EVENTS` itself.
     pub raw_sequence: u64,
-    /// When the broker stored that.
+    /// When the broker stored that, if it did.
     pub raw_stored_at_us: Micros,
-    /// When the normalizer was done with it.
+    /// When the normalizer was done with it, if it had it.
     pub normalized_at_us: Micros,
     /// Sequence of its packed message in `EVENTS`.
     pub events_sequence: u64,

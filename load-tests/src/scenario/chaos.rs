@@ -31,7 +31,7 @@ pub(crate) struct Options {
     /// How often something is killed, at equal parts of the way: each victim once, then any of them at random
     #[arg(long, default_value_t = 60)]
     kills: u64,
-    /// What is killed: fleet, cql, clickhouse, or how names of processes begin, such as engine or nats-server-2 [default: each
+    /// What is killed: fleet, cql, clickhouse, clock (which is stepped, see --faketime), or how names of processes begin, such as engine or nats-server-2 [default: each
     /// service and each node of the broker]
     #[arg(long, value_delimiter = ',')]
     victims: Vec<String>,

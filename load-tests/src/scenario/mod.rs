@@ -85,6 +85,7 @@ impl Setup {
     pub(crate) fn steady(&mut self, events: u64) -> Trial {
         self.load.keys.get_or_insert(KEYS);
         self.load.rate.get_or_insert(STEADY);
+        self.fleet.checked.get_or_insert(self.fleet.context.is_none());
         let (load, requests) = self.load.load(events);
         Trial {
             fleet: self.fleet.clone(),

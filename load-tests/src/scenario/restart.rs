@@ -124,7 +124,9 @@ async fn restart(options: &Options, stage: &mut Stage) -> anyhow::Result<Vec<Res
         let mut restarted = match victim {
             Victim::Fleet => whole_fleet(&mut stage.own).await?,
             Victim::Member { name, is_broker } => member(&stage.own, name, *is_broker).await?,
-            Victim::Cql | Victim::Clickhouse => anyhow::bail!("{} is not restarted here", victim.name()),
+            Victim::Cql | Victim::Clickhouse | Victim::Clock => {
+                anyhow::bail!("{} is not restarted here", victim.name())
+            }
         };
         restarted.failed = stage.answers.refused() + stage.answers.unanswered() - before;
         all.push(restarted);

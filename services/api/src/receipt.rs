@@ -4,10 +4,10 @@ use std::time::Instant;
 
 use auth::Caller;
 use bus::topology::{self, EVENTS, RAW};
-use model::format_rfc3339;
+use model::{Micros, format_rfc3339};
 use runtime::trace::TraceContext;
 use serde::Serialize;
-use store::{Origin, StoredEvent, UsageQuery, UsageRecord};
+use store::{Origin, Place, StoredEvent, UsageQuery, UsageRecord};
 use utoipa::ToSchema;
 
 use crate::{app::App, tenant_stream, views::UsageItem};
@@ -99,28 +99,8 @@ pub(crate) struct Missing {
 pub(crate) async fn of(app: &App, caller: &Caller, stored: &StoredEvent) -> Receipt {
     let (metered, streamed) = tokio::join!(metered(app, stored), streamed(app, caller, stored));
     let (stamp, place) = (&stored.stamp, &stored.place);
-    let known = [
-        Hop {
-            hop: "accepted",
-            at: Some(format_rfc3339(stamp.received_at_us)),
-            stream: Some(RAW.to_owned()),
-            partition: Some(place.partition),
-            sequence: Some(place.raw_sequence),
-            broker_at: Some(format_rfc3339(place.raw_stored_at_us)),
-            ..Hop::default()
-        },
-        Hop {
-            hop: "normalized",
-            at: Some(format_rfc3339(place.normalized_at_us)),
-            stream: Some(EVENTS.to_owned()),
-            partition: Some(place.partition),
-            sequence: Some(place.events_sequence),
-            index: Some(place.index),
-            broker_at: Some(format_rfc3339(place.events_stored_at_us)),
-            ..Hop::default()
-        },
-        Hop { hop: "stored", at: Some(format_rfc3339(place.stored_at_us)), ..Hop::default() },
-    ];
+    let stored_hop = Hop { hop: "stored", at: Some(format_rfc3339(place.stored_at_us)), ..Hop::default() };
+    let [accepted, normalized] = inner(stamp.received_at_us, place);
     Receipt {
         id: stored.event.id().to_string(),
         source: stored.event.source().to_string(),
@@ -130,7 +110,31 @@ pub(crate) async fn of(app: &App, caller: &Caller, stored: &StoredEvent) -> Rece
         source_id: stamp.source.as_ref().map(ToString::to_string),
         protocol: stamp.protocol.to_string(),
         trace_id: TraceContext::parse(&stamp.traceparent).map(|trace| trace.trace_id()),
-        hops: known.into_iter().chain([metered, streamed]).collect(),
+        hops: vec![accepted, normalized, stored_hop, metered, streamed],
+    }
+}
+
+/// The hops up to the engine. What was normal as it came (no sequence in `RAW`) its door has put into `EVENTS` itself.
+fn inner(received_at_us: Micros, place: &Place) -> [Hop; 2] {
+    let raw = place.raw_sequence != 0;
+    let hop = |hop, at: Micros| Hop { hop, at: Some(format_rfc3339(at)), ..Hop::default() };
+    let in_stream = |hop: Hop, stream: &str, sequence, at: Micros| Hop {
+        stream: Some(stream.to_owned()),
+        partition: Some(place.partition),
+        sequence: Some(sequence),
+        broker_at: Some(format_rfc3339(at)),
+        ..hop
+    };
+    let in_events = |hop| {
+        let hop = in_stream(hop, EVENTS, place.events_sequence, place.events_stored_at_us);
+        Hop { index: Some(place.index), ..hop }
+    };
+    let accepted = hop("accepted", received_at_us);
+    if raw {
+        let accepted = in_stream(accepted, RAW, place.raw_sequence, place.raw_stored_at_us);
+        [accepted, in_events(hop("normalized", place.normalized_at_us))]
+    } else {
+        [in_events(accepted), hop("normalized", received_at_us)]
     }
 }
 
@@ -227,5 +231,32 @@ async fn streamed(app: &App, caller: &Caller, stored: &StoredEvent) -> Hop {
             tracing::warn!(%error, "receipt without its place in the tenant stream");
             missing("streamed", "unavailable", "the broker does not answer".to_owned(), None)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_normal_as_it_came_was_accepted_into_events() {
+        let place = Place {
+            partition: 1,
+            raw_sequence: 0,
+            raw_stored_at_us: 0,
+            normalized_at_us: 0,
+            events_sequence: 22,
+            events_stored_at_us: 1_000_003,
+            index: 4,
+            stored_at_us: 1_000_009,
+        };
+        let [accepted, normalized] = inner(1_000_000, &place);
+        let events = Some(EVENTS.to_owned());
+        assert_eq!((accepted.stream, accepted.sequence, accepted.index), (events.clone(), Some(22), Some(4)));
+        assert_eq!(accepted.broker_at, Some(format_rfc3339(1_000_003)));
+        assert_eq!((normalized.at, normalized.stream), (Some(format_rfc3339(1_000_000)), None));
+        let [accepted, normalized] = inner(1_000_000, &Place { raw_sequence: 7, ..place });
+        assert_eq!((accepted.stream, accepted.sequence), (Some(RAW.to_owned()), Some(7)));
+        assert_eq!((normalized.stream, normalized.sequence), (events, Some(22)));
     }
 }

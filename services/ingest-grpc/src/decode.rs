@@ -1,8 +1,9 @@
 //! Protobuf CloudEvents → items to append. Pure.
 
 use bus::Placed;
-use model::{AttributeValue, CloudEvent, EventLimits, InvalidEvent, OverLimit};
-use proto::{cloudevents as ce, hops, v1};
+use catalog::Shortcut;
+use model::{CloudEvent, EventLimits, InvalidEvent, OverLimit};
+use proto::{cloudevents as ce, v1};
 
 /// One good event.
 #[derive(Debug)]
@@ -23,19 +24,16 @@ pub(crate) enum Bad {
 }
 
 /// Checks one event; its `partitionkey` places it.
-pub(crate) fn event(wire: ce::CloudEvent, limits: &EventLimits) -> Result<Good, Bad> {
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn event(wire: ce::CloudEvent, limits: &EventLimits, shortcut: Shortcut<'_>) -> Result<Good, Bad> {
     let event = CloudEvent::try_from(wire).map_err(Bad::Invalid)?;
     limits.check(&event).map_err(Bad::Large)?;
-    // As `CloudEvent::partition_key`, without a copy.
-    let key = match event.extension("partitionkey") {
-        Some(AttributeValue::String(key)) if !key.is_empty() => Some(key.clone()),
-        _ => None,
-    };
-    let item = hops::raw_item::Item::Event(hops::Event::from(&event));
     Ok(Good {
         bytes: event.size(),
         named: v1::EventRef { source: event.source().to_string(), id: event.id().to_string() },
-        placed: Placed { key, item: hops::RawItem { item: Some(item) } },
+        placed: Placed::event(&event, |keyed| shortcut.is_open(event.ty(), keyed)),
     })
 }
 
@@ -58,11 +56,11 @@ pub(crate) enum Outcome {
 }
 
 /// Checks each event.
-pub(crate) fn events(wire: Vec<ce::CloudEvent>, limits: &EventLimits) -> Sorted {
+pub(crate) fn events(wire: Vec<ce::CloudEvent>, limits: &EventLimits, shortcut: Shortcut<'_>) -> Sorted {
     let mut sorted =
         Sorted { placed: Vec::with_capacity(wire.len()), outcomes: Vec::with_capacity(wire.len()), bytes: 0 };
     for wire in wire {
-        sorted.outcomes.push(match event(wire, limits) {
+        sorted.outcomes.push(match event(wire, limits, shortcut) {
             Ok(good) => {
                 sorted.placed.push(good.placed);
                 sorted.bytes += good.bytes;
@@ -76,6 +74,8 @@ pub(crate) fn events(wire: Vec<ce::CloudEvent>, limits: &EventLimits) -> Sorted 
 
 #[cfg(test)]
 mod tests {
+    use model::AttributeValue;
+
     use super::*;
 
     const LIMITS: EventLimits = EventLimits {
@@ -97,8 +97,9 @@ mod tests {
     #[test]
     fn good_beside_bad_keeps_its_place() {
         let bad = ce::CloudEvent { source: String::new(), ..wire("2", None) };
-        let sorted =
-            events(vec![wire("1", Some("k")), bad, wire("3", None), wire(&"4".repeat(101), None)], &LIMITS);
+        let wires = vec![wire("1", Some("k")), bad, wire("3", None), wire(&"4".repeat(101), None)];
+        let snapshot = catalog::Snapshot::default();
+        let sorted = events(wires, &LIMITS, snapshot.shortcut(&"acme".parse().unwrap()));
         assert_eq!(sorted.placed.iter().map(|p| p.key.as_deref()).collect::<Vec<_>>(), [Some("k"), None]);
         assert!(matches!(&*sorted.outcomes, [
             Outcome::Good(a),

@@ -83,7 +83,8 @@ impl Door {
             return Err(refuse::too_many(wire.len(), batch_max));
         }
         let limits = self.options.event_limits(tenant.limits.event_bytes_max);
-        let sorted = decode::events(wire, &limits);
+        let snapshot = (self.snapshots)();
+        let sorted = decode::events(wire, &limits, snapshot.shortcut(&tenant.id));
         self.charge(caller, sorted.placed.len())?;
         Ok(sorted)
     }

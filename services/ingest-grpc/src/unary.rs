@@ -56,8 +56,10 @@ impl Ingest {
     ) -> Result<v1::PublishEventResponse, Problem> {
         let door = &self.door;
         let wire = request.event.ok_or_else(refuse::event_missing)?;
-        let limits = door.options.event_limits(caller.principal.tenant.limits.event_bytes_max);
-        let good = match decode::event(wire, &limits) {
+        let tenant = &caller.principal.tenant;
+        let limits = door.options.event_limits(tenant.limits.event_bytes_max);
+        let snapshot = (door.snapshots)();
+        let good = match decode::event(wire, &limits, snapshot.shortcut(&tenant.id)) {
             Ok(good) => good,
             Err(bad) => {
                 door.charge(caller, 0)?;

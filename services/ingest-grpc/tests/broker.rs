@@ -17,7 +17,7 @@ use model::{
 use prost::Message as _;
 use proto::{
     cloudevents::cloud_event_attribute_value::Attr,
-    hops::{RawBatch, raw_item::Item},
+    hops::EventBatch,
     v1::{PublishEventRequest, StreamEventsRequest, event_ingest_service_client::EventIngestServiceClient},
 };
 use runtime::{http::ServerOptions, lifecycle::Shutdown};
@@ -74,17 +74,16 @@ async fn stand() -> Stand {
     Stand { nats, bus, catalog, key, client, shutdown }
 }
 
-/// The ids in `RAW`, by partition, in the order of the stream.
-async fn raw(bus: &Bus) -> HashMap<String, Vec<String>> {
-    let mut stream = bus.jetstream().get_stream("RAW").await.unwrap();
+/// The ids in `EVENTS`, by partition, in the order of the stream.
+async fn events(bus: &Bus) -> HashMap<String, Vec<String>> {
+    let mut stream = bus.jetstream().get_stream("EVENTS").await.unwrap();
     let state = stream.info().await.unwrap().state.clone();
     let mut ids: HashMap<String, Vec<String>> = HashMap::new();
     for sequence in state.first_sequence..=state.last_sequence {
         let message = stream.get_raw_message(sequence).await.unwrap();
-        let batch = RawBatch::decode(message.payload).unwrap();
+        let batch = EventBatch::decode(message.payload).unwrap();
         let partition = ids.entry(message.subject.to_string()).or_default();
-        for item in batch.groups.into_iter().flat_map(|g| g.items) {
-            let Some(Item::Event(event)) = item.item else { panic!("not an event") };
+        for event in batch.groups.into_iter().flat_map(|g| g.events) {
             partition.push(String::from_utf8(event.id.to_vec()).unwrap());
         }
     }
@@ -109,7 +108,7 @@ async fn a_stream_is_in_the_broker_in_order_of_its_keys() {
     assert_eq!(answered, 2_000);
     let mut kept = 0;
     let mut last: HashMap<u64, u64> = HashMap::new();
-    for ids in raw(&stand.bus).await.into_values() {
+    for ids in events(&stand.bus).await.into_values() {
         for n in ids.iter().map(|id| id.parse::<u64>().unwrap()) {
             let before = last.insert(n % 5, n);
             assert!(before.is_none_or(|before| before < n), "{before:?} before {n}");
@@ -130,7 +129,7 @@ async fn an_outage_is_unavailable_and_a_revoked_key_is_refused_within_a_second()
     assert_eq!(status.code(), Code::Unavailable);
     stand.nats.restart();
     while stand.client.publish_event(one("3")).await.is_err() {}
-    let ids = raw(&stand.bus).await.into_values().flatten().collect::<Vec<_>>();
+    let ids = events(&stand.bus).await.into_values().flatten().collect::<Vec<_>>();
     assert!(ids.contains(&"1".to_owned()) && ids.contains(&"3".to_owned()), "{ids:?}");
 
     let id = stand.key.id.clone();

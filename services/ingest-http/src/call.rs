@@ -23,7 +23,7 @@ use runtime::{metrics::InFlight, problem::Problem, trace::TraceContext};
 
 use crate::{
     Options, body,
-    decode::{self, Form, Limits, RawContext},
+    decode::{self, Context, Form, Limits},
     metrics::Metrics,
     quota::Told,
     refuse,
@@ -133,7 +133,13 @@ impl<'a> Call<'a> {
             event: door.options.event_limits(tenant.limits.event_bytes_max),
             batch_events_max: usize::try_from(tenant.limits.batch_events_max).unwrap_or(usize::MAX),
         };
-        let context = RawContext { mapping: request.mapping, new_id: door.new_id, query: request.query };
+        let snapshot = Arc::clone(&self.snapshot);
+        let context = Context {
+            shortcut: snapshot.shortcut(&tenant.id),
+            mapping: request.mapping,
+            new_id: door.new_id,
+            query: request.query,
+        };
         let items = decode::items(self.form, request.headers, body, limits, &context)?;
         self.events = items.len();
         if let Err(problem) = self.charge(&tenant, items.len()) {

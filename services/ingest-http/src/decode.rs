@@ -7,6 +7,7 @@ use ::http::{
     header::{CONTENT_TYPE, HeaderName},
 };
 use bytes::Bytes;
+use catalog::Shortcut;
 use mapping::{Headers, Mapping, Raw};
 use model::{
     BadItem, BatchError, CloudEvent, DecodeError, ErrorCode, EventLimits, InvalidEvent, Text,
@@ -81,8 +82,11 @@ pub(crate) struct Limits {
     pub(crate) batch_events_max: usize,
 }
 
-/// What is needed for events that are no CloudEvents.
-pub(crate) struct RawContext<'a> {
+/// What events are read with.
+pub(crate) struct Context<'a> {
+    /// Which CloudEvents need no normalizer.
+    pub(crate) shortcut: Shortcut<'a>,
+    /// The rest is needed for events that are no CloudEvents.
     pub(crate) mapping: &'a Mapping,
     pub(crate) new_id: fn() -> Text,
     pub(crate) query: &'a str,
@@ -92,13 +96,13 @@ pub(crate) struct RawContext<'a> {
 ///
 /// # Errors
 /// Every fault there is, each with its place; nothing is kept of a request with a fault.
-pub(crate) fn items(
+pub(crate) fn items<'a>(
     form: Form,
     headers: &HeaderMap,
     body: Bytes,
     limits: Limits,
-    raw: &RawContext<'_>,
-) -> Result<Items, Problem> {
+    context: &Context<'a>,
+) -> Result<Items<'a>, Problem> {
     match form {
         Form::CloudEvents(mode @ Mode::Batch(format)) => {
             let events = match format {
@@ -106,7 +110,7 @@ pub(crate) fn items(
                 _ => json::decode_batch(&body, limits.batch_events_max),
             };
             let events = events.map_err(|e| refuse::batch(mode, e))?;
-            let mut items = Items::with_capacity(events.len());
+            let mut items = Items::with_capacity(events.len(), context.shortcut);
             for (i, event) in events.iter().enumerate() {
                 limits.event.check(event).map_err(|e| refuse::over_limit(mode, &format!("/{i}"), &e))?;
                 items.event(event);
@@ -121,12 +125,12 @@ pub(crate) fn items(
             };
             let event = event.map_err(|e| refuse::undecodable(mode, e))?;
             limits.event.check(&event).map_err(|e| refuse::over_limit(mode, "", &e))?;
-            let mut items = Items::with_capacity(1);
+            let mut items = Items::with_capacity(1, context.shortcut);
             items.event(&event);
             Ok(items)
         }
-        Form::Raw => one_raw(headers, body, limits, raw),
-        Form::Lines => lines(headers, &body, limits, raw),
+        Form::Raw => one_raw(headers, body, limits, context),
+        Form::Lines => lines(headers, &body, limits, context),
     }
 }
 
@@ -155,12 +159,12 @@ fn not_protobuf(error: &prost::DecodeError) -> String {
     format!("the protobuf cannot be read: {error}")
 }
 
-fn one_raw(
+fn one_raw<'a>(
     headers: &HeaderMap,
     body: Bytes,
     limits: Limits,
-    context: &RawContext<'_>,
-) -> Result<Items, Problem> {
+    context: &Context<'a>,
+) -> Result<Items<'a>, Problem> {
     if body.is_empty() {
         return Err(no_event());
     }
@@ -172,25 +176,25 @@ fn one_raw(
         ..Default::default()
     };
     check_raw(&raw, limits, "")?;
-    let mut items = Items::with_capacity(1);
+    let mut items = Items::with_capacity(1, context.shortcut);
     items.raw(identity, raw);
     Ok(items)
 }
 
 /// Each line is an event: a CloudEvent when it is an object with `specversion`, else a raw one. Empty lines
 /// mean nothing.
-fn lines(
+fn lines<'a>(
     headers: &HeaderMap,
     body: &Bytes,
     limits: Limits,
-    context: &RawContext<'_>,
-) -> Result<Items, Problem> {
+    context: &Context<'a>,
+) -> Result<Items<'a>, Problem> {
     const MODE: Mode = Mode::Batch(Format::Json);
     let mut kept = kept(context.mapping, headers);
     // The type of the whole body is not that of a line.
     kept.retain(|h| &*h.name != CONTENT_TYPE.as_str().as_bytes());
     kept.push(header(&CONTENT_TYPE, b"application/json"));
-    let mut items = Items::with_capacity(16);
+    let mut items = Items::with_capacity(16, context.shortcut);
     let mut raw_ids = HashSet::new();
     let mut bad = Vec::new();
     let all = body.split(|b| *b == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());

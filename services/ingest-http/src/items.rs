@@ -1,23 +1,25 @@
 //! What a request becomes: the items to append, and beside them the answer that names them.
 
-use bus::Placed;
+use bus::{Item, Placed};
+use catalog::Shortcut;
 use mapping::Identity;
 use model::{CloudEvent, Text};
 use proto::hops;
 
 /// Grown in one pass over the events; nothing else is allocated for an event.
 #[derive(Debug)]
-pub(crate) struct Items {
+pub(crate) struct Items<'a> {
+    shortcut: Shortcut<'a>,
     placed: Vec<Placed>,
     /// `{"events":[…`, still open.
     answer: Vec<u8>,
 }
 
-impl Items {
-    pub(crate) fn with_capacity(events: usize) -> Self {
+impl<'a> Items<'a> {
+    pub(crate) fn with_capacity(events: usize, shortcut: Shortcut<'a>) -> Self {
         let mut answer = Vec::with_capacity(96 + events * 96);
         answer.extend_from_slice(br#"{"events":["#);
-        Self { placed: Vec::with_capacity(events), answer }
+        Self { shortcut, placed: Vec::with_capacity(events), answer }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -27,11 +29,7 @@ impl Items {
     /// Adds a CloudEvent; its `partitionkey` places it.
     pub(crate) fn event(&mut self, event: &CloudEvent) {
         self.name(event.source(), event.id());
-        let key = event.extension("partitionkey").and_then(|value| match value {
-            model::AttributeValue::String(key) if !key.is_empty() => Some(key.clone()),
-            _ => None,
-        });
-        self.placed.push(Placed { key, item: item(hops::raw_item::Item::Event(event.into())) });
+        self.placed.push(Placed::event(event, |keyed| self.shortcut.is_open(event.ty(), keyed)));
     }
 
     /// Adds anything else, under the identity the door gave it.
@@ -40,7 +38,8 @@ impl Items {
         raw.id = identity.id.into_bytes();
         raw.event_source = identity.source.into_bytes();
         raw.partition_key = identity.partition_key.as_ref().map(|k| k.as_bytes().clone()).unwrap_or_default();
-        self.placed.push(Placed { key: identity.partition_key, item: item(hops::raw_item::Item::Raw(raw)) });
+        let item = hops::RawItem { item: Some(hops::raw_item::Item::Raw(raw)) };
+        self.placed.push(Placed { key: identity.partition_key, item: Item::Raw(item) });
     }
 
     fn name(&mut self, source: &Text, id: &Text) {
@@ -68,17 +67,15 @@ impl Items {
     }
 }
 
-fn item(item: hops::raw_item::Item) -> hops::RawItem {
-    hops::RawItem { item: Some(item) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn the_answer_names_each_event() {
-        let mut items = Items::with_capacity(2);
+        let snapshot = catalog::Snapshot::default();
+        let shortcut = snapshot.shortcut(&"acme".parse().unwrap());
+        let mut items = Items::with_capacity(2, shortcut);
         items.event(&CloudEvent::builder("1\"", "/s", "t").build().unwrap());
         let identity = Identity { id: "2".into(), source: "/r".into(), partition_key: Some("k".into()) };
         items.raw(identity, hops::RawEvent::default());
@@ -89,6 +86,6 @@ mod tests {
             String::from_utf8(answer).unwrap(),
             r#"{"events":[{"source":"/s","id":"1\""},{"source":"/r","id":"2"}],"trace_id":"abc"}"#
         );
-        assert_eq!(Items::with_capacity(0).finish("x").1, br#"{"events":[],"trace_id":"x"}"#);
+        assert_eq!(Items::with_capacity(0, shortcut).finish("x").1, br#"{"events":[],"trace_id":"x"}"#);
     }
 }

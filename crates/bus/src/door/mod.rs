@@ -1,6 +1,7 @@
-//! The packing publisher: what concurrent requests bring becomes few, full messages on `raw.<partition>`.
+//! The packing publisher: what concurrent requests bring becomes few, full messages on `raw.<partition>`, and on
+//! `events.<partition>` what the normalizer has nothing to do with (docs/adr/0014-past-the-normalizer.md).
 //!
-//! Each partition has one task. It sends a full message as soon as fewer than `window` of its messages await
+//! Each partition of either stream has one task. It sends a full message as soon as fewer than `window` of its messages await
 //! their acknowledgement, and what is not full when none does: no linger when idle, full messages when busy. A request is
 //! encoded where it arrived; the task only joins buffers, which protobuf allows (a repeated field may be
 //! concatenated).
@@ -22,7 +23,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::BytesMut;
 use futures::future::try_join_all;
-use model::{ErrorCode, TenantId, Text, partition_of};
+use model::{AttributeValue, CloudEvent, ErrorCode, TenantId, Text, partition_of};
 use prost::Message as _;
 use proto::hops;
 use schemars::JsonSchema;
@@ -34,9 +35,12 @@ use self::{
     outlet::Outlet,
     publisher::{Counts, Publisher, Way, as_f64},
 };
-use crate::Bus;
+use crate::{
+    Bus,
+    topology::{EVENTS, RAW},
+};
 
-/// Limits of the packing publisher. Each holds for one partition unless it says otherwise.
+/// Limits of the packing publisher. Each holds for one partition of a stream unless it says otherwise.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct DoorOptions {
@@ -73,7 +77,44 @@ pub struct Placed {
     /// Events of one key keep their order; events without one go wherever there is room.
     pub key: Option<Text>,
     /// The event.
-    pub item: hops::RawItem,
+    pub item: Item,
+}
+
+impl Placed {
+    /// A CloudEvent, placed by its `partitionkey`. `is_normal` is told whether it has one, and says whether the normalizer would
+    /// pass it on as it is.
+    pub fn event(event: &CloudEvent, is_normal: impl FnOnce(bool) -> bool) -> Self {
+        // As `CloudEvent::partition_key`, without a copy.
+        let key = match event.extension("partitionkey") {
+            Some(AttributeValue::String(key)) if !key.is_empty() => Some(key.clone()),
+            _ => None,
+        };
+        let wire = hops::Event::from(event);
+        let item = if is_normal(key.is_some()) {
+            Item::Normal(wire)
+        } else {
+            Item::Raw(hops::RawItem { item: Some(hops::raw_item::Item::Event(wire)) })
+        };
+        Self { key, item }
+    }
+}
+
+/// An event, and with it the stream it goes to. What of one tenant has the same key must all go to the same.
+#[derive(Debug, Clone)]
+pub enum Item {
+    /// To `RAW`: the normalizer maps it, or checks it.
+    Raw(hops::RawItem),
+    /// To `EVENTS`: the normalizer would pass it on as it is.
+    Normal(hops::Event),
+}
+
+impl Item {
+    fn encoded_len(&self) -> usize {
+        match self {
+            Self::Raw(item) => item.encoded_len(),
+            Self::Normal(event) => event.encoded_len(),
+        }
+    }
 }
 
 /// Why events were not accepted.
@@ -139,18 +180,52 @@ pub struct Door {
 struct Inner {
     bus: Bus,
     options: DoorOptions,
-    counts: Counts,
     outlet: Arc<Outlet>,
     _watch: AbortOnDropHandle<()>,
-    partitions: Vec<mpsc::UnboundedSender<Job>>,
+    raw: Lane,
+    normal: Lane,
     /// Bytes that may still wait; the channels themselves need no bound of their own.
     room: Arc<Semaphore>,
-    current: Arc<Current>,
 }
 
 impl fmt::Debug for Door {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Door").field("partitions", &self.inner.partitions.len()).finish_non_exhaustive()
+        f.debug_struct("Door").field("partitions", &self.inner.raw.partitions.len()).finish_non_exhaustive()
+    }
+}
+
+/// The way to one stream.
+struct Lane {
+    counts: Counts,
+    partitions: Vec<mpsc::UnboundedSender<Job>>,
+    current: Arc<Current>,
+}
+
+impl Lane {
+    /// Starts a publisher for each partition.
+    fn start(
+        bus: &Bus,
+        (stream, subject): (&str, &str),
+        partitions: u32,
+        options: &DoorOptions,
+        outlet: &Arc<Outlet>,
+    ) -> Self {
+        let counts = Counts::new(stream);
+        let current = Arc::new(Current { partitions, ..Current::default() });
+        let start = |partition| {
+            let (sender, jobs) = mpsc::unbounded_channel();
+            let way = Arc::new(Way {
+                bus: bus.clone(),
+                subject: format!("{subject}.{partition}"),
+                counts: counts.clone(),
+                outlet: Arc::clone(outlet),
+            });
+            let current = Arc::clone(&current);
+            tokio::spawn(Publisher { options: options.clone(), partition, current, way, jobs }.run());
+            sender
+        };
+        let partitions = (0..partitions).map(start).collect();
+        Self { counts, partitions, current }
     }
 }
 
@@ -197,37 +272,16 @@ impl Door {
     /// Starts a publisher for each partition.
     #[must_use]
     pub fn start(bus: &Bus, partitions: u32, options: &DoorOptions) -> Self {
-        let (counts, outlet) = (Counts::new(), Arc::new(Outlet::new()));
-        let partitions = partitions.max(1);
-        let current = Arc::new(Current { partitions, ..Current::default() });
-        let mut senders = Vec::new();
-        for partition in 0..partitions {
-            let (sender, jobs) = mpsc::unbounded_channel();
-            let way = Arc::new(Way {
-                bus: bus.clone(),
-                subject: format!("raw.{partition}"),
-                counts: counts.clone(),
-                outlet: Arc::clone(&outlet),
-            });
-            let current = Arc::clone(&current);
-            tokio::spawn(Publisher { options: options.clone(), partition, current, way, jobs }.run());
-            senders.push(sender);
-        }
+        let (partitions, outlet) = (partitions.max(1), Arc::new(Outlet::new()));
+        let lane = |stream| Lane::start(bus, stream, partitions, options, &outlet);
+        let (raw, normal) = (lane((RAW, "raw")), lane((EVENTS, "events")));
         let room = Arc::new(Semaphore::new(options.queue_bytes_max.min(Semaphore::MAX_PERMITS)));
         let watch = {
             let (outlet, bus, full) = (Arc::clone(&outlet), bus.clone(), options.message_bytes_max);
             AbortOnDropHandle::new(tokio::spawn(async move { outlet.watch(&bus, full).await }))
         };
-        let inner = Inner {
-            bus: bus.clone(),
-            options: options.clone(),
-            counts,
-            outlet,
-            _watch: watch,
-            partitions: senders,
-            room,
-            current,
-        };
+        let inner =
+            Inner { bus: bus.clone(), options: options.clone(), outlet, _watch: watch, raw, normal, room };
         Self { inner: Arc::new(inner) }
     }
 
@@ -276,92 +330,123 @@ impl Accept for Door {
     }
 }
 
-/// A part of a request that goes to one partition in one message.
-struct Piece {
+/// A part of a request that goes to one partition of a stream in one message.
+struct Piece<'a> {
+    lane: &'a Lane,
     partition: usize,
     encoded: BytesMut,
     events: usize,
 }
 
 impl Inner {
-    /// Splits a request by partition, and so that no piece is over the size of a full message.
-    fn pieces(&self, stamp: &hops::Stamp, items: Vec<Placed>) -> Result<Vec<Piece>, AcceptError> {
-        let count = u32::try_from(self.partitions.len()).unwrap_or(1);
-        let unkeyed = self.current.partition();
-        let keyed = items.iter().any(|i| i.key.is_some());
-        if !keyed {
-            let items = items.into_iter().map(|i| i.item).collect();
-            return self.cut(stamp, unkeyed, items);
-        }
-        let tenant = std::str::from_utf8(&stamp.tenant).ok().and_then(|t| t.parse::<TenantId>().ok());
-        let mut by_partition: Vec<Vec<hops::RawItem>> = vec![Vec::new(); self.partitions.len()];
+    /// Splits a request by stream and partition, and so that no piece is over the size of a full message.
+    fn pieces(&self, stamp: &hops::Stamp, items: Vec<Placed>) -> Result<Vec<Piece<'_>>, AcceptError> {
+        let keyed = items.iter().any(|placed| placed.key.is_some());
+        let tenant = keyed.then(|| std::str::from_utf8(&stamp.tenant).ok()?.parse().ok()).flatten();
+        let mut raw = Split::new(&self.raw, tenant.as_ref());
+        let mut normal = Split::new(&self.normal, tenant.as_ref());
         for Placed { key, item } in items {
-            let partition = match (&tenant, key) {
-                (Some(tenant), Some(key)) => partition_of(tenant, &key, count),
-                _ => unkeyed,
-            };
-            if let Some(list) = by_partition.get_mut(partition as usize) {
-                list.push(item);
+            let size = item.encoded_len() + 8;
+            match item {
+                Item::Raw(item) => raw.add(key.as_ref(), item, size),
+                Item::Normal(event) => normal.add(key.as_ref(), event, size),
             }
         }
-        let mut pieces = Vec::new();
-        for (partition, items) in (0..count).zip(by_partition) {
-            if !items.is_empty() {
-                pieces.extend(self.cut(stamp, partition, items)?);
-            }
-        }
+        let mut pieces = Vec::with_capacity(1);
+        self.cut(stamp, raw, &mut pieces)?;
+        self.cut(stamp, normal, &mut pieces)?;
         Ok(pieces)
     }
 
-    fn cut(
+    fn cut<'a, M: prost::Message>(
         &self,
         stamp: &hops::Stamp,
-        partition: u32,
-        items: Vec<hops::RawItem>,
-    ) -> Result<Vec<Piece>, AcceptError> {
+        split: Split<'a, '_, M>,
+        pieces: &mut Vec<Piece<'a>>,
+    ) -> Result<(), AcceptError> {
         /// A stamp and the framing around the items.
         const OVERHEAD: usize = 1_024;
         let limit = self.bus.message_bytes_max().saturating_sub(OVERHEAD);
         let full = self.options.message_bytes_max.min(limit);
-        let mut pieces = Vec::with_capacity(1);
-        let mut group = hops::RawGroup { stamp: Some(stamp.clone()), items: Vec::with_capacity(items.len()) };
-        let mut bytes = 0;
-        for item in items {
-            let size = item.encoded_len() + 8;
-            if size > limit {
-                return Err(AcceptError::TooLarge { size, limit });
+        let lane = split.lane;
+        for (partition, items) in split.partitions {
+            let (mut rest, mut at, mut bytes) = (&*items, 0, 0);
+            while let Some((_, size)) = rest.get(at) {
+                let size = *size;
+                if size > limit {
+                    return Err(AcceptError::TooLarge { size, limit });
+                }
+                if at > 0 && (bytes + size > full || at >= self.options.message_events_max) {
+                    let (piece, others) = rest.split_at(at);
+                    pieces.push(Piece { lane, partition, encoded: encode(stamp, piece), events: at });
+                    (rest, at, bytes) = (others, 0, 0);
+                }
+                (at, bytes) = (at + 1, bytes + size);
             }
-            let over = bytes + size > full || group.items.len() >= self.options.message_events_max;
-            if over && !group.items.is_empty() {
-                pieces.push(encode(partition, &group));
-                group.items.clear();
-                bytes = 0;
+            if !rest.is_empty() {
+                pieces.push(Piece { lane, partition, encoded: encode(stamp, rest), events: rest.len() });
             }
-            bytes += size;
-            group.items.push(item);
         }
-        if !group.items.is_empty() {
-            pieces.push(encode(partition, &group));
-        }
-        Ok(pieces)
+        Ok(())
     }
 
     /// Waits for room, then hands the piece to its partition. The order of calls is the order in the stream.
-    async fn enqueue(&self, piece: Piece) -> Result<oneshot::Receiver<Result<(), AcceptError>>, AcceptError> {
+    async fn enqueue(
+        &self,
+        piece: Piece<'_>,
+    ) -> Result<oneshot::Receiver<Result<(), AcceptError>>, AcceptError> {
         let bytes = u32::try_from(piece.encoded.len().min(self.options.queue_bytes_max)).unwrap_or(u32::MAX);
         let closed = || AcceptError::Unavailable("shutting down".into());
         let room = Arc::clone(&self.room).acquire_many_owned(bytes).await.map_err(|_| closed())?;
         let (done, result) = oneshot::channel();
-        let job = Job { encoded: piece.encoded, events: piece.events, done, room };
-        self.counts.queued_events.add(as_f64(piece.events));
-        self.partitions.get(piece.partition).ok_or_else(closed)?.send(job).map_err(|_| closed())?;
+        let Piece { lane, partition, encoded, events } = piece;
+        lane.counts.queued_events.add(as_f64(events));
+        let job = Job { encoded, events, done, room };
+        lane.partitions.get(partition).ok_or_else(closed)?.send(job).map_err(|_| closed())?;
         Ok(result)
     }
 }
 
-/// A group as one element of `RawBatch.groups`: messages are joined by concatenation.
-fn encode(partition: u32, group: &hops::RawGroup) -> Piece {
-    let mut encoded = BytesMut::with_capacity(group.encoded_len() + 8);
-    prost::encoding::message::encode(1, group, &mut encoded);
-    Piece { partition: partition as usize, encoded, events: group.items.len() }
+/// What of a request goes to one stream, by partition, each item with its size.
+struct Split<'a, 't, M> {
+    lane: &'a Lane,
+    /// Whose it is, if that matters.
+    tenant: Option<&'t TenantId>,
+    unkeyed: usize,
+    /// Few: a request rarely holds many keys.
+    partitions: Vec<(usize, Vec<(M, usize)>)>,
+}
+
+impl<'a, 't, M> Split<'a, 't, M> {
+    fn new(lane: &'a Lane, tenant: Option<&'t TenantId>) -> Self {
+        Self { lane, tenant, unkeyed: lane.current.partition() as usize, partitions: Vec::new() }
+    }
+
+    fn add(&mut self, key: Option<&Text>, item: M, size: usize) {
+        let partition = match (self.tenant, key) {
+            (Some(tenant), Some(key)) => partition_of(tenant, key, self.lane.current.partitions) as usize,
+            _ => self.unkeyed,
+        };
+        match self.partitions.iter_mut().find(|(of, _)| *of == partition) {
+            Some((_, items)) => items.push((item, size)),
+            None => self.partitions.push((partition, vec![(item, size)])),
+        }
+    }
+}
+
+/// A group as one element of `RawBatch.groups` or `EventBatch.groups`, whose groups are alike: a stamp, and what is under
+/// it. Messages are joined by concatenation.
+fn encode<M: prost::Message>(stamp: &hops::Stamp, items: &[(M, usize)]) -> BytesMut {
+    use prost::encoding::{WireType, encode_key, encode_varint, message};
+    let items = || items.iter().map(|(item, _)| item);
+    let bytes =
+        message::encoded_len(1, stamp) + items().map(|item| message::encoded_len(2, item)).sum::<usize>();
+    let mut encoded = BytesMut::with_capacity(bytes + 8);
+    encode_key(1, WireType::LengthDelimited, &mut encoded);
+    encode_varint(bytes as u64, &mut encoded);
+    message::encode(1, stamp, &mut encoded);
+    for item in items() {
+        message::encode(2, item, &mut encoded);
+    }
+    encoded
 }

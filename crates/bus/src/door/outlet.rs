@@ -7,7 +7,10 @@ use futures::StreamExt as _;
 use tokio::{sync::watch, time::MissedTickBehavior};
 
 use super::AcceptError;
-use crate::{Bus, topology::RAW};
+use crate::{
+    Bus,
+    topology::{EVENTS, RAW},
+};
 
 /// How often it is looked at.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -74,16 +77,19 @@ impl Outlet {
     }
 }
 
-/// Whether the stream has room for more than this message, and takes it.
+/// Whether each stream that a door writes has room for more than this message, and takes it.
 async fn takes(bus: &Bus, full_message: usize) -> Option<bool> {
-    let stream = bus.jetstream().get_stream(RAW).await.ok()?;
-    let info = stream.cached_info();
-    let room = match info.config.max_bytes {
-        limit @ 0.. => u64::try_from(limit).ok()?.saturating_sub(info.state.bytes),
-        _ => u64::MAX,
-    };
-    if room <= u64::try_from(full_message).ok()?.saturating_mul(4) {
-        return Some(false);
+    for (stream, subject) in [(RAW, "raw.0"), (EVENTS, "events.0")] {
+        let stream = bus.jetstream().get_stream(stream).await.ok()?;
+        let info = stream.cached_info();
+        let room = match info.config.max_bytes {
+            limit @ 0.. => u64::try_from(limit).ok()?.saturating_sub(info.state.bytes),
+            _ => u64::MAX,
+        };
+        if room <= u64::try_from(full_message).ok()?.saturating_mul(4) {
+            return Some(false);
+        }
+        bus.jetstream().publish(subject, Bytes::new()).await.ok()?.await.ok()?;
     }
-    bus.jetstream().publish("raw.0", Bytes::new()).await.ok()?.await.ok().map(|_| true)
+    Some(true)
 }

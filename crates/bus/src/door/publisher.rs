@@ -15,7 +15,7 @@ use runtime::metrics::{self, Gauge, Histogram, IntCounter, Metric};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::{AcceptError, Current, DoorOptions, Job, outlet::Outlet};
-use crate::{Bus, chain, topology::RAW};
+use crate::{Bus, chain};
 
 /// How long an acknowledgement is awaited before the message is sent again.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -33,14 +33,14 @@ pub(super) struct Counts {
 }
 
 impl Counts {
-    pub(super) fn new() -> Self {
-        let counter = |metric| metrics::counter(metric, &[RAW]);
+    pub(super) fn new(stream: &str) -> Self {
+        let counter = |metric| metrics::counter(metric, &[stream]);
         Self {
             batches: counter(Metric::BusPublishedBatches),
             events: counter(Metric::BusPublishedEvents),
-            batch_events: metrics::histogram(Metric::BusBatchSize, &[RAW]),
-            ack_seconds: metrics::histogram(Metric::BusAckDuration, &[RAW]),
-            queued_events: metrics::gauge(Metric::BusQueuedEvents, &[RAW]),
+            batch_events: metrics::histogram(Metric::BusBatchSize, &[stream]),
+            ack_seconds: metrics::histogram(Metric::BusAckDuration, &[stream]),
+            queued_events: metrics::gauge(Metric::BusQueuedEvents, &[stream]),
             full_events: counter(Metric::BusFullEvents),
             failed_batches: counter(Metric::BusFailedBatches),
         }

@@ -16,7 +16,7 @@ use bus::{
     reader::{Incoming, ReaderOptions, Work, Worker},
     topology,
 };
-use model::{Durability, Text};
+use model::{AttributeValue, CloudEvent, Durability, Text};
 use prost::Message as _;
 use proto::hops::{self, raw_item::Item};
 use runtime::{health::Health, lifecycle::Context};
@@ -45,12 +45,13 @@ fn stamp() -> hops::Stamp {
 
 fn placed(id: usize, key: Option<&str>) -> Placed {
     let event = hops::Event { id: id.to_string().into(), ..Default::default() };
-    Placed { key: key.map(Text::from), item: hops::RawItem { item: Some(Item::Event(event)) } }
+    let item = hops::RawItem { item: Some(Item::Event(event)) };
+    Placed { key: key.map(Text::from), item: bus::Item::Raw(item) }
 }
 
 fn sized(bytes: usize) -> Placed {
     let raw = hops::RawEvent { body: vec![b'x'; bytes].into(), ..Default::default() };
-    Placed { key: None, item: hops::RawItem { item: Some(Item::Raw(raw)) } }
+    Placed { key: None, item: bus::Item::Raw(hops::RawItem { item: Some(Item::Raw(raw)) }) }
 }
 
 fn ids(payload: &bytes::Bytes) -> Vec<usize> {
@@ -158,6 +159,32 @@ async fn concurrent_requests_share_messages_and_keys_keep_their_order() {
         got.extend(ids(&message.payload));
     }
     assert_eq!(got, (0..500).collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_normal_goes_past_the_normalizer_and_the_rest_to_it() {
+    let nats = NatsServer::start();
+    let bus = connect(&nats).await;
+    topology::ensure(&bus, &topology_options()).await.unwrap();
+    let door = Door::start(&bus, 2, &DoorOptions::default());
+    let event = |id: &str| {
+        let event = CloudEvent::builder(id.to_owned(), "/s", "t");
+        event.extension("partitionkey", AttributeValue::String("k".into())).build().unwrap()
+    };
+    let items = ["1", "2", "3", "4"].map(|id| Placed::event(&event(id), |keyed| keyed && id != "2"));
+    door.accept(stamp(), items.into()).await.unwrap();
+    let kept = async |stream: &str, subject: &str| {
+        let stream = bus.jetstream().get_stream(stream).await.unwrap();
+        assert_eq!(stream.cached_info().state.messages, 1);
+        let message = stream.get_raw_message(1).await.unwrap();
+        assert_eq!(message.subject.as_str(), format!("{subject}.{}", partition_of_key("k")));
+        message.payload
+    };
+    assert_eq!(ids(&kept(topology::RAW, "raw").await), [2]);
+    let batch = hops::EventBatch::decode(kept(topology::EVENTS, "events").await).unwrap();
+    let [group] = &*batch.groups else { panic!("{batch:?}") };
+    assert_eq!(group.stamp.as_ref(), Some(&stamp()));
+    assert_eq!(group.events, ["1", "3", "4"].map(|id| hops::Event::from(&event(id))));
 }
 
 #[tokio::test(flavor = "multi_thread")]

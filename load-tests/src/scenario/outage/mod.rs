@@ -219,7 +219,8 @@ async fn strike(options: &Options, far: Option<&Far>, stage: &mut Stage) -> anyh
                 tokio::time::sleep(span).await;
             }
             Phase::Full => {
-                let held = Held::hold(&stage.access, "RAW", span + RECOVERY).await?;
+                let entry = if options.setup.fleet.checked == Some(false) { "EVENTS" } else { "RAW" };
+                let held = Held::hold(&stage.access, entry, span + RECOVERY).await?;
                 tokio::time::sleep(span).await;
                 held.release().await?;
             }
@@ -242,7 +243,7 @@ async fn strike(options: &Options, far: Option<&Far>, stage: &mut Stage) -> anyh
         let over = Instant::now();
         stage.did(Fault { at_ms: now_ms(), what: What::Broker });
         let refused = stage.answers.refused() - refused;
-        ensure!(phase != Phase::Full || refused > 0, "RAW took everything: nothing was shown");
+        ensure!(phase != Phase::Full || refused > 0, "the stream took everything: nothing was shown");
         ensure!(phase != Phase::Cut || refused > 0, "nothing was refused: the line was not cut");
         let back = readiness.on_after(over, READY).await;
         let since = |at: Option<Instant>, from: Instant| {

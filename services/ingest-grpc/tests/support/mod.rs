@@ -10,7 +10,7 @@ use std::{
 
 use async_trait::async_trait;
 use auth::NewKey;
-use bus::{Accept, AcceptError, Appended, Placed};
+use bus::{Accept, AcceptError, Appended, Item, Placed};
 use catalog::{Catalog, Snapshot};
 use ingest_grpc::{Dependencies, Options, Service};
 use model::{
@@ -83,8 +83,8 @@ impl Broker {
         let received = self.received.lock().unwrap();
         let items = received.iter().flat_map(|(_, items)| items);
         items
-            .map(|placed| match placed.item.item.clone() {
-                Some(hops::raw_item::Item::Event(event)) => CloudEvent::try_from(event).unwrap(),
+            .map(|placed| match placed.item.clone() {
+                Item::Normal(event) => CloudEvent::try_from(event).unwrap(),
                 other => panic!("not an event: {other:?}"),
             })
             .collect()

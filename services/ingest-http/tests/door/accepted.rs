@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use crate::support::{Answer, Broker, Door, KEY, Request, SECRET, SLOW};
-use bus::{AcceptError, Placed};
+use bus::{AcceptError, Item, Placed};
 use model::CloudEvent;
 use prost::Message as _;
 use proto::{cloudevents as ce, hops};
@@ -12,15 +12,21 @@ use serde_json::json;
 const EVENT: &str = r#"{"specversion":"1.0","id":"1","source":"/s","type":"t","data":{"a": 1}}"#;
 
 fn event(placed: &Placed) -> CloudEvent {
-    match placed.item.item.clone().unwrap() {
-        hops::raw_item::Item::Event(event) => event.try_into().unwrap(),
-        raw => panic!("{raw:?} is no CloudEvent"),
+    match placed.item.clone() {
+        // The tenant has sources, behind whose events one with a key may have to wait.
+        Item::Raw(hops::RawItem { item: Some(hops::raw_item::Item::Event(event)) })
+            if placed.key.is_some() =>
+        {
+            event.try_into().unwrap()
+        }
+        Item::Normal(event) if placed.key.is_none() => event.try_into().unwrap(),
+        other => panic!("{other:?} is no CloudEvent, or goes the wrong way"),
     }
 }
 
 fn raw(placed: &Placed) -> hops::RawEvent {
-    match placed.item.item.clone().unwrap() {
-        hops::raw_item::Item::Raw(raw) => raw,
+    match &placed.item {
+        Item::Raw(hops::RawItem { item: Some(hops::raw_item::Item::Raw(raw)) }) => raw.clone(),
         event => panic!("{event:?} is no raw event"),
     }
 }
