@@ -21,6 +21,7 @@ run() {
 }
 
 run chaos
+run chaos --checked false
 run chaos "${many[@]}"
 run outage
 run outage "${many[@]}"
@@ -29,6 +30,7 @@ run restart --rounds 5
 run restart "${many[@]}"
 run order
 run order "${many[@]}"
+run order "${many[@]}" --checked false
 
 printf '%s\n' "${said[@]}"
 exit "$failed"

@@ -208,10 +208,6 @@ impl Own {
 
     /// Makes another tenant, with a quota of events a second (0: none), and a key of its own.
     pub(crate) fn tenant(&self, access: &Access, id: &str, per_second: u64) -> anyhow::Result<Access> {
-        #[derive(Deserialize)]
-        struct Made {
-            key: String,
-        }
         let quota = per_second.to_string();
         let limits = ["--events-per-second", &quota, "--events-burst", &quota];
         let stream = ["--tenant-stream", self.tenant_stream.as_str()];
@@ -234,6 +230,14 @@ impl Own {
         let of = ["--tenant", tenant, "--system", system, "--schema", schema];
         self.manage(&[["event-types", "create", oracle::TYPE].as_slice(), &of].concat())?;
         Ok(())
+    }
+
+    /// Makes a key that may do everything.
+    pub(crate) fn operator(&self, access: &Access) -> anyhow::Result<String> {
+        let (system, tenant) = ("demo", access.tenant.as_str());
+        let asked = ["keys", "create", "--system", system, "--tenant", tenant, "--scope", "operate"];
+        let Made { key } = serde_json::from_slice(&self.manage(&asked)?)?;
+        Ok(key)
     }
 
     /// Runs the fleet's own command line. What it prints, as JSON.
@@ -357,6 +361,12 @@ impl Drop for Own {
             let _ = broker.pid.map(|pid| faults::signal(pid, "INT"));
         }
     }
+}
+
+/// A key that was made, as far as it is read here.
+#[derive(Debug, Deserialize)]
+struct Made {
+    key: String,
 }
 
 /// `fleet.json`, as far as it is read here.

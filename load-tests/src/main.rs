@@ -60,6 +60,10 @@ enum Scenario {
     Soak(scenario::soak::Options),
     /// Processor time and memory of a fleet that has nothing to do
     Idle(scenario::idle::Options),
+    /// A catalog of many tenants: written, read, listed, changed
+    Catalog(scenario::catalog::Options),
+    /// How soon a change of the catalog takes effect in every process
+    Changes(scenario::changes::Options),
     /// Each store alone, beside a bare loader on the same engine: rates, point reads and pages
     Stores(scenario::stores::Options),
 }
@@ -109,6 +113,8 @@ async fn run(scenario: Scenario) -> anyhow::Result<bool> {
         Scenario::Backlog(options) => Box::pin(scenario::backlog::run(options)).await,
         Scenario::Soak(options) => Box::pin(scenario::soak::run(options)).await,
         Scenario::Idle(options) => scenario::idle::run(options).await,
+        Scenario::Catalog(options) => Box::pin(scenario::catalog::run(options)).await,
+        Scenario::Changes(options) => Box::pin(scenario::changes::run(options)).await,
         Scenario::Stores(options) => scenario::stores::run(options).await,
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use catalog::Snapshot;
 use model::{
     KeyId, SystemId,
-    resource::{Scope, Tenant},
+    resource::{Limits, Scope, Tenant},
 };
 use subtle::ConstantTimeEq as _;
 
@@ -16,6 +16,8 @@ use crate::{AuthError, key};
 pub struct Principal {
     /// The tenant the key is bound to, as of this request.
     pub tenant: Arc<Tenant>,
+    /// What holds for the tenant, as of this request.
+    pub limits: Limits,
     /// The system the key is bound to.
     pub system: SystemId,
     /// The key's id.
@@ -29,14 +31,6 @@ impl Principal {
     #[must_use]
     pub fn has(&self, scope: Scope) -> bool {
         self.scopes.contains(&scope)
-    }
-
-    /// Insists on a scope.
-    ///
-    /// # Errors
-    /// [`AuthError::ScopeNeeded`] if the key lacks it.
-    pub fn require(&self, scope: Scope) -> Result<(), AuthError> {
-        if self.has(scope) { Ok(()) } else { Err(AuthError::ScopeNeeded(scope)) }
     }
 }
 
@@ -61,6 +55,7 @@ pub fn authenticate(snapshot: &Snapshot, presented: &str) -> Result<Principal, A
     }
     Ok(Principal {
         tenant: tenant.clone(),
+        limits: snapshot.limits(tenant),
         system: stored.system.clone(),
         key: stored.id.clone(),
         scopes: stored.scopes.clone(),
@@ -97,8 +92,7 @@ mod tests {
         let snapshot = Snapshot::default().with(tenant(false)).with(key.clone());
         let principal = authenticate(&snapshot, &shown).unwrap();
         assert_eq!((&*principal.tenant.id, &*principal.system, &principal.key), ("acme", "shop", &key.id));
-        assert!(principal.require(Scope::Publish).is_ok());
-        assert_eq!(principal.require(Scope::Read), Err(AuthError::ScopeNeeded(Scope::Read)));
+        assert!(principal.has(Scope::Publish) && !principal.has(Scope::Read));
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! Who makes a request to the API, and what they may do.
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use model::{
     KeyId, Micros,
     resource::{Scope, Tenant},
 };
-use relations::{Permission, Role};
+use relations::{Actor, Permission, Role, Scope as Place};
 
 use crate::{AuthError, Principal, scopes};
 
@@ -17,6 +17,17 @@ pub struct Caller {
     pub tenant: Arc<Tenant>,
     /// Who it is.
     pub who: Who,
+    /// What it may do where the request acts, bindings and all; none as long as nobody asked.
+    pub held: Option<Arc<Held>>,
+}
+
+/// What somebody may do in a place: by scopes or roles that they brought, and by bindings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// In that place.
+    pub there: BTreeSet<Permission>,
+    /// Whether they may do everything everywhere.
+    pub everything: bool,
 }
 
 /// A key, or a person.
@@ -37,6 +48,8 @@ pub enum Who {
         subject: String,
         /// What they are there; roles that nobody knows are left out.
         roles: Vec<Role>,
+        /// Whether the issuer may speak for the whole fleet: then its subjects are the fleet's own users.
+        fleet_wide: bool,
         /// When the token ends.
         expires_at: Micros,
     },
@@ -52,23 +65,61 @@ impl fmt::Display for Who {
     }
 }
 
+impl Who {
+    /// What bindings call them: `key:<id>`, `user:<subject>`, or, of an issuer that does not speak for the fleet,
+    /// `user:<issuer>|<subject>`: else one that is believed for a customer's people could name anybody.
+    #[must_use]
+    pub fn actor(&self) -> Actor {
+        match self {
+            Self::Key { id, .. } => Actor::Key(id.to_string()),
+            Self::User { subject, fleet_wide: true, .. } => Actor::User(subject.clone()),
+            Self::User { issuer, subject, .. } => Actor::User(format!("{issuer}|{subject}")),
+        }
+    }
+}
+
 impl From<Principal> for Caller {
-    fn from(Principal { tenant, system: _, key: id, scopes }: Principal) -> Self {
-        Self { tenant, who: Who::Key { id, scopes } }
+    fn from(Principal { tenant, limits: _, system: _, key: id, scopes }: Principal) -> Self {
+        Self::new(tenant, Who::Key { id, scopes })
     }
 }
 
 impl Caller {
-    /// Whether it may do that to what its tenant has, and, if it [operates](Self::operates), to what any has.
+    /// One of whom no more is known than what they brought.
     #[must_use]
-    pub fn may(&self, permission: Permission) -> bool {
+    pub fn new(tenant: Arc<Tenant>, who: Who) -> Self {
+        Self { tenant, who, held: None }
+    }
+
+    /// Its own tenant.
+    #[must_use]
+    pub fn home(&self) -> Place {
+        Place::Tenant(self.tenant.id.to_string())
+    }
+
+    /// Whether the scopes or roles it brought let it do that there: they count in its own tenant, those of
+    /// [operators](Self::operates) everywhere. Bindings may let it do more ([`crate::Authority`]).
+    #[must_use]
+    pub fn brings(&self, permission: Permission, place: &Place) -> bool {
+        let at_home = matches!(place, Place::Tenant(id) if **id == *self.tenant.id);
         match &self.who {
-            Who::Key { scopes, .. } => scopes.iter().any(|scope| scopes::allows(*scope, permission)),
-            Who::User { roles, .. } => roles.iter().any(|role| role.may(permission)),
+            Who::Key { scopes, .. } => scopes
+                .iter()
+                .any(|scope| (at_home || *scope == Scope::Operate) && scopes::allows(*scope, permission)),
+            Who::User { roles, .. } => {
+                roles.iter().any(|role| (at_home || *role == Role::Superuser) && role.may(permission))
+            }
         }
     }
 
-    /// Whether what it may do it may do everywhere.
+    /// All that it may do there by what it brought.
+    #[must_use]
+    pub fn brought(&self, place: &Place) -> Held {
+        let there = Permission::all().filter(|permission| self.brings(*permission, place)).collect();
+        Held { there, everything: self.operates() }
+    }
+
+    /// Whether it brought what lets it act everywhere.
     #[must_use]
     pub fn operates(&self) -> bool {
         match &self.who {
@@ -77,46 +128,56 @@ impl Caller {
         }
     }
 
-    /// Whether it may make a key with that scope: nobody gives what they lack, but for operators.
+    /// Whether it may give somebody else a permission where the request acts: nobody gives what they lack, but for operators.
     #[must_use]
-    pub fn may_give(&self, scope: Scope) -> bool {
+    pub fn may_give_permission(&self, permission: Permission) -> bool {
         self.operates()
-            || Permission::all().filter(|permission| scopes::allows(scope, *permission)).all(|p| self.may(p))
+            || match &self.held {
+                Some(held) => held.there.contains(&permission),
+                None => self.brings(permission, &self.home()),
+            }
     }
 
-    /// Insists on all of these.
-    ///
-    /// # Errors
-    /// [`AuthError::ScopeNeeded`] or [`AuthError::RoleNeeded`] if it may not do one of them.
-    pub fn require(&self, permissions: &[Permission]) -> Result<(), AuthError> {
-        match permissions.iter().find(|permission| !self.may(**permission)) {
-            None => Ok(()),
-            Some(missing) => Err(self.lacks(permissions, *missing)),
+    /// Whether it may give what counts everywhere, such as an operator's scope.
+    #[must_use]
+    pub fn may_give_everything(&self) -> bool {
+        self.operates() || self.held.as_ref().is_some_and(|held| held.everything)
+    }
+
+    /// Whether it may make a key with that scope.
+    #[must_use]
+    pub fn may_give(&self, scope: Scope) -> bool {
+        match scope {
+            Scope::Operate => self.may_give_everything(),
+            scope => Permission::all()
+                .filter(|permission| scopes::allows(scope, *permission))
+                .all(|permission| self.may_give_permission(permission)),
         }
     }
 
     /// The refusal of who may not do one of them.
-    fn lacks(&self, permissions: &[Permission], missing: Permission) -> AuthError {
-        match &self.who {
-            Who::Key { .. } => {
+    #[must_use]
+    pub fn lacks(&self, permissions: &[Permission], missing: Permission, place: &Place) -> AuthError {
+        match (&self.who, place) {
+            (Who::Key { .. }, Place::Fleet) => AuthError::ScopeNeeded(Scope::Operate),
+            (Who::Key { .. }, Place::Tenant(_)) => {
                 // What no one scope allows takes the one for what is missing.
                 let scope = scopes::scope_for(permissions).or_else(|| scopes::scope_for(&[missing]));
                 AuthError::ScopeNeeded(scope.unwrap_or(Scope::Operate))
             }
-            Who::User { .. } => AuthError::RoleNeeded(missing),
+            (Who::User { .. }, Place::Fleet) => AuthError::FleetRoleNeeded(missing),
+            (Who::User { .. }, Place::Tenant(_)) => AuthError::RoleNeeded(missing),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use relations::Permission;
-
     use super::*;
 
     fn caller(who: Who) -> Caller {
         let tenant = serde_json::from_value(serde_json::json!({"id": "acme"})).unwrap();
-        Caller { tenant: Arc::new(tenant), who }
+        Caller::new(Arc::new(tenant), who)
     }
 
     fn key(scopes: &[Scope]) -> Caller {
@@ -125,25 +186,7 @@ mod tests {
 
     fn user(roles: &[Role]) -> Caller {
         let (issuer, subject) = ("https://issuer.example".to_owned(), "alice@example.com".to_owned());
-        caller(Who::User { issuer, subject, roles: roles.to_vec(), expires_at: 0 })
-    }
-
-    #[test]
-    fn who_lacks_something_is_told_what() {
-        let permission = |text: &str| text.parse::<Permission>().unwrap();
-        let told =
-            |caller: Caller, text: &str| caller.require(&[permission(text)]).map_err(|e| e.to_string());
-        assert_eq!(told(key(&[Scope::Read]), "read:event"), Ok(()));
-        assert_eq!(
-            told(key(&[Scope::Read]), "read:system").unwrap_err(),
-            "the API key lacks the scope manage"
-        );
-        assert_eq!(told(user(&[Role::Viewer]), "read:system"), Ok(()));
-        assert_eq!(
-            told(user(&[Role::Viewer, Role::EventPublisher]), "update:system").unwrap_err(),
-            "update:system takes one of the roles superuser, tenant_admin, admin"
-        );
-        assert!(told(user(&[]), "read:system").is_err());
+        caller(Who::User { issuer, subject, roles: roles.to_vec(), fleet_wide: false, expires_at: 0 })
     }
 
     #[test]
@@ -155,6 +198,13 @@ mod tests {
             assert_eq!(may_give(key(scopes)), scopes, "a key gives its own scopes");
         }
         assert_eq!(may_give(key(&[Operate])), Scope::ALL);
+        let bound = |there: Vec<Permission>, everything| {
+            let held = Held { there: there.into_iter().collect(), everything };
+            may_give(Caller { held: Some(Arc::new(held)), ..key(&[Manage]) })
+        };
+        assert_eq!(bound(Role::Viewer.permissions().collect(), false), [Read], "what it has where it acts");
+        assert_eq!(bound(Role::Superuser.permissions().collect(), false), [Publish, Read, Write, Manage]);
+        assert_eq!(bound(Role::Superuser.permissions().collect(), true), Scope::ALL);
         assert_eq!(may_give(user(&[Role::Superuser])), Scope::ALL);
         assert_eq!(may_give(user(&[Role::TenantAdmin])), [Publish, Read, Write, Manage]);
         assert_eq!(may_give(user(&[Role::Admin])), [Publish, Read, Write]);
@@ -166,5 +216,14 @@ mod tests {
     fn principals_say_which_they_are() {
         assert_eq!(key(&[]).who.to_string(), "key:k");
         assert_eq!(user(&[]).who.to_string(), "user:alice@example.com");
+    }
+
+    #[test]
+    fn an_issuer_names_only_whom_it_may() {
+        let Who::User { issuer, subject, roles, expires_at, .. } = user(&[]).who else { panic!("a key") };
+        assert_eq!(user(&[]).who.actor(), Actor::User("https://issuer.example|alice@example.com".to_owned()));
+        let ours = Who::User { issuer, subject, roles, fleet_wide: true, expires_at };
+        assert_eq!(ours.actor(), Actor::User("alice@example.com".to_owned()));
+        assert_eq!(key(&[]).who.actor(), Actor::Key("k".to_owned()));
     }
 }

@@ -39,6 +39,12 @@ pub enum AuthError {
     /// The token is right and none of its roles may do that.
     #[error("{_0} takes one of the roles {roles}", roles = roles(*_0))]
     RoleNeeded(Permission),
+    /// The token is right and none of its roles may do that for the whole fleet.
+    #[error("{_0} takes one of the roles {roles}, fleet-wide", roles = roles(*_0))]
+    FleetRoleNeeded(Permission),
+    /// Nobody can say whether the caller may: the authorizer does not answer.
+    #[error("it cannot be decided now whether that is allowed: the authorizer does not answer")]
+    Undecided(relations::Error),
 }
 
 const fn told(why: TokenError) -> &'static str {
@@ -58,12 +64,14 @@ impl AuthError {
     pub const fn code(&self) -> ErrorCode {
         match self {
             Self::Missing | Self::MalformedHeader { .. } | Self::Unknown => ErrorCode::Unauthenticated,
-            Self::Token(TokenError::KeysUnavailable) => ErrorCode::Unavailable,
+            Self::Token(TokenError::KeysUnavailable) | Self::Undecided(_) => ErrorCode::Unavailable,
             Self::Token(_) => ErrorCode::Unauthenticated,
             Self::Conflicting => ErrorCode::Malformed,
-            Self::TenantDisabled(_) | Self::NoTenant | Self::ScopeNeeded(_) | Self::RoleNeeded(_) => {
-                ErrorCode::Forbidden
-            }
+            Self::TenantDisabled(_)
+            | Self::NoTenant
+            | Self::ScopeNeeded(_)
+            | Self::RoleNeeded(_)
+            | Self::FleetRoleNeeded(_) => ErrorCode::Forbidden,
         }
     }
 }

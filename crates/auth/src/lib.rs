@@ -1,7 +1,7 @@
 //! Who is calling, and what and how much they may do.
 //!
 //! [`credentials()`] finds an API key in a request, [`authenticate()`] names its owner, [`Caller`] is who it is and what they may do
-//! by the table of roles, [`signature::verify`]
+//! by the table of roles, [`Authority`] decides whether they may, bindings and all, [`signature::verify`]
 //! checks that a webhook comes from its provider, [`quota`] counts what a tenant sends. No I/O, but for the public keys of those whose signed [`Tokens`] are believed: the catalog's
 //! snapshot, the time and the source of randomness are parameters.
 //!
@@ -24,16 +24,20 @@
 //! let mut headers = http::HeaderMap::new();
 //! headers.insert("x-api-key", shown_once.expose_secret().parse()?);
 //! let caller = authenticate(&snapshot, credentials(&headers)?.ok_or(auth::AuthError::Missing)?)?;
-//! caller.require(Scope::Publish)?;
+//! assert!(caller.has(Scope::Publish));
 //! assert_eq!(caller.tenant.id.as_str(), "acme");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 mod authenticate;
+mod authority;
 mod caller;
 mod credentials;
+mod derived;
 mod error;
 mod key;
+mod options;
+mod publisher;
 pub mod quota;
 pub mod scopes;
 pub mod signature;
@@ -41,9 +45,13 @@ mod tokens;
 
 pub use self::{
     authenticate::{Principal, authenticate},
-    caller::{Caller, Who},
+    authority::Authority,
+    caller::{Caller, Held, Who},
     credentials::credentials,
+    derived::{Derived, Snapshots},
     error::AuthError,
     key::{NewKey, generate},
+    options::{AuthorizerKind, AuthorizerOptions},
+    publisher::{NoSystem, Publisher, Publishers, SYSTEM_HEADER},
     tokens::{TokenOptions, Tokens},
 };

@@ -67,7 +67,7 @@ fn spoken_of(snapshot: &Snapshot, said: OidcPrincipal) -> Result<Caller, AuthErr
     // A role that nobody knows gives nothing; nor does the fleet's from an issuer that may not give it.
     let roles = roles.iter().filter_map(|role| role.parse().ok());
     let roles = roles.filter(|role| fleet_wide || *role != Role::Superuser).collect();
-    Ok(Caller { tenant, who: Who::User { issuer, subject, roles, expires_at } })
+    Ok(Caller::new(tenant, Who::User { issuer, subject, roles, fleet_wide, expires_at }))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::{
 };
 
 use async_nats::jetstream::{self, kv};
-use tokio::sync::watch;
+use tokio::sync::{OnceCell, watch};
 
 use crate::{
     Check, Error, Options, Resource, Snapshot,
@@ -53,6 +53,8 @@ pub(crate) struct Inner {
     shared: Arc<Shared>,
     /// None: a fixed snapshot, without a broker.
     js: Option<jetstream::Context>,
+    /// The bucket, once it was found: looking it up is a request of its own.
+    bucket: OnceCell<kv::Store>,
     pub(crate) options: Options,
     pub(crate) check: Option<Arc<dyn Check>>,
     feed: Option<tokio::task::AbortHandle>,
@@ -88,7 +90,8 @@ impl Catalog {
         let shared = Arc::new(Shared::new(Snapshot::default(), None));
         let feed = Feed::new(js.clone(), options.clone(), shared.clone());
         let feed = Some(tokio::spawn(feed.run()).abort_handle());
-        let catalog = Self { inner: Arc::new(Inner { shared, js: Some(js), options, check, feed }) };
+        let bucket = OnceCell::new();
+        let catalog = Self { inner: Arc::new(Inner { shared, js: Some(js), bucket, options, check, feed }) };
         let mut revision = catalog.inner.shared.revision.subscribe();
         // The sender is ours, so it is there as long as we wait.
         let _ = revision.wait_for(Option::is_some).await;
@@ -101,7 +104,14 @@ impl Catalog {
         let revision = Some(snapshot.revision());
         let shared = Arc::new(Shared::new(snapshot, revision));
         Self {
-            inner: Arc::new(Inner { shared, js: None, options: Options::default(), check: None, feed: None }),
+            inner: Arc::new(Inner {
+                shared,
+                js: None,
+                bucket: OnceCell::new(),
+                options: Options::default(),
+                check: None,
+                feed: None,
+            }),
         }
     }
 
@@ -163,11 +173,12 @@ impl Catalog {
         self.snapshot().list(tenant)
     }
 
-    pub(crate) async fn store(&self) -> Result<kv::Store, Error> {
+    pub(crate) async fn store(&self) -> Result<&kv::Store, Error> {
         let Some(js) = &self.inner.js else {
             return Err(Error::Unavailable("it has no broker".to_owned()));
         };
-        js.get_key_value(&self.inner.options.bucket).await.map_err(unavailable)
+        let find = || async { js.get_key_value(&self.inner.options.bucket).await.map_err(unavailable) };
+        self.inner.bucket.get_or_try_init(find).await
     }
 
     /// Read-your-writes, if the feed is following; if it is not, the write is still done. Whether it has.

@@ -1,11 +1,18 @@
 //! The rules a resource must keep to be written.
 
+mod reacting;
+
 use model::{
     TYPE_BYTES_MAX,
-    resource::{ApiKey, Customer, EventType, Meta, SignatureScheme, Source, System, Tenant},
+    resource::{
+        ApiKey, Customer, EventType, Meta, Plan, Role, RoleBinding, SignatureScheme, Source, System, Tenant,
+        TenantLimits,
+    },
 };
+use relations::{Actor, Permission, RoleRef};
 
-use crate::FieldError;
+pub(crate) use self::reacting::{action, component, feed, rule_set, subscription, workflow};
+use crate::{FieldError, Snapshot};
 
 /// Rules of crates the catalog does not know: that a mapping compiles, that a schema is one.
 pub trait Check: Send + Sync {
@@ -18,6 +25,12 @@ pub trait Check: Send + Sync {
     /// What is wrong with an event type's schema.
     fn event_type(&self, event_type: &EventType) -> Vec<FieldError> {
         let _ = event_type;
+        Vec::new()
+    }
+
+    /// Why an event type's schema must not take the place of the one before.
+    fn succession(&self, new: &EventType, old: &EventType) -> Vec<FieldError> {
+        let _ = (new, old);
         Vec::new()
     }
 }
@@ -34,6 +47,8 @@ const BATCH_EVENTS_MAX: u32 = 100_000;
 pub const SECRETS_MAX: usize = 8;
 /// Headers a source may keep besides those its mapping reads.
 const KEEP_HEADERS_MAX: usize = 64;
+/// Texts that say what a role may do.
+const PERMISSIONS_MAX: usize = 200;
 /// Labels of a resource.
 const LABELS_MAX: usize = 32;
 /// Longest name of a label, in bytes.
@@ -68,7 +83,7 @@ impl Errors {
         }
         self.unless(meta.labels.len() <= LABELS_MAX, "/labels", || format!("must be at most {LABELS_MAX}"));
         for (name, value) in &meta.labels {
-            let pointer = format!("/labels/{}", name.replace('~', "~0").replace('/', "~1"));
+            let pointer = format!("/labels/{}", escaped(name));
             let good = |b: u8| b.is_ascii_alphanumeric() || b"._-/".contains(&b);
             let fits = (1..=LABEL_NAME_BYTES_MAX).contains(&name.len());
             self.unless(fits && name.bytes().all(good), &pointer, || {
@@ -85,9 +100,26 @@ impl Errors {
         });
     }
 
+    /// Each other one may be any number.
+    fn limits(&mut self, limits: &TenantLimits) {
+        let ranges = [
+            ("/limits/event_bytes_max", limits.event_bytes_max, 1, EVENT_BYTES_MAX),
+            ("/limits/batch_events_max", limits.batch_events_max, 1, BATCH_EVENTS_MAX),
+            ("/limits/retention_days_max", limits.retention_days_max, 0, RETENTION_DAYS_MAX),
+        ];
+        for (pointer, value, min, max) in ranges {
+            value.into_iter().for_each(|value| self.range(pointer, value, min, max));
+        }
+    }
+
     fn range(&mut self, pointer: &str, value: u32, min: u32, max: u32) {
         self.unless((min..=max).contains(&value), pointer, || format!("must be {min} to {max}"));
     }
+}
+
+/// A member's name as a part of a JSON pointer (RFC 6901, section 3).
+fn escaped(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
 }
 
 pub(crate) fn tenant(tenant: &Tenant) -> Vec<FieldError> {
@@ -99,10 +131,29 @@ pub(crate) fn tenant(tenant: &Tenant) -> Vec<FieldError> {
         "must be 1 to 63 characters of a-z, 0-9 and '-', beginning and ending with a letter or digit"
             .to_owned()
     });
-    let limits = &tenant.limits;
-    errors.range("/limits/event_bytes_max", limits.event_bytes_max, 1, EVENT_BYTES_MAX);
-    errors.range("/limits/batch_events_max", limits.batch_events_max, 1, BATCH_EVENTS_MAX);
+    errors.limits(&tenant.limits);
     errors.range("/retention_days", tenant.retention_days, 0, RETENTION_DAYS_MAX);
+    errors.0
+}
+
+/// Whether a tenant's retention is within its limit. What it has already may stay: a plan that was narrowed must not keep its
+/// tenants from being changed in other ways.
+pub(crate) fn retention(tenant: &Tenant, snapshot: &Snapshot) -> Vec<FieldError> {
+    let max = snapshot.limits(tenant).retention_days_max;
+    let days = tenant.retention_days;
+    let kept = snapshot.tenant(&tenant.id).is_some_and(|old| old.retention_days == days);
+    let mut errors = Errors::default();
+    errors.unless(max == 0 || kept || (1..=max).contains(&days), "/retention_days", || {
+        format!("must be 1 to {max}: the tenant's limit `retention_days_max`, which an operator can raise in its limits or its plan")
+    });
+    errors.0
+}
+
+pub(crate) fn plan(plan: &Plan) -> Vec<FieldError> {
+    let mut errors = Errors::default();
+    errors.text("/name", &plan.name);
+    errors.meta(&plan.meta);
+    errors.limits(&plan.limits);
     errors.0
 }
 
@@ -187,6 +238,43 @@ pub(crate) fn api_key(key: &ApiKey) -> Vec<FieldError> {
     errors.0
 }
 
+pub(crate) fn role(role: &Role) -> Vec<FieldError> {
+    let mut errors = Errors::default();
+    errors.text("/name", &role.name);
+    errors.meta(&role.meta);
+    let named = relations::check_role_name(&role.id);
+    errors.unless(named.is_ok(), "/id", || format!("{:?} is the name of a built-in role", role.id.as_str()));
+    let count = role.permissions.len();
+    errors.unless((1..=PERMISSIONS_MAX).contains(&count), "/permissions", || {
+        format!("must be 1 to {PERMISSIONS_MAX}")
+    });
+    for (i, text) in role.permissions.iter().enumerate().take(PERMISSIONS_MAX) {
+        if let Err(error) = Permission::meant_by(text) {
+            errors.0.push(FieldError::new(format!("/permissions/{i}"), error.to_string()));
+        }
+    }
+    errors.0
+}
+
+pub(crate) fn role_binding(binding: &RoleBinding) -> Vec<FieldError> {
+    let mut errors = Errors::default();
+    errors.text("/name", &binding.name);
+    errors.meta(&binding.meta);
+    let place = crate::tuples::place(&binding.tenant);
+    if let Err(error) = Actor::named(&binding.actor, &place) {
+        errors.0.push(FieldError::new("/actor", error.to_string()));
+    }
+    match RoleRef::named(&binding.role, &place) {
+        Err(error) => errors.0.push(FieldError::new("/role", error.to_string())),
+        Ok(RoleRef::BuiltIn(relations::Role::Superuser)) if !binding.tenant.is_fleet() => {
+            let error = relations::InvalidBinding::SuperuserOfTenant;
+            errors.0.push(FieldError::new("/role", error.to_string()));
+        }
+        Ok(_) => {}
+    }
+    errors.0
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -243,6 +331,24 @@ mod tests {
             })),
             ["/description", "/labels"]
         );
+        assert_eq!(
+            faults::<Role>(json!({
+                "tenant": "a", "id": "viewer",
+                "permissions": ["read:event", "*:*", "read", "burn:event", "read:money", "publish:source"],
+            })),
+            ["/id", "/permissions/2", "/permissions/3", "/permissions/4", "/permissions/5"]
+        );
+        assert_eq!(faults::<Role>(json!({"tenant": "-", "id": "r", "permissions": []})), ["/permissions"]);
+        let binding = |tenant: &str, actor: &str, role: &str| {
+            faults::<RoleBinding>(json!({"tenant": tenant, "id": "b", "actor": actor, "role": role}))
+        };
+        assert_eq!(binding("a", "user:alice@example.com", "viewer"), [""; 0]);
+        assert_eq!(binding("a", "role:fleet/auditor", "fleet/helper"), [""; 0]);
+        assert_eq!(binding("-", "service:billing", "superuser"), [""; 0]);
+        assert_eq!(binding("a", "alice", "superuser"), ["/actor", "/role"]);
+        assert_eq!(binding("a", "role:viewer", "Viewer"), ["/actor", "/role"]);
+        assert_eq!(binding("a", "user:a b", "fleet/viewer"), ["/actor", "/role"]);
+        assert_eq!(binding("a", "group:x", ""), ["/actor", "/role"]);
         for name in ["", "a b", "a=b", "!a", "é", &"x".repeat(64)] {
             let labels = json!({name: "v"});
             assert_eq!(

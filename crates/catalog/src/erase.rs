@@ -16,7 +16,7 @@ impl Catalog {
     pub async fn held(&self, tenant: &TenantId) -> Result<u64, Error> {
         let store = self.store().await?;
         let mut held = 0;
-        for key in self.keys_of(&store, tenant).await? {
+        for key in self.keys_of(store, tenant).await? {
             let entry = store.entry(key).await.map_err(unavailable)?;
             held += u64::from(entry.is_some_and(|e| e.operation == kv::Operation::Put));
         }
@@ -30,7 +30,7 @@ impl Catalog {
     /// If the broker does not acknowledge it; erase again.
     pub async fn erase(&self, tenant: &TenantId, settle: Duration) -> Result<(), Error> {
         let store = self.store().await?;
-        let mut keys = self.keys_of(&store, tenant).await?;
+        let mut keys = self.keys_of(store, tenant).await?;
         if keys.is_empty() {
             return Ok(());
         }

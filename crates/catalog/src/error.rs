@@ -70,6 +70,17 @@ pub enum Error {
         /// What names it, in order of kind and id.
         holders: Vec<EntryKey>,
     },
+    /// The tenant has as many as it may.
+    #[error(
+        "the tenant's limit `{limit}` is {max}, and it has as many; delete some, or have an operator raise it in the tenant's limits or \
+         its plan"
+    )]
+    OverLimit {
+        /// The name of the limit.
+        limit: &'static str,
+        /// What it is.
+        max: u32,
+    },
     /// There is none.
     #[error("there is no {kind} {id:?}")]
     NotFound {
@@ -100,7 +111,7 @@ impl Error {
         match self {
             Self::Invalid(_) => ErrorCode::InvalidArgument,
             Self::Exists { .. } | Self::Deleted { .. } | Self::Stale { .. } => ErrorCode::Conflict,
-            Self::InUse { .. } => ErrorCode::Unprocessable,
+            Self::InUse { .. } | Self::OverLimit { .. } => ErrorCode::Unprocessable,
             Self::NotFound { .. } => ErrorCode::NotFound,
             Self::Unreadable { .. } => ErrorCode::Internal,
             Self::Unavailable(_) => ErrorCode::Unavailable,

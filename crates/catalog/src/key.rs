@@ -1,4 +1,5 @@
-//! Keys of the bucket: `<kind>.<tenant>.<id>`, with the id in base64url where it is no slug (event types).
+//! Keys of the bucket: `<kind>.<tenant>.<id>`, with the id in base64url where it is no slug (event types), and `-` in place of
+//! the tenant where something is the fleet's.
 
 use std::fmt;
 
@@ -12,7 +13,7 @@ use crate::Kind;
 pub struct EntryKey {
     /// What the entry is.
     pub kind: Kind,
-    /// Whose it is.
+    /// Whose it is; [`FLEET`] of a kind that is fleet-wide, and only then.
     pub tenant: TenantId,
     /// Its id as people write it, not encoded.
     pub id: String,
@@ -47,7 +48,12 @@ impl EntryKey {
             Kind::EventType => String::from_utf8(URL_SAFE_NO_PAD.decode(id).ok()?).ok()?,
             _ => id.to_owned(),
         };
-        Some(Self { kind, tenant: tenant.parse().ok()?, id })
+        let tenant =
+            if kind.may_be_the_fleets() { TenantId::kept(tenant).ok()? } else { tenant.parse().ok()? };
+        if kind.is_fleet_wide() && !tenant.is_fleet() {
+            return None;
+        }
+        Some(Self { kind, tenant, id })
     }
 }
 
@@ -64,6 +70,8 @@ impl fmt::Display for EntryKey {
 
 #[cfg(test)]
 mod tests {
+    use model::FLEET;
+
     use super::*;
 
     #[test]
@@ -73,6 +81,7 @@ mod tests {
             (EntryKey::new(Kind::Tenant, &acme, "acme"), "tenant.acme.acme"),
             (EntryKey::new(Kind::Source, &acme, "gh-1"), "source.acme.gh-1"),
             (EntryKey::new(Kind::EventType, &acme, "com.x.é>*"), "event-type.acme.Y29tLnguw6k-Kg"),
+            (EntryKey::new(Kind::Plan, &FLEET, "gold"), "plan.-.gold"),
         ];
         for (key, text) in cases {
             assert_eq!(key.to_string(), text);
@@ -95,6 +104,8 @@ mod tests {
             "tenant.acme.acme.x",
             "thing.acme.x",
             "system.ACME.x",
+            "system.-.x",
+            "plan.acme.gold",
             "event-type.acme.%",
         ] {
             assert_eq!(EntryKey::parse(bad), None, "{bad}");

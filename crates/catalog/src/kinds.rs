@@ -5,13 +5,16 @@ use std::{fmt, sync::OnceLock};
 
 use model::{
     Text,
-    resource::{ApiKey, Customer, EventType, Source, System, Tenant},
+    resource::{
+        Action, ApiKey, Component, Customer, EventType, Feed, Plan, Role, RoleBinding, RuleSet, Source,
+        Subscription, System, Tenant, Workflow,
+    },
 };
 
 use crate::{
     EntryKey, Resource, Snapshot,
     messages::Change,
-    resource::{Deleted, sealed::Place},
+    resource::{Deleted, named, sealed::Place},
     shards::Shards,
     snapshot::Entry,
 };
@@ -108,6 +111,8 @@ macro_rules! kinds {
 }
 
 kinds! {
+    /// [`model::resource::Plan`].
+    Plan(Plan) = "plan", "plan", plans;
     /// [`model::resource::Tenant`].
     Tenant(Tenant) = "tenant", "tenant", tenants;
     /// [`model::resource::System`].
@@ -120,6 +125,36 @@ kinds! {
     EventType(EventType) = "event-type", "event type", event_types;
     /// [`model::resource::ApiKey`].
     Key(ApiKey) = "key", "key", keys;
+    /// [`model::resource::Action`].
+    Action(Action) = "action", "action", actions;
+    /// [`model::resource::Subscription`].
+    Subscription(Subscription) = "subscription", "subscription", subscriptions;
+    /// [`model::resource::RuleSet`].
+    RuleSet(RuleSet) = "rule-set", "rule set", rule_sets;
+    /// [`model::resource::Component`].
+    Component(Component) = "component", "component", components;
+    /// [`model::resource::Workflow`].
+    Workflow(Workflow) = "workflow", "workflow", workflows;
+    /// [`model::resource::Feed`].
+    Feed(Feed) = "feed", "feed", feeds;
+    /// [`model::resource::Role`].
+    Role(Role) = "role", "role", roles;
+    /// [`model::resource::RoleBinding`].
+    RoleBinding(RoleBinding) = "role-binding", "role binding", role_bindings;
+}
+
+impl Kind {
+    /// Whether such resources belong to the fleet, and to no tenant: [`model::FLEET`] stands in their keys.
+    #[must_use]
+    pub const fn is_fleet_wide(self) -> bool {
+        matches!(self, Self::Plan)
+    }
+
+    /// Whether such resources may belong to the fleet.
+    #[must_use]
+    pub const fn may_be_the_fleets(self) -> bool {
+        self.is_fleet_wide() || matches!(self, Self::Role | Self::RoleBinding)
+    }
 }
 
 impl fmt::Display for Kind {
@@ -131,8 +166,9 @@ impl fmt::Display for Kind {
 /// Whether a resource would be left dangling without that entry.
 fn holds<R: Resource>(resource: &R, held: &EntryKey) -> bool {
     match held.kind {
+        // Looked for among its own only.
         Kind::Tenant => R::KIND != Kind::Tenant,
-        kind => resource.references().iter().any(|r| r.kind == kind && *r.id == *held.id),
+        _ => named(resource).iter().any(|(_, key)| key == held),
     }
 }
 

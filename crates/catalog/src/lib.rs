@@ -1,4 +1,4 @@
-//! The control-plane resources (tenant, system, customer, source, event type, API key) in a JetStream key-value bucket,
+//! The control-plane resources (tenants, and what is theirs; plans, which are the fleet's) in a JetStream key-value bucket,
 //! typed, and watched into an immutable [`Snapshot`] that readers take without a lock.
 //!
 //! Invariant: a snapshot holds only what parses, checks out and stands under its own key; an entry that does not is
@@ -35,6 +35,7 @@ mod sealer;
 mod shards;
 mod shortcut;
 mod snapshot;
+pub mod tuples;
 mod watch;
 mod write;
 
@@ -48,5 +49,5 @@ pub use self::{
     resource::{Deleted, Reference, Resource},
     sealer::{SealError, Sealer, SealingKey},
     shortcut::Shortcut,
-    snapshot::{Entry, Snapshot},
+    snapshot::{Counts, Entry, Snapshot},
 };

@@ -1,15 +1,18 @@
 //! What a resource must tell of itself to be kept in the catalog.
 
-use std::fmt::Debug;
+use std::{borrow::Cow, fmt::Debug};
 
 use model::{
-    TenantId,
-    resource::{ApiKey, Customer, EventType, Meta, Source, System, Tenant},
+    FLEET, TenantId,
+    resource::{
+        Action, ApiKey, Component, Customer, EventType, Feed, Meta, Plan, Role, RoleBinding, RuleSet, Source,
+        Subscription, System, Tenant, Workflow,
+    },
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
-    EntryKey, FieldError, Kind,
+    EntryKey, FieldError, Kind, Snapshot,
     check::{self, Check},
 };
 
@@ -21,7 +24,7 @@ pub trait Resource:
     /// Which kind it is.
     const KIND: Kind;
 
-    /// Whose it is.
+    /// Whose it is; [`FLEET`] for what is the fleet's.
     fn tenant(&self) -> &TenantId;
 
     /// Its id within the tenant, not encoded.
@@ -41,12 +44,34 @@ pub trait Resource:
         Vec::new()
     }
 
+    /// What it names of the fleet's, where it is a tenant's: the same holds for these.
+    fn fleet_references(&self) -> Vec<Reference<'_>> {
+        Vec::new()
+    }
+
     /// The rules that need nothing but the resource itself.
     fn validate(&self) -> Vec<FieldError>;
+
+    /// The rules that need what else there is.
+    fn validate_among(&self, others: &Snapshot) -> Vec<FieldError> {
+        let _ = others;
+        Vec::new()
+    }
 
     /// The rules of other crates.
     fn validate_with(&self, check: &dyn Check) -> Vec<FieldError> {
         let _ = check;
+        Vec::new()
+    }
+
+    /// Takes over from what it takes the place of.
+    fn succeed(&mut self, old: &Self) {
+        let _ = old;
+    }
+
+    /// Why it must not take the place of what there is.
+    fn succession_faults(&self, old: &Self, check: &dyn Check) -> Vec<FieldError> {
+        let _ = (old, check);
         Vec::new()
     }
 
@@ -56,15 +81,38 @@ pub trait Resource:
     }
 }
 
-/// One resource named by another of the same tenant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The entries that a resource names, with the place where it does.
+pub(crate) fn named<R: Resource>(resource: &R) -> Vec<(Cow<'static, str>, EntryKey)> {
+    let own = resource.references().into_iter().map(|r| (r.entry_key(resource.tenant()), r.pointer));
+    let fleets = resource.fleet_references().into_iter().map(|r| (r.entry_key(&FLEET), r.pointer));
+    own.chain(fleets).map(|(key, pointer)| (pointer, key)).collect()
+}
+
+/// One resource named by another: of the same tenant, or the fleet's.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reference<'a> {
     /// Where it is named: a JSON pointer.
-    pub pointer: &'static str,
+    pub pointer: Cow<'static, str>,
     /// What it is.
     pub kind: Kind,
     /// Its id.
     pub id: &'a str,
+}
+
+impl<'a> Reference<'a> {
+    fn new(pointer: &'static str, kind: Kind, id: &'a str) -> Self {
+        Self { pointer: pointer.into(), kind, id }
+    }
+
+    fn system(id: &'a str) -> Self {
+        Self::new("/system", Kind::System, id)
+    }
+
+    /// The key of what is named by something of `tenant`.
+    pub(crate) fn entry_key(&self, tenant: &TenantId) -> EntryKey {
+        let owner = if self.kind.is_fleet_wide() { &FLEET } else { tenant };
+        EntryKey::new(self.kind, owner, self.id)
+    }
 }
 
 /// A resource that was deleted: it keeps its id and can be undeleted until it is purged. In the bucket the resource is a member
@@ -93,11 +141,14 @@ pub(crate) mod sealed {
 /// What is the same for every kind whose tenant and id are fields of those names.
 macro_rules! common {
     ($kind:ident, tenant: $tenant:ident, id: $id:ident) => {
-        const KIND: Kind = Kind::$kind;
+        common!($kind, id: $id);
 
         fn tenant(&self) -> &TenantId {
             &self.$tenant
         }
+    };
+    ($kind:ident, id: $id:ident) => {
+        const KIND: Kind = Kind::$kind;
 
         fn id(&self) -> &str {
             &self.$id
@@ -120,8 +171,16 @@ macro_rules! common {
 impl Resource for Tenant {
     common!(Tenant, tenant: id, id: id);
 
+    fn references(&self) -> Vec<Reference<'_>> {
+        of_plan(self.plan.as_ref())
+    }
+
     fn validate(&self) -> Vec<FieldError> {
         check::tenant(self)
+    }
+
+    fn validate_among(&self, others: &Snapshot) -> Vec<FieldError> {
+        check::retention(self, others)
     }
 }
 
@@ -136,6 +195,10 @@ impl Resource for System {
 impl Resource for Customer {
     common!(Customer, tenant: tenant, id: id);
 
+    fn references(&self) -> Vec<Reference<'_>> {
+        of_plan(self.plan.as_ref())
+    }
+
     fn validate(&self) -> Vec<FieldError> {
         check::customer(self)
     }
@@ -145,7 +208,7 @@ impl Resource for Source {
     common!(Source, tenant: tenant, id: id);
 
     fn references(&self) -> Vec<Reference<'_>> {
-        vec![Reference { pointer: "/system", kind: Kind::System, id: &self.system }]
+        vec![Reference::system(&self.system)]
     }
 
     fn validate(&self) -> Vec<FieldError> {
@@ -161,7 +224,7 @@ impl Resource for EventType {
     common!(EventType, tenant: tenant, id: name);
 
     fn references(&self) -> Vec<Reference<'_>> {
-        vec![Reference { pointer: "/system", kind: Kind::System, id: &self.system }]
+        vec![Reference::system(&self.system)]
     }
 
     fn validate(&self) -> Vec<FieldError> {
@@ -171,19 +234,166 @@ impl Resource for EventType {
     fn validate_with(&self, check: &dyn Check) -> Vec<FieldError> {
         check.event_type(self)
     }
+
+    fn succeed(&mut self, old: &Self) {
+        EventType::succeed(self, old);
+    }
+
+    fn succession_faults(&self, old: &Self, check: &dyn Check) -> Vec<FieldError> {
+        check.succession(self, old)
+    }
 }
 
 impl Resource for ApiKey {
     common!(Key, tenant: tenant, id: id);
 
     fn references(&self) -> Vec<Reference<'_>> {
-        let system = Reference { pointer: "/system", kind: Kind::System, id: &self.system };
-        let customer = self.customer.as_ref();
-        let customer = customer.map(|id| Reference { pointer: "/customer", kind: Kind::Customer, id });
-        [Some(system), customer].into_iter().flatten().collect()
+        let mut references = vec![Reference::system(&self.system)];
+        references.extend(self.customer.as_ref().map(|id| Reference::new("/customer", Kind::Customer, id)));
+        references
     }
 
     fn validate(&self) -> Vec<FieldError> {
         check::api_key(self)
     }
+}
+
+impl Resource for Plan {
+    common!(Plan, id: id);
+
+    fn tenant(&self) -> &TenantId {
+        &FLEET
+    }
+
+    fn validate(&self) -> Vec<FieldError> {
+        check::plan(self)
+    }
+}
+
+fn of_plan(plan: Option<&model::PlanId>) -> Vec<Reference<'_>> {
+    plan.map(|id| Reference::new("/plan", Kind::Plan, id)).into_iter().collect()
+}
+
+impl Resource for Action {
+    common!(Action, tenant: tenant, id: id);
+
+    fn references(&self) -> Vec<Reference<'_>> {
+        vec![Reference::system(&self.system)]
+    }
+
+    fn validate(&self) -> Vec<FieldError> {
+        check::action(self)
+    }
+}
+
+impl Resource for Subscription {
+    common!(Subscription, tenant: tenant, id: id);
+
+    fn references(&self) -> Vec<Reference<'_>> {
+        let mut references =
+            vec![Reference::system(&self.system), Reference::new("/action", Kind::Action, &self.action)];
+        references.extend(self.event_types.iter().enumerate().map(|(at, id)| Reference {
+            pointer: format!("/event_types/{at}").into(),
+            kind: Kind::EventType,
+            id,
+        }));
+        references
+    }
+
+    fn validate(&self) -> Vec<FieldError> {
+        check::subscription(self)
+    }
+}
+
+impl Resource for RuleSet {
+    common!(RuleSet, tenant: tenant, id: id);
+
+    fn references(&self) -> Vec<Reference<'_>> {
+        self.system.as_ref().map(|id| Reference::system(id)).into_iter().collect()
+    }
+
+    fn validate(&self) -> Vec<FieldError> {
+        check::rule_set(self)
+    }
+}
+
+impl Resource for Component {
+    common!(Component, tenant: tenant, id: id);
+
+    fn references(&self) -> Vec<Reference<'_>> {
+        vec![Reference::system(&self.system)]
+    }
+
+    fn validate(&self) -> Vec<FieldError> {
+        check::component(self)
+    }
+}
+
+impl Resource for Workflow {
+    common!(Workflow, tenant: tenant, id: id);
+
+    fn references(&self) -> Vec<Reference<'_>> {
+        self.system.as_ref().map(|id| Reference::system(id)).into_iter().collect()
+    }
+
+    fn validate(&self) -> Vec<FieldError> {
+        check::workflow(self)
+    }
+}
+
+impl Resource for Feed {
+    common!(Feed, tenant: tenant, id: id);
+
+    fn references(&self) -> Vec<Reference<'_>> {
+        let mut references = vec![Reference::system(&self.system)];
+        references.extend(self.source.as_ref().map(|id| Reference::new("/source", Kind::Source, id)));
+        references
+    }
+
+    fn validate(&self) -> Vec<FieldError> {
+        check::feed(self)
+    }
+}
+
+impl Resource for Role {
+    common!(Role, tenant: tenant, id: id);
+
+    fn validate(&self) -> Vec<FieldError> {
+        check::role(self)
+    }
+}
+
+impl Resource for RoleBinding {
+    common!(RoleBinding, tenant: tenant, id: id);
+
+    fn references(&self) -> Vec<Reference<'_>> {
+        // A fleet-wide binding may name any tenant's key, which is looked for when it is made.
+        let key = self.actor.strip_prefix("key:").filter(|_| !self.tenant.is_fleet());
+        let key = key.map(|id| Reference::new("/actor", Kind::Key, id));
+        key.into_iter().chain(custom_roles(self, false)).collect()
+    }
+
+    fn fleet_references(&self) -> Vec<Reference<'_>> {
+        custom_roles(self, true)
+    }
+
+    fn validate(&self) -> Vec<FieldError> {
+        check::role_binding(self)
+    }
+}
+
+/// The custom roles that a binding names: of its own place, or, where that is a tenant, of the fleet.
+fn custom_roles(binding: &RoleBinding, fleets: bool) -> Vec<Reference<'_>> {
+    let members = binding.actor.strip_prefix("role:");
+    let names = [Some(("/role", &*binding.role)), members.map(|name| ("/actor", name))];
+    let named = names.into_iter().flatten().filter_map(|(pointer, name)| {
+        let (of_fleet, id) = match name.strip_prefix(relations::FLEETS) {
+            // The fleet's own are at home there, whichever way they are named.
+            Some(id) => (!binding.tenant.is_fleet(), id),
+            None if name.parse::<relations::Role>().is_ok() => return None,
+            None => (false, name),
+        };
+        (of_fleet == fleets).then_some(Reference::new(pointer, Kind::Role, id))
+    });
+    named.collect()
 }

@@ -5,15 +5,17 @@ use std::{
     collections::HashMap,
     fmt,
     hash::{BuildHasher as _, Hash, RandomState},
-    sync::Arc,
+    sync::{Arc, LazyLock},
 };
 
 /// Entries in a shard, on average, before there are twice as many shards. To change one entry its shard is
 /// copied, so this is what a change costs; a copy of the whole costs a reference count for each shard.
 const SHARD_ENTRIES: usize = 512;
 
+/// Which shard an entry is in. One for all: a tenant has a map for each kind, most of them empty.
+static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+
 pub(crate) struct Shards<K, V> {
-    hasher: RandomState,
     /// A power of two of them: one for a small map, none for an empty one, of which every tenant has several.
     maps: Vec<Arc<HashMap<K, V>>>,
     len: usize,
@@ -21,13 +23,13 @@ pub(crate) struct Shards<K, V> {
 
 impl<K, V> Clone for Shards<K, V> {
     fn clone(&self) -> Self {
-        Self { hasher: self.hasher.clone(), maps: self.maps.clone(), len: self.len }
+        Self { maps: self.maps.clone(), len: self.len }
     }
 }
 
 impl<K, V> Default for Shards<K, V> {
     fn default() -> Self {
-        Self { hasher: RandomState::new(), maps: Vec::new(), len: 0 }
+        Self { maps: Vec::new(), len: 0 }
     }
 }
 
@@ -39,8 +41,11 @@ impl<K, V> fmt::Debug for Shards<K, V> {
 
 impl<K: Eq + Hash + Clone, V: Clone> Shards<K, V> {
     fn shard<Q: Hash + ?Sized>(&self, key: &Q) -> usize {
+        if self.maps.len() <= 1 {
+            return 0;
+        }
         // The low bits that a 32-bit machine keeps are as good as any.
-        self.hasher.hash_one(key) as usize & self.maps.len().saturating_sub(1)
+        HASHER.hash_one(key) as usize & (self.maps.len() - 1)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -88,6 +93,27 @@ impl<K: Eq + Hash + Clone, V: Clone> Shards<K, V> {
         }
     }
 
+    /// Whether it is a copy to which nothing was done. If not, it may hold the same all the same.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.len == other.len
+            && self.maps.len() == other.maps.len()
+            && self.maps.iter().zip(&other.maps).all(|(a, b)| Arc::ptr_eq(a, b))
+    }
+
+    /// The keys that only one of the two has, or whose values are not the same. Shards that both share are passed by.
+    pub(crate) fn differing(&self, other: &Self, same: impl Fn(&V, &V) -> bool) -> Vec<K> {
+        let alike = self.maps.len() == other.maps.len();
+        let shared = |n: usize| {
+            alike && matches!((self.maps.get(n), other.maps.get(n)), (Some(a), Some(b)) if Arc::ptr_eq(a, b))
+        };
+        let touched = |(n, _): &(usize, &Arc<HashMap<K, V>>)| !shared(*n);
+        let mine = self.maps.iter().enumerate().filter(touched).flat_map(|(_, map)| map.iter());
+        let differ = mine.filter(|(key, value)| !other.get(*key).is_some_and(|theirs| same(value, theirs)));
+        let theirs = other.maps.iter().enumerate().filter(touched).flat_map(|(_, map)| map.keys());
+        let gone = theirs.filter(|key| self.get(*key).is_none());
+        differ.map(|(key, _)| key).chain(gone).cloned().collect()
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         self.maps.iter().flat_map(|map| map.iter())
     }
@@ -100,7 +126,7 @@ impl<K: Eq + Hash + Clone, V: Clone> Shards<K, V> {
         let mut maps: Vec<HashMap<K, V>> = Vec::new();
         maps.resize_with((self.maps.len() * 2).max(1), HashMap::new);
         for (key, value) in self.iter() {
-            let shard = self.hasher.hash_one(key) as usize & (maps.len() - 1);
+            let shard = HASHER.hash_one(key) as usize & (maps.len() - 1);
             if let Some(map) = maps.get_mut(shard) {
                 map.insert(key.clone(), value.clone());
             }
@@ -132,6 +158,16 @@ mod tests {
             assert_eq!(shards.get(n.to_string().as_str()).is_some(), n % 2 == 1);
         }
         assert_eq!(shards.iter().count(), 2_500);
+        let mut other = before.clone();
+        assert!(other.is_same(&before) && other.differing(&before, |a, b| a == b).is_empty());
+        other.insert("7".to_owned(), 7);
+        other.insert("new".to_owned(), 0);
+        other.remove("8");
+        let mut differing = other.differing(&before, |a, b| a == b);
+        differing.sort();
+        assert!(differing == ["7", "8", "new"] && !other.is_same(&before));
+        assert_eq!(shards.differing(&Shards::default(), |a, b| a == b).len(), 2_500);
+        assert_eq!(Shards::default().differing(&shards, |a, b| a == b).len(), 2_500);
         let mut empty = Shards::<String, u32>::default();
         empty.remove("absent");
         assert!(empty.get("absent").is_none() && empty.get_mut(&"absent".to_owned()).is_none());

@@ -39,14 +39,14 @@ impl Shortcut<'_> {
 
 impl Space {
     /// Whether any of the tenant's events goes, or went a while ago, by way of the normalizer and may have a partition key:
-    /// those of a source, and those of a type with a schema. What was deleted counts, as its last events may still be
-    /// on their way.
+    /// those of a source, and those of a type with a schema. What was deleted and schemas that were taken away count, as the last
+    /// events may still be on their way.
     fn needs_normalizer(&self) -> bool {
         *self.needs_normalizer.get_or_init(|| {
             let types = EventType::table(self);
             Source::table(self).any()
-                || types.live.values().any(|entry| entry.value.schema.is_some())
-                || types.deleted.values().any(|entry| entry.value.resource.schema.is_some())
+                || types.live.values().any(|entry| entry.value.ever_had_schema())
+                || types.deleted.values().any(|entry| entry.value.resource.ever_had_schema())
         })
     }
 }

@@ -6,8 +6,8 @@ use std::{
 };
 
 use model::{
-    KeyId, Micros, SourceId, SystemId, TenantId, Text, parse_rfc3339,
-    resource::{ApiKey, EventType, Source, System, Tenant},
+    FLEET, KeyId, Micros, PlanId, SourceId, SystemId, TenantId, Text, parse_rfc3339,
+    resource::{ApiKey, EventType, Limits, Plan, Source, System, Tenant},
 };
 
 use crate::{
@@ -31,6 +31,15 @@ impl<R> Clone for Entry<R> {
     fn clone(&self) -> Self {
         Self { revision: self.revision, value: self.value.clone() }
     }
+}
+
+/// See [`Snapshot::counts`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Of all kinds.
+    pub resources: usize,
+    /// Subscriptions alone.
+    pub subscriptions: usize,
 }
 
 /// All resources as of one revision. Immutable; take a new one with [`crate::Catalog::snapshot`] for each
@@ -77,6 +86,27 @@ impl Snapshot {
     #[must_use]
     pub fn event_type(&self, tenant: &TenantId, name: &str) -> Option<&Arc<EventType>> {
         self.value(tenant, name)
+    }
+
+    /// A plan of the fleet.
+    #[must_use]
+    pub fn plan(&self, plan: &PlanId) -> Option<&Arc<Plan>> {
+        self.value(&FLEET, plan)
+    }
+
+    /// What holds for a tenant: its own limits, its plan's, everybody's.
+    #[must_use]
+    pub fn limits(&self, tenant: &Tenant) -> Limits {
+        let plan = tenant.plan.as_ref().and_then(|plan| self.plan(plan));
+        Limits::resolve(&tenant.limits, plan.map(|plan| &plan.limits))
+    }
+
+    /// How many resources a tenant has: of all kinds, itself left out, and subscriptions alone.
+    #[must_use]
+    pub fn counts(&self, tenant: &TenantId) -> Counts {
+        let Some(space) = self.space(tenant) else { return Counts::default() };
+        let resources = space.len() - space.tenants.live.len();
+        Counts { resources, subscriptions: space.subscriptions.live.len() }
     }
 
     fn value<R: Resource>(&self, tenant: &TenantId, id: &str) -> Option<&Arc<R>> {
@@ -221,6 +251,21 @@ impl Snapshot {
         self.tenants.get(tenant).map(|space| &**space)
     }
 
+    /// The tenants, and the fleet, whose roles, bindings or own being may not be what they were in `old`. What was not touched
+    /// is passed by without a look at it.
+    pub(crate) fn authority_differs(&self, old: &Self) -> Vec<TenantId> {
+        let touched = self.tenants.differing(&old.tenants, Arc::ptr_eq);
+        let differs = |id: &TenantId| match (self.space(id), old.space(id)) {
+            (Some(new), Some(old)) => {
+                !(new.roles.live.is_same(&old.roles.live)
+                    && new.role_bindings.live.is_same(&old.role_bindings.live)
+                    && new.tenants.live.is_same(&old.tenants.live))
+            }
+            _ => true,
+        };
+        touched.into_iter().filter(differs).collect()
+    }
+
     /// Resources of all kinds.
     pub(crate) fn len(&self) -> usize {
         self.tenants.values().map(|s| s.len()).sum()
@@ -228,7 +273,9 @@ impl Snapshot {
 
     /// What would be left dangling if that entry were deleted, in no order.
     pub(crate) fn holders(&self, key: &EntryKey) -> Vec<EntryKey> {
-        self.space(&key.tenant).map(|space| space.holders(key)).unwrap_or_default()
+        // What is the fleet's may be named in every tenant.
+        let owner = (!key.tenant.is_fleet()).then_some(&key.tenant);
+        self.spaces(owner).flat_map(|space| space.holders(key)).collect()
     }
 
     /// Whether there is such an entry, not deleted.

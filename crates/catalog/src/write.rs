@@ -5,15 +5,13 @@
 //! it) the later one, at least, sees the other, and takes itself back.
 
 use async_nats::jetstream::kv::{self, Operation};
-use model::{
-    Clock as _, Micros, SystemClock, TenantId, format_rfc3339,
-    resource::{ApiKey, Tenant},
-};
+use model::{Clock as _, Micros, SystemClock, TenantId, format_rfc3339, resource::ApiKey};
 
 use crate::{
-    Catalog, Deleted, EntryKey, Error, FieldError, Kind, Resource, Versioned,
+    Catalog, Deleted, EntryKey, Error, FieldError, Kind, Resource, Snapshot, Versioned,
     entry::{self, Read},
     error::unavailable,
+    resource::named,
 };
 
 /// How often a write that may go over whatever is there is tried again when others write too.
@@ -55,15 +53,21 @@ impl Catalog {
     pub async fn put<R: Resource>(&self, resource: &R, expected: Option<u64>) -> Result<Versioned<R>, Error> {
         self.check(resource).await?;
         let key = resource.entry_key();
-        let value = stamped(resource);
-        let bytes = entry::write(&value)?;
+        let mut value = stamped(resource);
         let store = self.store().await?;
         let mut attempts = 0;
         loop {
             attempts += 1;
             let before = store.entry(key.to_string()).await.map_err(unavailable)?;
+            let held = before.as_ref().map(|e| &*e.value).unwrap_or_default();
+            if let Some(old) = entry::read_live::<R>(held) {
+                value.succeed(&old);
+                // The snapshot may have been behind.
+                self.check_succession(&value, &old)?;
+            }
+            let bytes = entry::write_over(&value, held)?;
             let last = expected.unwrap_or_else(|| before.as_ref().map_or(0, |e| e.revision));
-            match store.update(key.to_string(), bytes.clone(), last).await.map_err(stale(&key, last)) {
+            match store.update(key.to_string(), bytes, last).await.map_err(stale(&key, last)) {
                 Ok(revision) => {
                     let before = before.filter(|e| e.operation == Operation::Put).map(|e| e.value);
                     self.confirm(&value, revision, before).await?;
@@ -100,25 +104,24 @@ impl Catalog {
         expected: Option<u64>,
     ) -> Result<u64, Error> {
         let key = EntryKey::new(R::KIND, tenant, id);
-        let (revision, read) = match self.read::<R>(&key).await {
+        let Some((revision, before)) = self.held_at(&key).await? else { return Err(not_found(key)) };
+        match entry::read::<R>(&before) {
+            Ok(Read::Live(_)) => {}
+            Ok(Read::Deleted(_)) => return Err(not_found(key)),
             // What nobody can read, nobody can undelete either.
-            Err(Error::Unreadable { .. }) => return self.discard(&key, expected).await,
-            other => other?,
-        };
-        let Read::Live(resource) = read else { return Err(not_found(key)) };
+            Err(_) => return self.discard(&key, expected).await,
+        }
         if expected.is_some_and(|expected| expected != revision) {
             return Err(Error::Stale { kind: key.kind, id: key.id, expected: expected.unwrap_or_default() });
         }
         self.unheld(&key)?;
-        let deleted = Deleted { deleted_at: format_rfc3339(SystemClock.now()), resource };
         let store = self.store().await?;
-        let bytes = entry::write(&deleted)?;
+        let bytes = entry::write_deleted(&format_rfc3339(SystemClock.now()), &before)?;
         let left = store.update(key.to_string(), bytes, revision).await.map_err(stale(&key, revision))?;
         self.settle(left).await;
         // Somebody may have named it while it was deleted: then it was never gone.
         if let Err(held) = self.unheld(&key) {
-            let back = entry::write(&deleted.resource)?;
-            let back = store.update(key.to_string(), back, left).await.map_err(stale(&key, left))?;
+            let back = store.update(key.to_string(), before, left).await.map_err(stale(&key, left))?;
             self.settle(back).await;
             return Err(held);
         }
@@ -186,29 +189,43 @@ impl Catalog {
         if let Some(check) = &self.inner.check {
             faults.extend(resource.validate_with(check.as_ref()));
         }
+        let snapshot = self.snapshot();
+        faults.extend(resource.validate_among(&snapshot));
+        if let Some(old) = snapshot.entry::<R>(resource.tenant(), resource.id()) {
+            self.check_succession(resource, &old.value)?;
+        }
         faults.extend(self.dangling(resource).await?);
         if R::KIND == Kind::Key
             && self.snapshot().key(resource.id()).is_some_and(|k: &_| is_anothers(k, resource.tenant()))
         {
             faults.push(FieldError::new("/id", "is taken; generate another key"));
         }
+        if !faults.is_empty() {
+            return Err(Error::Invalid(faults));
+        }
+        let is_new = !snapshot.has(&resource.entry_key());
+        if is_new { within_limits::<R>(&snapshot, resource.tenant(), 1) } else { Ok(()) }
+    }
+
+    /// Whether a resource may take the place of another.
+    fn check_succession<R: Resource>(&self, new: &R, old: &R) -> Result<(), Error> {
+        let check = self.inner.check.as_deref();
+        let faults = check.map(|check| new.succession_faults(old, check)).unwrap_or_default();
         if faults.is_empty() { Ok(()) } else { Err(Error::Invalid(faults)) }
     }
 
     /// What a resource names that does not exist.
     async fn dangling<R: Resource>(&self, resource: &R) -> Result<Vec<FieldError>, Error> {
         let tenant = resource.tenant();
-        if R::KIND != Kind::Tenant
-            && !self.exists(EntryKey::new(Tenant::KIND, tenant, tenant.as_str())).await?
-        {
+        if is_a_tenants::<R>() && !tenant.is_fleet() && !self.exists(tenant_key(tenant)).await? {
             return Ok(vec![FieldError::new("/tenant", format!("there is no tenant {tenant:?}"))]);
         }
         let mut faults = Vec::new();
-        for reference in resource.references() {
-            let key = EntryKey::new(reference.kind, tenant, reference.id);
-            if !self.exists(key).await? {
-                let what = format!("there is no {} {:?} of {tenant:?}", reference.kind, reference.id);
-                faults.push(FieldError::new(reference.pointer, what));
+        for (pointer, key) in named(resource) {
+            if !self.exists(key.clone()).await? {
+                let EntryKey { kind, tenant, id } = key;
+                let of = if tenant.is_fleet() { String::new() } else { format!(" of {tenant:?}") };
+                faults.push(FieldError::new(pointer, format!("there is no {kind} {id:?}{of}")));
             }
         }
         Ok(faults)
@@ -233,15 +250,18 @@ impl Catalog {
         let settled = self.settle(revision).await;
         let gone = |key: EntryKey| settled && !self.snapshot().has(&key);
         let tenant = written.tenant();
-        let tenant_gone =
-            R::KIND != Kind::Tenant && gone(EntryKey::new(Kind::Tenant, tenant, tenant.as_str()));
-        let any_gone =
-            tenant_gone || written.references().iter().any(|r| gone(EntryKey::new(r.kind, tenant, r.id)));
+        let tenant_gone = is_a_tenants::<R>() && !tenant.is_fleet() && gone(tenant_key(tenant));
+        let any_gone = tenant_gone || named(written).into_iter().any(|(_, key)| gone(key));
         // A snapshot that does not come is no reason to say no: the bucket is asked then.
         let faults = if any_gone || !settled { self.dangling(written).await? } else { Vec::new() };
-        if faults.is_empty() {
-            return Ok(());
-        }
+        let is_new = !before.as_ref().is_some_and(|before| entry::is_live(before));
+        // Of several that came at once, those that found room may be too many together.
+        let room = if is_new { within_limits::<R>(&self.snapshot(), tenant, 0) } else { Ok(()) };
+        let refused = match (faults.is_empty(), room) {
+            (false, _) => Error::Invalid(faults),
+            (true, Err(over)) => over,
+            (true, Ok(())) => return Ok(()),
+        };
         let key = written.entry_key();
         let store = self.store().await?;
         let undone = match before {
@@ -251,7 +271,7 @@ impl Catalog {
         if let Some(back) = undone.map_err(stale(&key, revision))? {
             self.settle(back).await;
         }
-        Err(Error::Invalid(faults))
+        Err(refused)
     }
 
     /// Whether nothing names it.
@@ -290,6 +310,32 @@ impl Catalog {
         let entry = self.store().await?.entry(key.to_string()).await.map_err(unavailable)?;
         Ok(entry.filter(|e| e.operation == Operation::Put).map(|e| (e.revision, e.value)))
     }
+}
+
+/// Whether such resources need a tenant that they belong to.
+fn is_a_tenants<R: Resource>() -> bool {
+    R::KIND != Kind::Tenant && !R::KIND.is_fleet_wide()
+}
+
+/// Whether a tenant may have so many more of a kind.
+fn within_limits<R: Resource>(snapshot: &Snapshot, tenant: &TenantId, more: usize) -> Result<(), Error> {
+    let Some(of) = snapshot.tenant(tenant).filter(|_| is_a_tenants::<R>()) else { return Ok(()) };
+    let (limits, counts) = (snapshot.limits(of), snapshot.counts(tenant));
+    let is_subscription = R::KIND == Kind::Subscription;
+    let checks = [
+        ("resources_max", limits.resources_max, counts.resources, true),
+        ("subscriptions_max", limits.subscriptions_max, counts.subscriptions, is_subscription),
+    ];
+    for (limit, max, count, concerns) in checks {
+        if concerns && max > 0 && count + more > usize::try_from(max).unwrap_or(usize::MAX) {
+            return Err(Error::OverLimit { limit, max });
+        }
+    }
+    Ok(())
+}
+
+fn tenant_key(tenant: &TenantId) -> EntryKey {
+    EntryKey::new(Kind::Tenant, tenant, tenant.as_str())
 }
 
 fn is_anothers(key: &ApiKey, tenant: &TenantId) -> bool {

@@ -125,6 +125,44 @@ slug_ids! {
     SourceId = "source";
     /// The public part of an API key, by which it is found and named in lists and logs.
     KeyId = "key";
+    /// What is to be done in a system.
+    ActionId = "action";
+    /// What is to follow on an event.
+    SubscriptionId = "subscription";
+    /// Rules of a tenant.
+    RuleSetId = "rule set";
+    /// A tenant's Wasm component.
+    ComponentId = "component";
+    /// A tenant's workflow.
+    WorkflowId = "workflow";
+    /// Where events are fetched from.
+    FeedId = "feed";
+    /// What tenants are sold; the fleet's.
+    PlanId = "plan";
+    /// A role that a tenant, or the fleet, has made.
+    RoleId = "role";
+    /// A role given to somebody.
+    RoleBindingId = "role binding";
+}
+
+/// Stands where a tenant's id stands, for what is the fleet's as a whole. No tenant can have it: it is no slug, and is read
+/// from nowhere.
+pub static FLEET: TenantId = TenantId(Text::from_static("-"));
+
+impl TenantId {
+    /// Whether it stands for the fleet.
+    #[must_use]
+    pub fn is_fleet(&self) -> bool {
+        *self == FLEET
+    }
+
+    /// Reads what is kept by us and may be the fleet. What others send is read as a tenant only.
+    ///
+    /// # Errors
+    /// If it is neither.
+    pub fn kept(text: &str) -> Result<Self, InvalidId> {
+        if *text == *FLEET { Ok(FLEET.clone()) } else { text.parse() }
+    }
 }
 
 #[cfg(test)]
@@ -140,5 +178,6 @@ mod tests {
             let error = bad.parse::<TenantId>().unwrap_err().to_string();
             assert!(error.starts_with("tenant id"), "{error}");
         }
+        assert!(FLEET.parse::<TenantId>().is_err(), "no tenant is the fleet");
     }
 }

@@ -45,7 +45,10 @@ pub use self::{
         AttributeValue, CloudEvent, CloudEventBuilder, Data, InvalidEvent, is_extension_name,
         is_json_media_type,
     },
-    id::{CustomerId, InvalidId, KeyId, SourceId, SystemId, TenantId},
+    id::{
+        ActionId, ComponentId, CustomerId, FLEET, FeedId, InvalidId, KeyId, PlanId, RoleBindingId, RoleId,
+        RuleSetId, SourceId, SubscriptionId, SystemId, TenantId, WorkflowId,
+    },
     limits::{EventLimits, OverLimit, TYPE_BYTES_MAX},
     partition::partition_of,
     subject::{tenant_packed_subject, tenant_subject, tenant_wildcard, type_token},

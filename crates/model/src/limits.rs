@@ -31,11 +31,11 @@ pub struct OverLimit {
 }
 
 impl EventLimits {
-    /// Checks an event against all of them.
+    /// Checks an event against all of them, and gives its size.
     ///
     /// # Errors
     /// The first limit it is over.
-    pub fn check(&self, event: &CloudEvent) -> Result<(), OverLimit> {
+    pub fn check(&self, event: &CloudEvent) -> Result<usize, OverLimit> {
         let over = |attribute: &str, what, size, max| {
             if size > max { Err(OverLimit { attribute: attribute.into(), what, size, max }) } else { Ok(()) }
         };
@@ -60,7 +60,7 @@ impl EventLimits {
                 max: self.extensions_max,
             });
         }
-        Ok(())
+        Ok(size)
     }
 }
 

@@ -3,13 +3,30 @@
 //! fleet is upgraded, replicas of both versions read the same entries. Where people give fields by name, the edge
 //! that takes them refuses unknown ones.
 
+mod action;
+mod event_type;
+mod feed;
+mod limits;
+mod plan;
+mod program;
+mod subscription;
+
 use std::time::Duration;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
+pub use self::{
+    action::{Action, Target, Webhook, WebhookMethod},
+    event_type::{Compatibility, EventType, OLD_SCHEMAS_BYTES_MAX, OLD_SCHEMAS_MAX, SchemaVersion},
+    feed::{Feed, FeedKind},
+    limits::{LimitOrigin, Limits, TenantLimits},
+    plan::Plan,
+    program::{Component, RuleSet, Workflow},
+    subscription::Subscription,
+};
 pub use crate::meta::Meta;
-use crate::{CustomerId, KeyId, SourceId, SystemId, TenantId};
+use crate::{CustomerId, KeyId, PlanId, RoleBindingId, RoleId, SourceId, SystemId, TenantId};
 
 /// The customer whose data is isolated.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -25,7 +42,10 @@ pub struct Tenant {
     /// Which tenant stream holds its events: a retention class and a shard.
     #[serde(default = "default_placement")]
     pub placement: String,
-    /// What it may use.
+    /// The plan it is on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<PlanId>,
+    /// What it may use, where that is not as its plan says; [`Limits::resolve`] says what holds.
     #[serde(default)]
     pub limits: TenantLimits,
     /// Days for which its stored events are kept, counted from their receipt; 0: until erased. Usage is kept.
@@ -39,6 +59,10 @@ pub struct Tenant {
     /// What every resource has.
     #[serde(flatten)]
     pub meta: Meta,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
@@ -89,26 +113,6 @@ fn default_placement() -> String {
 /// The placement of a tenant that names none.
 pub const DEFAULT_PLACEMENT: &str = "default";
 
-/// What a tenant may use. The door enforces these on each replica.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
-pub struct TenantLimits {
-    /// Events a second, sustained; 0: no limit.
-    pub events_per_second: u32,
-    /// Events that may come at once before `events_per_second` is enforced.
-    pub events_burst: u32,
-    /// The largest event, in bytes of attributes and data.
-    pub event_bytes_max: u32,
-    /// The most events in one batch request.
-    pub batch_events_max: u32,
-}
-
-impl Default for TenantLimits {
-    fn default() -> Self {
-        Self { events_per_second: 0, events_burst: 0, event_bytes_max: 256 * 1024, batch_events_max: 10_000 }
-    }
-}
-
 /// Something of a tenant's that produces or consumes events.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct System {
@@ -134,6 +138,9 @@ pub struct Customer {
     /// For people.
     #[serde(default)]
     pub name: String,
+    /// The plan it is on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<PlanId>,
     /// What every resource has.
     #[serde(flatten)]
     pub meta: Meta,
@@ -237,23 +244,6 @@ pub enum SignatureEncoding {
     Base64,
 }
 
-/// What may happen in a system.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct EventType {
-    /// Whose it is.
-    pub tenant: TenantId,
-    /// The system it happens in.
-    pub system: SystemId,
-    /// The CloudEvents `type`.
-    pub name: String,
-    /// JSON Schema 2020-12 of the data; events of the type that break it are dead-lettered.
-    #[serde(default)]
-    pub schema: Option<serde_json::Value>,
-    /// What every resource has.
-    #[serde(flatten)]
-    pub meta: Meta,
-}
-
 /// A producer's or consumer's credential. The key itself is shown once and not kept.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ApiKey {
@@ -315,4 +305,48 @@ impl Scope {
             Self::Operate => "operate",
         }
     }
+}
+
+/// A role that a tenant, or the fleet, has made for itself, besides the built-in ones.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Role {
+    /// Whose it is. The fleet's may be given in every tenant.
+    #[serde(deserialize_with = "kept")]
+    pub tenant: TenantId,
+    /// Its id, unique within the tenant, and none of a built-in role's.
+    pub id: RoleId,
+    /// For people.
+    #[serde(default)]
+    pub name: String,
+    /// What it may do: `read:event`, or with stars `*:source`, `read:*`. The crate `relations` reads them.
+    pub permissions: Vec<String>,
+    /// What every resource has.
+    #[serde(flatten)]
+    pub meta: Meta,
+}
+
+/// A role given to somebody: in the tenant whose it is, or, if it is the fleet's, everywhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RoleBinding {
+    /// Where the role counts.
+    #[serde(deserialize_with = "kept")]
+    pub tenant: TenantId,
+    /// Its id, unique within the tenant.
+    pub id: RoleBindingId,
+    /// For people.
+    #[serde(default)]
+    pub name: String,
+    /// To whom: `user:<id>`, `key:<id>`, `client:<id>`, `service:<name>`, or `role:<id>` for all who have that custom role
+    /// in the same place.
+    pub actor: String,
+    /// Which role: a built-in one's name, the id of one that is made here, or `fleet/<id>`.
+    pub role: String,
+    /// What every resource has.
+    #[serde(flatten)]
+    pub meta: Meta,
+}
+
+/// A tenant, or the fleet.
+fn kept<'de, D: Deserializer<'de>>(deserializer: D) -> Result<TenantId, D::Error> {
+    TenantId::kept(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
 }

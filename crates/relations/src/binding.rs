@@ -29,6 +29,8 @@ const PARENT: &str = "parent";
 const THE_FLEET: &str = "eventrunner";
 /// Stands for the fleet in the id of a custom role; no tenant can be called so.
 const FLEET_WIDE: &str = "*";
+/// What the name of a fleet's role begins with in a tenant's binding.
+pub const FLEETS: &str = "fleet/";
 /// The longest name of a custom role.
 pub const ROLE_NAME_BYTES_MAX: usize = 63;
 
@@ -43,10 +45,42 @@ pub enum Actor {
     Client(String),
     /// A service of the fleet, by name.
     Service(String),
+    /// Everybody who has a custom role in a place.
+    Members {
+        /// Whose role.
+        owner: Scope,
+        /// Its name.
+        name: String,
+        /// Where they have it.
+        scope: Scope,
+    },
 }
 
 impl Actor {
     const NAMESPACES: [&'static str; 4] = ["user", "key", "client", "service"];
+
+    /// Whom a binding for that place names: `user:<id>`, `key:<id>`, `client:<id>`, `service:<name>`, or `role:<custom role>`
+    /// for everybody who has that one there.
+    ///
+    /// # Errors
+    /// If it names nobody.
+    pub fn named(text: &str, place: &Scope) -> Result<Self, InvalidBinding> {
+        let form = || InvalidBinding::Actor(text.chars().take(80).collect());
+        let (namespace, id) = text.split_once(':').ok_or_else(form)?;
+        let actor = match namespace {
+            "user" => Self::User(id.to_owned()),
+            "key" => Self::Key(id.to_owned()),
+            "client" => Self::Client(id.to_owned()),
+            "service" => Self::Service(id.to_owned()),
+            ROLE => match RoleRef::named(id, place)? {
+                RoleRef::Custom { owner, name } => Self::Members { owner, name, scope: place.clone() },
+                RoleRef::BuiltIn(_) => return Err(form()),
+            },
+            _ => return Err(form()),
+        };
+        actor.subject()?;
+        Ok(actor)
+    }
 
     /// As a subject: `user:alice@example.com`.
     ///
@@ -59,9 +93,16 @@ impl Actor {
             Self::Key(id) => Object::new(key, id),
             Self::Client(id) => Object::new(client, id),
             Self::Service(id) => Object::new(service, id),
+            Self::Members { owner, name, scope } => return members(owner, name, scope).map(Subject::Set),
         };
         object.map(Subject::Object)
     }
+}
+
+/// Those who have a custom role in a place. A role given in two has two sets: who has it here need not have it there.
+fn members(owner: &Scope, name: &str, scope: &Scope) -> Result<SubjectSet, InvalidTuple> {
+    let id = format!("{}/{name}/{}", owner.word(), scope.word());
+    Ok(SubjectSet { object: Object::new(ROLE, &id)?, relation: MEMBER.parse()? })
 }
 
 /// Where a role counts, or what a permission is asked for.
@@ -116,6 +157,50 @@ pub enum RoleRef {
     },
 }
 
+impl RoleRef {
+    /// The role that a binding for that place names: a built-in one, `auditor` of the place's own, or `fleet/auditor`.
+    ///
+    /// # Errors
+    /// If no role can be called so.
+    pub fn named(text: &str, place: &Scope) -> Result<Self, InvalidBinding> {
+        let (fleets, name) = match text.strip_prefix(FLEETS) {
+            Some(name) => (true, name),
+            None => (false, text),
+        };
+        if let (false, Ok(role)) = (fleets, name.parse()) {
+            return Ok(Self::BuiltIn(role));
+        }
+        check_role_name(name)?;
+        let owner = if fleets { Scope::Fleet } else { place.clone() };
+        Ok(Self::Custom { owner, name: name.to_owned() })
+    }
+
+    /// What it may do.
+    ///
+    /// # Errors
+    /// If nobody has made it.
+    pub fn permissions(&self, custom: &CustomRoles) -> Result<BTreeSet<Permission>, InvalidBinding> {
+        match self {
+            Self::BuiltIn(role) => Ok(role.permissions().collect()),
+            Self::Custom { owner, name } => match custom.get(&(owner.clone(), name.clone())) {
+                Some(permissions) => Ok(permissions.clone()),
+                None => Err(InvalidBinding::NoSuchRole { owner: owner.clone(), name: name.clone() }),
+            },
+        }
+    }
+}
+
+/// As [`RoleRef::named`] reads it, but for the place.
+impl fmt::Display for RoleRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BuiltIn(role) => f.write_str(role.as_str()),
+            Self::Custom { owner: Scope::Fleet, name } => write!(f, "{FLEETS}{name}"),
+            Self::Custom { owner: Scope::Tenant(_), name } => f.write_str(name),
+        }
+    }
+}
+
 /// A role given to somebody.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Binding {
@@ -157,6 +242,12 @@ pub enum InvalidBinding {
         /// Where it was to count.
         scope: Scope,
     },
+    /// An actor that is nobody.
+    #[error(
+        "an actor is written user:<id>, key:<id>, client:<id>, service:<name>, or role:<id> for all who have that custom \
+         role; {0:?} is not"
+    )]
+    Actor(String),
     /// A name that no custom role can have.
     #[error(
         "a custom role's name must be 1 to {ROLE_NAME_BYTES_MAX} characters of a-z, 0-9, '-' and '_', and not that of a \
@@ -208,12 +299,8 @@ pub fn binding_tuples(binding: &Binding, custom: &CustomRoles) -> Result<BTreeSe
                 let (name, owner, scope) = (name.clone(), owner.clone(), binding.scope.clone());
                 return Err(InvalidBinding::Foreign { name, owner, scope });
             }
-            let Some(permissions) = custom.get(&(owner.clone(), name.clone())) else {
-                return Err(InvalidBinding::NoSuchRole { owner: owner.clone(), name: name.clone() });
-            };
-            // A role given in two scopes has two sets of members: who has it here need not have it there.
-            let id = format!("{}/{name}/{}", owner.word(), binding.scope.word());
-            let members = SubjectSet { object: Object::new(ROLE, &id)?, relation: MEMBER.parse()? };
+            let permissions = binding.role.permissions(custom)?;
+            let members = members(owner, name, &binding.scope)?;
             let member =
                 Tuple { object: members.object.clone(), relation: members.relation.clone(), subject };
             let mut tuples = BTreeSet::from([member]);
@@ -266,7 +353,9 @@ pub fn product_builder() -> crate::schema::Builder {
     for namespace in Actor::NAMESPACES {
         builder = builder.namespace(namespace);
     }
-    builder = builder.namespace(ROLE).relation(ROLE, MEMBER, &Actor::NAMESPACES);
+    let [user, key, client, service] = Actor::NAMESPACES;
+    let actors = [user, key, client, service, "role#member"];
+    builder = builder.namespace(ROLE).relation(ROLE, MEMBER, &actors);
     for namespace in [FLEET, TENANT] {
         builder = builder.namespace(namespace);
         if namespace == TENANT {
@@ -274,7 +363,7 @@ pub fn product_builder() -> crate::schema::Builder {
         }
         for role in Role::ALL {
             if namespace == FLEET || role != Role::Superuser {
-                builder = builder.relation(namespace, role.as_str(), &Actor::NAMESPACES);
+                builder = builder.relation(namespace, role.as_str(), &actors);
             }
         }
         for permission in Permission::all() {

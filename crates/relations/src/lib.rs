@@ -47,8 +47,8 @@ pub use self::{
         Authorizer, CHANGES_MAX, Changes, Error, Listed, PAGE_MAX, Page, QUESTIONS_MAX, Query, Tree,
     },
     binding::{
-        Actor, Binding, CustomRoles, InvalidBinding, ROLE_NAME_BYTES_MAX, RoleRef, Scope, binding_tuples,
-        check_role_name, may, product_builder, product_schema, question, tenant_tuples,
+        Actor, Binding, CustomRoles, FLEETS, InvalidBinding, ROLE_NAME_BYTES_MAX, RoleRef, Scope,
+        binding_tuples, check_role_name, may, product_builder, product_schema, question, tenant_tuples,
     },
     embedded::{Decision, Embedded, Limits},
     permission::{InvalidPermission, Kind, Permission, Verb},

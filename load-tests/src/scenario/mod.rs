@@ -2,6 +2,8 @@
 
 pub(crate) mod accept;
 pub(crate) mod backlog;
+pub(crate) mod catalog;
+pub(crate) mod changes;
 pub(crate) mod chaos;
 pub(crate) mod idle;
 pub(crate) mod latency;
@@ -85,7 +87,7 @@ impl Setup {
     pub(crate) fn steady(&mut self, events: u64) -> Trial {
         self.load.keys.get_or_insert(KEYS);
         self.load.rate.get_or_insert(STEADY);
-        self.fleet.checked.get_or_insert(self.fleet.context.is_none());
+        self.fleet.checked.get_or_insert_with(|| self.fleet.context.is_none());
         let (load, requests) = self.load.load(events);
         Trial {
             fleet: self.fleet.clone(),

@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use auth::{AuthError, Caller, Tokens, Who};
+use auth::{AuthError, Authority, Caller, Tokens};
 use axum::extract::FromRequestParts;
 use bus::{Bus, topology::Topology};
 use catalog::{Catalog, Sealer};
@@ -21,7 +21,7 @@ use runtime::{
 use store::Stores;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Options, error};
+use crate::{Options, control::call::undecided, error};
 
 /// Shared by all requests. Cheap to clone.
 #[derive(Clone)]
@@ -35,6 +35,7 @@ pub(crate) struct Shared {
     pub(crate) stores: Stores,
     pub(crate) sealer: Arc<Sealer>,
     pub(crate) tokens: Arc<Tokens>,
+    pub(crate) authority: Authority,
     pub(crate) clock: Box<dyn Clock>,
     /// Cancelled when streams are to end.
     pub(crate) draining: CancellationToken,
@@ -60,6 +61,7 @@ impl App {
             stores: deps.stores,
             sealer: deps.sealer,
             tokens: deps.tokens,
+            authority: deps.authority,
             clock: Box::new(model::SystemClock),
             draining: CancellationToken::new(),
             probes: crate::probe::Probes::default(),
@@ -80,25 +82,10 @@ impl App {
 
     /// The caller of a request, if it may do that.
     pub(crate) async fn admit(&self, headers: &HeaderMap, permission: Permission) -> Result<Caller, Problem> {
-        let refused = |e: AuthError| Problem::new(e.code(), e.to_string());
+        let refused = |e: AuthError| undecided(&e);
         let caller = self.authenticate(headers).await.map_err(refused)?;
-        caller.require(&[permission]).map_err(refused)?;
+        self.authority.require(&caller, &[permission], &caller.home()).await.map_err(refused)?;
         Ok(caller)
-    }
-
-    /// Whether a caller that was admitted to read still would be: a stream may outlive its key or token.
-    pub(crate) fn still_admitted(&self, caller: &Caller) -> bool {
-        let snapshot = self.catalog.snapshot();
-        let Some(tenant) = snapshot.tenant(&caller.tenant.id).filter(|tenant| !tenant.disabled) else {
-            return false;
-        };
-        match &caller.who {
-            Who::Key { id, .. } => snapshot
-                .key(id)
-                .filter(|key| key.tenant == tenant.id)
-                .is_some_and(|key| key.scopes.iter().any(|s| auth::scopes::allows(*s, READ_EVENTS))),
-            Who::User { expires_at, .. } => self.clock.now() < *expires_at,
-        }
     }
 
     /// Waits for a store, but not for ever.

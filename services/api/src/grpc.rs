@@ -2,7 +2,6 @@
 
 use std::{collections::VecDeque, pin::Pin, time::Duration};
 
-use auth::Caller;
 use futures::{Stream, StreamExt as _, stream::BoxStream};
 use http::HeaderMap;
 use model::ErrorCode;
@@ -21,6 +20,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::{
     app::{App, READ_EVENTS, StreamSlot},
+    reader::Reader,
     subscription::{Narrow, Place, Start, Step, Subscription},
 };
 
@@ -70,7 +70,7 @@ impl Subscriptions {
         let sent = metrics::counter(Metric::ApiStreamedEvents, &["grpc"]);
         let subscriber = Subscriber {
             app: app.clone(),
-            caller,
+            reader: Reader::new(caller),
             requests: Some(requests),
             steps,
             window,
@@ -135,7 +135,7 @@ fn read(open: SubscribeOpen) -> Result<(Narrow, Start), Problem> {
 /// One open subscription.
 struct Subscriber {
     app: App,
-    caller: Caller,
+    reader: Reader,
     /// None once the subscriber has said all it will.
     requests: Option<Streaming<SubscribeRequest>>,
     steps: BoxStream<'static, Step>,
@@ -167,7 +167,7 @@ impl Subscriber {
                 return None;
             }
             let outcome = match self.input().await {
-                Input::Step(Some(step)) => self.step(&step),
+                Input::Step(Some(step)) => self.step(&step).await,
                 Input::Request(Ok(Some(request))) => self.acknowledge(&request).map(|()| None),
                 Input::Request(Ok(None)) => {
                     self.requests = None;
@@ -214,9 +214,9 @@ impl Subscriber {
         }
     }
 
-    fn step(&mut self, Step { place, event }: &Step) -> Result<Option<SubscribeResponse>, Problem> {
+    async fn step(&mut self, Step { place, event }: &Step) -> Result<Option<SubscribeResponse>, Problem> {
         let Some(event) = event else { return Ok(None) };
-        if !self.app.still_admitted(&self.caller) {
+        if !self.reader.is_admitted(&self.app).await {
             return Err(Problem::new(ErrorCode::Unauthenticated, "the key or token is no longer valid"));
         }
         let Place { sequence, events } = *place;

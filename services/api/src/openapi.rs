@@ -111,7 +111,7 @@ fn complete_operation(method: &HttpMethod, operation: &mut Operation) {
     let none: [&str; 0] = [];
     operation.security =
         Some(vec![SecurityRequirement::new("bearer", none), SecurityRequirement::new("api_key", none)]);
-    let control = operation.tags.iter().flatten().any(|tag| tag == "audit");
+    let control = operation.tags.iter().flatten().any(|tag| tag == "audit" || tag == "resources");
     let scope = if *method == HttpMethod::Get { "read" } else { "write" };
     let forbidden = format!("The key has not the scope `{scope}`, or is another tenant's.");
     let errors = [

@@ -77,6 +77,18 @@ impl Params {
         }
     }
 
+    /// The same, of one that must be there.
+    pub(crate) fn required<T>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        if !self.pairs.iter().any(|(n, _)| n == name) {
+            self.mistake(name, "is required");
+        }
+        self.read(name, read)
+    }
+
     /// Each value of a repeatable parameter, read by `read`.
     pub(crate) fn many_read<T>(&mut self, name: &str, read: impl Fn(&str) -> Result<T, String>) -> Vec<T> {
         let mut values = Vec::new();

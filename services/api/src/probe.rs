@@ -29,8 +29,12 @@ pub(crate) struct Probes(Mutex<Option<(Instant, Vec<Dependency>)>>);
 /// One thing the service depends on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct Dependency {
-    /// `broker`, `catalog`, `event_store`, `usage_store`.
+    /// `broker`, `catalog`, `event_store`, `usage_store`, `authorizer`.
     pub(crate) name: &'static str,
+    /// Which one, of those there may be: of the authorizer `embedded` or `keto`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(crate) kind: Option<&'static str>,
     /// `UP` or `DOWN`.
     pub(crate) status: &'static str,
     /// Why it is down.
@@ -78,8 +82,12 @@ async fn ask(app: &App) -> Vec<Dependency> {
     });
     let catalog =
         probe("catalog", async { app.catalog.fresh(CATALOG_AGE).map_err(|_| "has not heard of changes") });
-    let (broker, catalog, events, usage) = tokio::join!(broker, catalog, events, usage);
-    vec![broker, catalog, events, usage]
+    let authorizer =
+        probe("authorizer", async { app.authority.probe().await.map_err(|_| "does not answer") });
+    let (broker, catalog, events, usage, authorizer) =
+        tokio::join!(broker, catalog, events, usage, authorizer);
+    let authorizer = Dependency { kind: Some(app.authority.kind().as_str()), ..authorizer };
+    vec![broker, catalog, events, usage, authorizer]
 }
 
 /// Without what the error says of hosts and folders: anyone may read it.
@@ -99,6 +107,7 @@ async fn probe(name: &'static str, answer: impl Future<Output = Result<(), &'sta
     let outcome = tokio::time::timeout(PATIENCE, answer).await.unwrap_or(Err("does not answer in time"));
     Dependency {
         name,
+        kind: None,
         status: if outcome.is_ok() { "UP" } else { "DOWN" },
         reason: outcome.err().map(str::to_owned),
         latency_ms: u64::try_from(asked.elapsed().as_millis()).unwrap_or(u64::MAX),

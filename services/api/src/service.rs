@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use auth::Tokens;
+use auth::{Authority, Tokens};
 use axum::{Router, routing::any_service};
 use bus::{Bus, topology::Topology};
 use catalog::{Catalog, Sealer};
@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use tonic::codec::CompressionEncoding::{Gzip, Zstd};
 use tonic_health::server::HealthReporter;
 
-use crate::{Error, Options, app::App, endpoints, grpc::Subscriptions, metrics};
+use crate::{Error, Options, app::App, endpoints, grpc::Subscriptions, keeper::Keeper, metrics};
 
 /// How often readiness looks at the broker.
 const LOOK: Duration = Duration::from_secs(1);
@@ -39,6 +39,8 @@ pub struct Deps {
     pub sealer: Arc<Sealer>,
     /// Whose signed tokens are believed.
     pub tokens: Arc<Tokens>,
+    /// Who decides what callers may do.
+    pub authority: Authority,
     /// The health of the process, to which the component `api` is added.
     pub health: Health,
 }
@@ -49,6 +51,7 @@ pub struct Service {
     options: ServerOptions,
     app: App,
     component: Component,
+    keeper: Option<Keeper>,
 }
 
 impl std::fmt::Debug for Service {
@@ -66,7 +69,10 @@ impl Service {
         options.check().map_err(Error::Options)?;
         let component = deps.health.component("api");
         let listener = http::bind(options.http.listen).await?;
-        Ok(Self { listener, options: options.http.clone(), app: App::new(options, deps), component })
+        let keeper = deps.authority.to_be_told().map(|authorizer| {
+            Keeper::new(authorizer, deps.catalog.clone(), deps.health.component("authorizer"))
+        });
+        Ok(Self { listener, options: options.http.clone(), app: App::new(options, deps), component, keeper })
     }
 
     /// Where it listens.
@@ -82,15 +88,23 @@ impl Service {
     /// # Errors
     /// If the listener breaks.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), Error> {
-        let Self { listener, options, app, component } = self;
+        let Self { listener, options, app, component, keeper } = self;
         let (reporter, health) = tonic_health::server::health_reporter();
         reporter.set_serving::<SubscribeServiceServer<Subscriptions>>().await;
         let router = http_router(&app)
             .merge(grpc_router(&app)?.route("/grpc.health.v1.Health/{method}", any_service(health)));
         component.started();
+        let keeping = keeper.map(|keeper| {
+            let (bus, draining) = (app.bus.clone(), shutdown.draining.clone());
+            tokio::spawn(keeper.run(bus, draining))
+        });
         let watching = tokio::spawn(watch(app, component, reporter, shutdown.draining.clone()));
         let served = http::serve(listener, router, &options, shutdown).await;
         watching.abort();
+        if let Some(keeping) = keeping {
+            // It says that it leaves, within a second.
+            let _ = keeping.await;
+        }
         Ok(served?)
     }
 }

@@ -14,6 +14,7 @@ use runtime::{
 use crate::{
     app::{App, StreamSlot},
     history::{History, Position, Step},
+    reader::Reader,
     subscription::Gap,
 };
 
@@ -23,7 +24,7 @@ const CHUNK_BYTES: usize = 64 << 10;
 /// A stream of events under way.
 struct Sse {
     app: App,
-    caller: Caller,
+    reader: Reader,
     steps: BoxStream<'static, Result<Step, Problem>>,
     /// The last position reached, and the last one the client has been told.
     position: Option<Position>,
@@ -45,7 +46,7 @@ pub(crate) fn body(
     let opening = opening(app.options.stream_retry_ms.0, &history);
     let sse = Sse {
         app,
-        caller,
+        reader: Reader::new(caller),
         steps: history.steps,
         position: history.position.clone(),
         told: history.position,
@@ -74,13 +75,13 @@ impl Sse {
                 biased;
                 () = draining.cancelled() => return None,
                 step = self.steps.next() => step?,
-                () = &mut heartbeat => return self.heartbeat(),
+                () = &mut heartbeat => return self.heartbeat().await,
             };
-            self.take(step, &mut chunk)?;
+            self.take(step, &mut chunk).await?;
             while chunk.len() < CHUNK_BYTES
                 && let Some(step) = self.steps.next().now_or_never()
             {
-                self.take(step?, &mut chunk)?;
+                self.take(step?, &mut chunk).await?;
             }
             if !chunk.is_empty() {
                 return Some(chunk);
@@ -89,7 +90,7 @@ impl Sse {
     }
 
     /// None when the caller may no longer read.
-    fn take(&mut self, step: Result<Step, Problem>, chunk: &mut Vec<u8>) -> Option<()> {
+    async fn take(&mut self, step: Result<Step, Problem>, chunk: &mut Vec<u8>) -> Option<()> {
         let Step { position, event } = match step {
             Ok(step) => step,
             Err(problem) => {
@@ -109,7 +110,7 @@ impl Sse {
             }
             return Some(());
         };
-        if !self.app.still_admitted(&self.caller) {
+        if !self.reader.is_admitted(&self.app).await {
             return None;
         }
         message(chunk, position.as_ref(), &event);
@@ -120,8 +121,8 @@ impl Sse {
 
     /// Keeps the connection alive, and tells how far reading has come where other sources' events went by: a
     /// message without data only sets the last event id.
-    fn heartbeat(&mut self) -> Option<Vec<u8>> {
-        if !self.app.still_admitted(&self.caller) {
+    async fn heartbeat(&mut self) -> Option<Vec<u8>> {
+        if !self.reader.is_admitted(&self.app).await {
             return None;
         }
         let moved = self.position.clone().filter(|_| self.position != self.told);

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use auth::{Tokens, quota::Quotas};
+use auth::{Authority, Publishers, Tokens, quota::Quotas};
 use bus::{Accept, Backoff, Bus, Door, topology::Topology};
 use catalog::{Catalog, Sealer};
 use runtime::{health::Component, lifecycle::Context};
@@ -35,6 +35,23 @@ impl Ground {
     pub(crate) fn new(config: Config, bus: Bus, topology: Topology, catalog: Catalog) -> Self {
         let quotas = Arc::new(Quotas::new(config.ingest_http.quota()));
         Self { config, bus, topology, catalog, quotas }
+    }
+
+    /// Whose signed tokens are believed.
+    pub(crate) fn tokens(&self) -> Result<Arc<Tokens>> {
+        let tokens = Tokens::new(self.config.tokens.clone(), Arc::new(model::SystemClock));
+        tokens.map(Arc::new).map_err(|e| Failure::config(e.to_string()))
+    }
+
+    /// Who decides what callers may do. Each service of a process asks for itself.
+    pub(crate) fn authority(&self) -> Result<Authority> {
+        let catalog = self.catalog.clone();
+        let authority = Authority::open(&self.config.authorizer, Arc::new(move || catalog.snapshot()));
+        authority.map_err(|e| Failure::config(format!("authorizer: {e}")))
+    }
+
+    fn publishers(&self) -> Result<Publishers> {
+        Ok(Publishers::new(self.tokens()?, self.authority()?))
     }
 
     /// Connects to a fleet's broker and waits, for as long as it takes, until the streams and the catalog are there.
@@ -126,6 +143,7 @@ pub(crate) async fn start_ingest_http(
     let snapshots: ingest_http::Snapshots = Arc::new(move || catalog.snapshot());
     let dependencies = ingest_http::Dependencies {
         quotas: Some(Arc::clone(&ground.quotas)),
+        publishers: ground.publishers()?,
         ..ingest_http::Dependencies::new(Arc::new(door.clone()), snapshots, sealer)
     };
     let service = ingest_http::Service::build(ground.config.ingest_http.clone(), dependencies)
@@ -147,6 +165,7 @@ pub(crate) async fn start_ingest_grpc(ground: &Ground, door: &Door, context: &Co
     let dependencies = ingest_grpc::Dependencies {
         ready: readiness,
         quotas: Some(Arc::clone(&ground.quotas)),
+        publishers: ground.publishers()?,
         ..ingest_grpc::Dependencies::new(Arc::new(door.clone()), snapshots)
     };
     let service = ingest_grpc::Service::build(ground.config.ingest_grpc.clone(), dependencies)
@@ -183,10 +202,8 @@ pub(crate) async fn start_api(
 ) -> Result<SocketAddr> {
     let Ground { config, bus, topology, catalog, .. } = ground.clone();
     let (stores, health) = (stores.clone(), context.health().clone());
-    let clock = Arc::new(model::SystemClock);
-    let tokens = Tokens::new(config.tokens, clock).map_err(|e| Failure::config(e.to_string()))?;
-    let tokens = Arc::new(tokens);
-    let deps = api::Deps { bus, topology, catalog, stores, sealer, tokens, health };
+    let (tokens, authority) = (ground.tokens()?, ground.authority()?);
+    let deps = api::Deps { bus, topology, catalog, stores, sealer, tokens, authority, health };
     let service = api::Service::build(config.api, deps).await.map_err(|e| cannot_listen(&e))?;
     let address = service.local_addr().map_err(|e| cannot_listen(&e))?;
     let shutdown = context.shutdown().clone();

@@ -2,11 +2,14 @@
 
 use std::{fmt, sync::Arc};
 
-use auth::{AuthError, Principal, quota::Quotas};
+use auth::{AuthError, Publishers, quota::Quotas};
 use bus::{Accept, Placed};
 use bytes::Bytes;
-use http::HeaderMap;
-use model::{Clock, resource::Scope};
+use http::{HeaderMap, HeaderName};
+use model::{
+    Clock, Micros, SystemId,
+    resource::{Limits, Tenant},
+};
 use proto::{cloudevents as ce, hops, v1};
 use runtime::{problem::Problem, trace::TraceContext};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -23,6 +26,7 @@ pub(crate) struct Door {
     pub(crate) options: Options,
     pub(crate) accept: Arc<dyn Accept>,
     pub(crate) snapshots: Snapshots,
+    pub(crate) publishers: Publishers,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) quotas: Arc<Quotas>,
     pub(crate) metrics: Metrics,
@@ -37,39 +41,59 @@ impl fmt::Debug for Door {
 /// Who calls, as of a revision of the catalog.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
-    pub(crate) principal: Principal,
-    presented: Arc<SecretString>,
+    pub(crate) tenant: Arc<Tenant>,
+    /// What it may use.
+    pub(crate) limits: Limits,
+    system: SystemId,
+    credentials: Arc<Credentials>,
     revision: u64,
+    /// When it must be asked for again who it is.
+    until: Option<Micros>,
+}
+
+/// What a call presents, for as long as it lasts.
+#[derive(Debug)]
+struct Credentials {
+    presented: SecretString,
+    /// Only what names a system.
+    headers: HeaderMap,
 }
 
 impl Door {
-    /// The caller, by API key.
+    /// The caller, by API key or token.
     ///
     /// # Errors
-    /// `UNAUTHENTICATED` without a good key, `PERMISSION_DENIED` if it may not publish or its tenant is disabled.
-    pub(crate) fn caller(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
+    /// `UNAUTHENTICATED` without a good one, `PERMISSION_DENIED` if it may not publish or its tenant is disabled.
+    pub(crate) async fn caller(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
         let presented = auth::credentials(headers).and_then(|key| key.ok_or(AuthError::Missing));
-        let presented = presented.map_err(|e| refuse::unauthorized(&e))?;
-        self.authenticate(Arc::new(SecretString::from(presented)))
+        let presented = SecretString::from(presented.map_err(|e| refuse::unauthorized(&e))?);
+        let system = headers.get(auth::SYSTEM_HEADER).cloned();
+        let system = system.map(|system| (HeaderName::from_static(auth::SYSTEM_HEADER), system));
+        self.authenticate(Arc::new(Credentials { presented, headers: system.into_iter().collect() })).await
     }
 
-    /// The same caller as of now: a stream may last longer than its key.
+    /// The same caller as of now: a stream may last longer than its key or token.
     ///
     /// # Errors
     /// As [`Door::caller`].
-    pub(crate) fn renew(&self, caller: &mut Caller) -> Result<(), Problem> {
-        if (self.snapshots)().revision() != caller.revision {
-            *caller = self.authenticate(Arc::clone(&caller.presented))?;
+    pub(crate) async fn renew(&self, caller: &mut Caller) -> Result<(), Problem> {
+        let is_over = caller.until.is_some_and(|until| self.clock.now() >= until);
+        if is_over || (self.snapshots)().revision() != caller.revision {
+            *caller = self.authenticate(Arc::clone(&caller.credentials)).await?;
         }
         Ok(())
     }
 
-    fn authenticate(&self, presented: Arc<SecretString>) -> Result<Caller, Problem> {
+    async fn authenticate(&self, credentials: Arc<Credentials>) -> Result<Caller, Problem> {
+        let refused = |e| refuse::unauthorized(&e);
         let snapshot = (self.snapshots)();
-        let principal = auth::authenticate(&snapshot, presented.expose_secret())
-            .and_then(|principal| principal.require(Scope::Publish).map(|()| principal))
-            .map_err(|e| refuse::unauthorized(&e))?;
-        Ok(Caller { principal, presented, revision: snapshot.revision() })
+        let presented = credentials.presented.expose_secret();
+        let mut publisher = self.publishers.identify(&snapshot, presented).await.map_err(refused)?;
+        self.publishers.admit(&mut publisher, &*self.clock).await.map_err(refused)?;
+        let system = publisher.system(&snapshot, &credentials.headers).map_err(|e| refuse::no_system(&e))?;
+        let (tenant, until, revision) = (publisher.tenant, publisher.until, snapshot.revision());
+        let limits = snapshot.limits(&tenant);
+        Ok(Caller { tenant, limits, system, credentials, revision, until })
     }
 
     /// Checks several events and takes the good ones from the quota.
@@ -77,15 +101,16 @@ impl Door {
     /// # Errors
     /// If there are too many, or the quota is used up: nothing of the message is accepted then.
     pub(crate) fn sort(&self, caller: &Caller, wire: Vec<ce::CloudEvent>) -> Result<Sorted, Problem> {
-        let tenant = &caller.principal.tenant;
-        let batch_max = tenant.limits.batch_events_max;
+        let tenant = &caller.tenant;
+        let held = &caller.limits;
+        let batch_max = held.batch_events_max;
         if wire.len() > usize::try_from(batch_max).unwrap_or(usize::MAX) {
             return Err(refuse::too_many(wire.len(), batch_max));
         }
-        let limits = self.options.event_limits(tenant.limits.event_bytes_max);
+        let limits = self.options.event_limits(held.event_bytes_max);
         let snapshot = (self.snapshots)();
         let sorted = decode::events(wire, &limits, snapshot.shortcut(&tenant.id));
-        self.charge(caller, sorted.placed.len())?;
+        self.charge(caller, sorted.placed.len(), sorted.bytes)?;
         Ok(sorted)
     }
 
@@ -93,22 +118,23 @@ impl Door {
     ///
     /// # Errors
     /// If it is used up.
-    pub(crate) fn charge(&self, caller: &Caller, events: usize) -> Result<(), Problem> {
-        let tenant = &caller.principal.tenant;
+    pub(crate) fn charge(&self, caller: &Caller, events: usize, bytes: usize) -> Result<(), Problem> {
+        let Caller { tenant, limits, .. } = caller;
+        let events = u32::try_from(events).unwrap_or(u32::MAX);
         if events == 0 {
             // Refused events cost one together, so that noise is bounded as well; they are not refused for it.
-            let _ = self.quotas.check(tenant, 1);
+            let _ = self.quotas.check(&tenant.id, limits, 1, 0);
             return Ok(());
         }
-        let events = u32::try_from(events).unwrap_or(u32::MAX);
-        self.quotas.check(tenant, events).map(drop).map_err(|e| refuse::exceeded(&e))
+        let charged = self.quotas.check(&tenant.id, limits, events, bytes);
+        charged.map(drop).map_err(|e| refuse::exceeded(&e))
     }
 
     /// What the door knows of the events of one message.
     pub(crate) fn stamp(&self, caller: &Caller, trace: &TraceContext) -> hops::Stamp {
         hops::Stamp {
-            tenant: caller.principal.tenant.id.as_text().as_bytes().clone(),
-            system: caller.principal.system.as_text().as_bytes().clone(),
+            tenant: caller.tenant.id.as_text().as_bytes().clone(),
+            system: caller.system.as_text().as_bytes().clone(),
             source: Bytes::new(),
             received_at_us: self.clock.now(),
             traceparent: trace.to_traceparent().into_bytes(),

@@ -43,7 +43,7 @@ pub(crate) async fn pass(State(gate): State<Gate>, mut request: Request, next: N
     let started = Instant::now();
     let (ours, kind) = method(request.uri().path());
     let in_flight = (ours && kind == Kind::Unary).then(|| gate.door.metrics.begin());
-    let response = match admit(&gate.door, &mut request, ours, kind) {
+    let response = match admit(&gate.door, &mut request, ours, kind).await {
         Ok(deadline) => answer(&gate, request, next, kind, deadline, &trace).await,
         Err(problem) => Err(problem),
     };
@@ -70,7 +70,7 @@ fn method(path: &str) -> (bool, Kind) {
 }
 
 /// Before anything of the call's messages is read.
-fn admit(
+async fn admit(
     door: &Door,
     request: &mut Request,
     ours: bool,
@@ -79,7 +79,7 @@ fn admit(
     protocol(request)?;
     let timeout = deadline::timeout(request.headers())?;
     if ours {
-        let caller = door.caller(request.headers())?;
+        let caller = door.caller(request.headers()).await?;
         request.extensions_mut().insert(caller);
     }
     let longest = door.options.call_timeout();

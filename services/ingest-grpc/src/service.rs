@@ -2,7 +2,7 @@
 
 use std::{fmt, io, net::SocketAddr, sync::Arc};
 
-use auth::quota::Quotas;
+use auth::{Publishers, quota::Quotas};
 use axum::{Router, middleware};
 use bus::Accept;
 use catalog::Snapshot;
@@ -36,6 +36,8 @@ pub struct Dependencies {
     pub accept: Arc<dyn Accept>,
     /// Tenants and keys.
     pub snapshots: Snapshots,
+    /// Who may publish.
+    pub publishers: Publishers,
     /// When events were received.
     pub clock: Arc<dyn Clock>,
     /// Whether calls are welcome, for `grpc.health.v1`. Stays as it was when its sender is gone.
@@ -45,11 +47,12 @@ pub struct Dependencies {
 }
 
 impl Dependencies {
-    /// With the machine's clock, and always ready.
+    /// For those with keys, with the machine's clock, and always ready.
     #[must_use]
     pub fn new(accept: Arc<dyn Accept>, snapshots: Snapshots) -> Self {
         let (_, ready) = watch::channel(true);
-        Self { accept, snapshots, clock: Arc::new(SystemClock), ready, quotas: None }
+        let publishers = Publishers::with_keys(Arc::clone(&snapshots));
+        Self { accept, snapshots, publishers, clock: Arc::new(SystemClock), ready, quotas: None }
     }
 }
 
@@ -114,6 +117,7 @@ fn router(
     let door = Arc::new(Door {
         accept: dependencies.accept,
         snapshots: dependencies.snapshots,
+        publishers: dependencies.publishers,
         clock: dependencies.clock,
         quotas: dependencies.quotas.unwrap_or_else(|| Arc::new(Quotas::new(options.quota()))),
         metrics: Metrics::new(),

@@ -128,7 +128,7 @@ impl Publishing {
                     return Some(Ok(self.done(done)));
                 }
                 Next::Message(Ok(Some(message))) => {
-                    if let Some(response) = self.take(message) {
+                    if let Some(response) = self.take(message).await {
                         return Some(Ok(response));
                     }
                 }
@@ -181,9 +181,9 @@ impl Publishing {
     }
 
     /// Begins to hand one message on. Gives its answer if that is known at once.
-    fn take(&mut self, message: v1::StreamEventsRequest) -> Option<v1::StreamEventsResponse> {
+    async fn take(&mut self, message: v1::StreamEventsRequest) -> Option<v1::StreamEventsResponse> {
         self.idle.as_mut().reset(Instant::now() + self.door.options.stream_idle_timeout());
-        if let Err(problem) = self.door.renew(&mut self.caller) {
+        if let Err(problem) = self.door.renew(&mut self.caller).await {
             self.door.metrics.refused(problem.code);
             self.stop(&problem);
             return None;

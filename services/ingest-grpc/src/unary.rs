@@ -56,17 +56,17 @@ impl Ingest {
     ) -> Result<v1::PublishEventResponse, Problem> {
         let door = &self.door;
         let wire = request.event.ok_or_else(refuse::event_missing)?;
-        let tenant = &caller.principal.tenant;
-        let limits = door.options.event_limits(tenant.limits.event_bytes_max);
+        let tenant = &caller.tenant;
+        let limits = door.options.event_limits(caller.limits.event_bytes_max);
         let snapshot = (door.snapshots)();
         let good = match decode::event(wire, &limits, snapshot.shortcut(&tenant.id)) {
             Ok(good) => good,
             Err(bad) => {
-                door.charge(caller, 0)?;
+                door.charge(caller, 0, 0)?;
                 return Err(refuse::event("event", &bad));
             }
         };
-        door.charge(caller, 1)?;
+        door.charge(caller, 1, good.bytes)?;
         door.append(door.stamp(caller, trace), vec![good.placed]).await?;
         Ok(v1::PublishEventResponse { event: Some(good.named), trace_id: trace.trace_id() })
     }

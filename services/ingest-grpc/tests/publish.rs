@@ -331,6 +331,11 @@ async fn quota_and_batch_limits_refuse_the_whole_call() {
     assert_eq!((status.code(), grpc::code(&status)), (Code::ResourceExhausted, Some(ErrorCode::RateLimited)));
     assert!(status.get_details_retry_info().unwrap().retry_delay.unwrap() >= Duration::from_secs(1));
     assert_eq!(fleet.broker.events().len(), 3);
+    fleet.change(tenant(&json!({"bytes_per_second": 1, "bytes_burst": 64})), Some(fleet.stored.clone()));
+    client.publish_event(one(event("small"))).await.unwrap();
+    let status = client.publish_event(one(event("over"))).await.unwrap_err();
+    assert_eq!(grpc::code(&status), Some(ErrorCode::RateLimited));
+    assert!(status.message().contains("`bytes_per_second` is 1"), "{status:?}");
     fleet.change(tenant(&json!({})), Some(fleet.stored.clone()));
     client.publish_event(one(event("now"))).await.unwrap();
     let empty = client.publish_events(several(vec![])).await.unwrap().into_inner();

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use auth::{AuthError, Principal, quota::Quotas};
+use auth::{AuthError, Publisher, Publishers, quota::Quotas};
 use axum::{
     body::Body,
     response::{IntoResponse as _, Response},
@@ -16,7 +16,7 @@ use http::{
 };
 use model::{
     Clock, ErrorCode, SourceId, SystemId, Text,
-    resource::{Scope, Tenant},
+    resource::{self, Tenant},
 };
 use proto::hops;
 use runtime::{metrics::InFlight, problem::Problem, trace::TraceContext};
@@ -36,6 +36,7 @@ pub(crate) struct Door {
     pub(crate) options: Options,
     pub(crate) accept: Arc<dyn Accept>,
     pub(crate) snapshots: Snapshots,
+    pub(crate) publishers: Publishers,
     pub(crate) sealer: Arc<Sealer>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) new_id: fn() -> Text,
@@ -51,7 +52,7 @@ pub(crate) struct Call<'a> {
     trace: TraceContext,
     started: Instant,
     _in_flight: InFlight,
-    tenant: Option<Arc<Tenant>>,
+    tenant: Option<(Arc<Tenant>, resource::Limits)>,
     told: Option<Told>,
     form: Form,
     webhook: bool,
@@ -79,20 +80,29 @@ impl<'a> Call<'a> {
         self
     }
 
-    /// The caller, by API key.
+    /// The caller, by API key or token.
     ///
     /// # Errors
-    /// 401 without a good key, 403 if it may not publish or its tenant is disabled.
-    pub(crate) fn caller(&mut self, headers: &HeaderMap) -> Result<Principal, Problem> {
+    /// 401 without a good one, 403 if it may not publish or its tenant is disabled.
+    pub(crate) async fn caller(&mut self, headers: &HeaderMap) -> Result<Publisher, Problem> {
         let refused = |error| refuse::unauthorized(&error);
         let presented = auth::credentials(headers).map_err(refused)?;
         let presented = presented.ok_or_else(|| {
             refused(AuthError::Missing).field(format!("header:{AUTHORIZATION}"), "is missing")
         })?;
-        let principal = auth::authenticate(&self.snapshot, presented).map_err(refused)?;
-        self.admit(&principal.tenant)?;
-        principal.require(Scope::Publish).map_err(refused)?;
-        Ok(principal)
+        let door = self.door;
+        let mut publisher = door.publishers.identify(&self.snapshot, presented).await.map_err(refused)?;
+        self.admit(&publisher.tenant)?;
+        door.publishers.admit(&mut publisher, &*door.clock).await.map_err(refused)?;
+        Ok(publisher)
+    }
+
+    /// The system that sends.
+    ///
+    /// # Errors
+    /// 400 if a token comes without one, or with one that is none.
+    pub(crate) fn system(&self, caller: &Publisher, headers: &HeaderMap) -> Result<SystemId, Problem> {
+        caller.system(&self.snapshot, headers).map_err(|e| refuse::no_system(&e))
     }
 
     /// From here on the request is this tenant's.
@@ -100,7 +110,7 @@ impl<'a> Call<'a> {
     /// # Errors
     /// 403 if the tenant is disabled.
     pub(crate) fn admit(&mut self, tenant: &Arc<Tenant>) -> Result<(), Problem> {
-        self.tenant = Some(Arc::clone(tenant));
+        self.tenant = Some((Arc::clone(tenant), self.snapshot.limits(tenant)));
         if tenant.disabled {
             return Err(refuse::unauthorized(&AuthError::TenantDisabled(tenant.id.clone())));
         }
@@ -128,10 +138,11 @@ impl<'a> Call<'a> {
         let received_at_us = door.clock.now();
         let body = self.decoded(request.headers, request.body).await?;
         self.form = decode::form(request.headers)?;
-        let tenant = self.tenant.clone().ok_or_else(|| Problem::internal("a call without a tenant"))?;
+        let (tenant, held) =
+            self.tenant.clone().ok_or_else(|| Problem::internal("a call without a tenant"))?;
         let limits = Limits {
-            event: door.options.event_limits(tenant.limits.event_bytes_max),
-            batch_events_max: usize::try_from(tenant.limits.batch_events_max).unwrap_or(usize::MAX),
+            event: door.options.event_limits(held.event_bytes_max),
+            batch_events_max: usize::try_from(held.batch_events_max).unwrap_or(usize::MAX),
         };
         let snapshot = Arc::clone(&self.snapshot);
         let context = Context {
@@ -142,7 +153,7 @@ impl<'a> Call<'a> {
         };
         let items = decode::items(self.form, request.headers, body, limits, &context)?;
         self.events = items.len();
-        if let Err(problem) = self.charge(&tenant, items.len()) {
+        if let Err(problem) = self.charge(&tenant, &held, items.len(), items.bytes()) {
             // Nothing that it brought waits with it.
             drop(items);
             if problem.code == ErrorCode::RateLimited {
@@ -177,15 +188,21 @@ impl<'a> Call<'a> {
         tokio::task::spawn_blocking(decode).await.map_err(Problem::internal)?
     }
 
-    fn charge(&mut self, tenant: &Tenant, events: usize) -> Result<(), Problem> {
+    fn charge(
+        &mut self,
+        tenant: &Tenant,
+        limits: &resource::Limits,
+        events: usize,
+        bytes: usize,
+    ) -> Result<(), Problem> {
         let events = u32::try_from(events).unwrap_or(u32::MAX);
-        match self.door.quotas.check(tenant, events) {
-            Ok(state) => {
-                self.told = state.map(Told::state).or(self.told);
+        match self.door.quotas.check(&tenant.id, limits, events, bytes) {
+            Ok(left) => {
+                self.told = Told::left(left).or(self.told);
                 Ok(())
             }
             Err(error) => {
-                self.told = Some(Told::exceeded(&error, tenant.limits.events_per_second));
+                self.told = Some(Told::exceeded(&error));
                 Err(refuse::exceeded(&error))
             }
         }
@@ -204,8 +221,8 @@ impl<'a> Call<'a> {
                 metrics.rejected(mode, self.events, problem.code);
                 // A request that was refused before its events were counted costs one event, so that noise
                 // is bounded as well. It may be over the quota without being answered 429.
-                if let (None, Some(tenant)) = (self.told, self.tenant.clone()) {
-                    let _ = self.charge(&tenant, 1);
+                if let (None, Some((tenant, limits))) = (self.told, self.tenant.clone()) {
+                    let _ = self.charge(&tenant, &limits, 1, 0);
                 }
                 problem.into_response()
             }

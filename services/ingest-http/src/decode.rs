@@ -112,8 +112,9 @@ pub(crate) fn items<'a>(
             let events = events.map_err(|e| refuse::batch(mode, e))?;
             let mut items = Items::with_capacity(events.len(), context.shortcut);
             for (i, event) in events.iter().enumerate() {
-                limits.event.check(event).map_err(|e| refuse::over_limit(mode, &format!("/{i}"), &e))?;
-                items.event(event);
+                let bytes = limits.event.check(event);
+                let bytes = bytes.map_err(|e| refuse::over_limit(mode, &format!("/{i}"), &e))?;
+                items.event(event, bytes);
             }
             Ok(items)
         }
@@ -124,9 +125,9 @@ pub(crate) fn items<'a>(
                 _ => json::decode(&body),
             };
             let event = event.map_err(|e| refuse::undecodable(mode, e))?;
-            limits.event.check(&event).map_err(|e| refuse::over_limit(mode, "", &e))?;
+            let bytes = limits.event.check(&event).map_err(|e| refuse::over_limit(mode, "", &e))?;
             let mut items = Items::with_capacity(1, context.shortcut);
-            items.event(&event);
+            items.event(&event, bytes);
             Ok(items)
         }
         Form::Raw => one_raw(headers, body, limits, context),
@@ -175,9 +176,9 @@ fn one_raw<'a>(
         body,
         ..Default::default()
     };
-    check_raw(&raw, limits, "")?;
+    let bytes = check_raw(&raw, limits, "")?;
     let mut items = Items::with_capacity(1, context.shortcut);
-    items.raw(identity, raw);
+    items.raw(identity, raw, bytes);
     Ok(items)
 }
 
@@ -205,8 +206,9 @@ fn lines<'a>(
         let line = body.slice_ref(line);
         match line_event(&line) {
             Ok(Some(event)) => {
-                limits.event.check(&event).map_err(|e| refuse::over_limit(MODE, &format!("/{index}"), &e))?;
-                items.event(&event);
+                let bytes = limits.event.check(&event);
+                let bytes = bytes.map_err(|e| refuse::over_limit(MODE, &format!("/{index}"), &e))?;
+                items.event(&event, bytes);
             }
             Ok(None) => {
                 let line_headers = LineHeaders(headers);
@@ -224,8 +226,8 @@ fn lines<'a>(
                     body: line,
                     ..Default::default()
                 };
-                check_raw(&raw, limits, &format!("/{index}"))?;
-                items.raw(identity, raw);
+                let bytes = check_raw(&raw, limits, &format!("/{index}"))?;
+                items.raw(identity, raw, bytes);
             }
             Err(error) => bad.push(BadItem { index, error }),
         }
@@ -280,12 +282,13 @@ fn header(name: &HeaderName, value: &'static [u8]) -> hops::Header {
     hops::Header { name: Bytes::copy_from_slice(name.as_str().as_bytes()), value: Bytes::from_static(value) }
 }
 
-fn check_raw(raw: &hops::RawEvent, limits: Limits, pointer: &str) -> Result<(), Problem> {
+/// The size of a raw event, if it may be so large.
+fn check_raw(raw: &hops::RawEvent, limits: Limits, pointer: &str) -> Result<usize, Problem> {
     let headers: usize = raw.headers.iter().map(|h| h.name.len() + h.value.len()).sum();
     let size = raw.body.len() + raw.query.len() + headers;
     let max = limits.event.event_bytes_max;
     if size <= max {
-        return Ok(());
+        return Ok(size);
     }
     Err(Problem::new(ErrorCode::TooLarge, format!("an event is too large; {}", refuse::NOTHING_ACCEPTED))
         .field(pointer, format!("the event has {size} bytes; at most {max} are allowed")))

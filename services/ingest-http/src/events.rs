@@ -55,13 +55,14 @@ pub(crate) struct AcceptedEvent {
     params(
         ("Content-Encoding" = Option<String>, Header, description = "`gzip` or `zstd`"),
         ("Idempotency-Key" = Option<String>, Header, description = "becomes the id of a raw event"),
+        ("EventRunner-System" = Option<String>, Header, description = "the system that sends; required with a token, not looked at with an API key, which is bound to one"),
         ("traceparent" = Option<String>, Header, description = "W3C trace context"),
     ),
     responses(
         (status = 202, description = "every event is kept", body = Accepted),
         (status = 400, description = "malformed, or not a valid CloudEvent"),
-        (status = 401, description = "no API key, or one nobody has"),
-        (status = 403, description = "the key may not publish, or its tenant is disabled"),
+        (status = 401, description = "no API key or token, or one that is not valid"),
+        (status = 403, description = "the caller may not publish, or its tenant is disabled"),
         (status = 408, description = "the body did not arrive in time"),
         (status = 413, description = "the body, an event or the batch is too large"),
         (status = 415, description = "a content encoding or CloudEvents format that is not read here"),
@@ -82,14 +83,15 @@ pub(crate) async fn publish(
 
 async fn serve(call: &mut Call<'_>, request: Request) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
-    let caller = call.caller(&parts.headers)?;
+    let caller = call.caller(&parts.headers).await?;
+    let system = call.system(&caller, &parts.headers)?;
     let body = call.body(body).await?;
-    let mapping = call.door.sources.plain(&caller.system);
+    let mapping = call.door.sources.plain(&system);
     let arrived = Arrived {
         headers: &parts.headers,
         query: parts.uri.query().unwrap_or_default(),
         body,
-        system: &caller.system,
+        system: &system,
         source: None,
         mapping: &mapping,
     };

@@ -14,7 +14,7 @@ use http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode,
     header::{ALLOW, InvalidHeaderValue},
 };
-use model::{ErrorCode, resource::TenantLimits};
+use model::{ErrorCode, resource::Limits};
 use runtime::problem::Problem;
 
 use crate::{
@@ -70,7 +70,7 @@ pub(crate) async fn validate(
     if let Some(origin) = origin(&headers)? {
         requested_rate(&headers)?;
         response.headers_mut().insert(ALLOWED_ORIGIN, origin);
-        let rate = allowed_rate(&tenant.limits).map_err(Problem::internal)?;
+        let rate = allowed_rate(&snapshot.limits(tenant)).map_err(Problem::internal)?;
         response.headers_mut().insert(ALLOWED_RATE, rate);
     }
     Ok(response)
@@ -105,7 +105,7 @@ fn invalid(header: &str, detail: &str) -> Problem {
 }
 
 /// Requests a minute, counting an event a request.
-fn allowed_rate(limits: &TenantLimits) -> Result<HeaderValue, InvalidHeaderValue> {
+fn allowed_rate(limits: &Limits) -> Result<HeaderValue, InvalidHeaderValue> {
     match limits.events_per_second {
         0 => Ok(HeaderValue::from_static("*")),
         rate => HeaderValue::try_from((u64::from(rate) * 60).to_string()),

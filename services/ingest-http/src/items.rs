@@ -11,6 +11,7 @@ use proto::hops;
 pub(crate) struct Items<'a> {
     shortcut: Shortcut<'a>,
     placed: Vec<Placed>,
+    bytes: usize,
     /// `{"events":[…`, still open.
     answer: Vec<u8>,
 }
@@ -19,21 +20,28 @@ impl<'a> Items<'a> {
     pub(crate) fn with_capacity(events: usize, shortcut: Shortcut<'a>) -> Self {
         let mut answer = Vec::with_capacity(96 + events * 96);
         answer.extend_from_slice(br#"{"events":["#);
-        Self { shortcut, placed: Vec::with_capacity(events), answer }
+        Self { shortcut, placed: Vec::with_capacity(events), bytes: 0, answer }
     }
 
     pub(crate) fn len(&self) -> usize {
         self.placed.len()
     }
 
-    /// Adds a CloudEvent; its `partitionkey` places it.
-    pub(crate) fn event(&mut self, event: &CloudEvent) {
+    /// Attributes and data of all, or what stands for them in raw ones.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Adds a CloudEvent of so many bytes; its `partitionkey` places it.
+    pub(crate) fn event(&mut self, event: &CloudEvent, bytes: usize) {
+        self.bytes += bytes;
         self.name(event.source(), event.id());
         self.placed.push(Placed::event(event, |keyed| self.shortcut.is_open(event.ty(), keyed)));
     }
 
-    /// Adds anything else, under the identity the door gave it.
-    pub(crate) fn raw(&mut self, identity: Identity, mut raw: hops::RawEvent) {
+    /// Adds anything else of so many bytes, under the identity the door gave it.
+    pub(crate) fn raw(&mut self, identity: Identity, mut raw: hops::RawEvent, bytes: usize) {
+        self.bytes += bytes;
         self.name(&identity.source, &identity.id);
         raw.id = identity.id.into_bytes();
         raw.event_source = identity.source.into_bytes();
@@ -76,9 +84,10 @@ mod tests {
         let snapshot = catalog::Snapshot::default();
         let shortcut = snapshot.shortcut(&"acme".parse().unwrap());
         let mut items = Items::with_capacity(2, shortcut);
-        items.event(&CloudEvent::builder("1\"", "/s", "t").build().unwrap());
+        items.event(&CloudEvent::builder("1\"", "/s", "t").build().unwrap(), 7);
         let identity = Identity { id: "2".into(), source: "/r".into(), partition_key: Some("k".into()) };
-        items.raw(identity, hops::RawEvent::default());
+        items.raw(identity, hops::RawEvent::default(), 3);
+        assert_eq!((items.len(), items.bytes()), (2, 10));
         let (placed, answer) = items.finish("abc");
         assert_eq!(placed[0].key, None);
         assert_eq!(placed[1].key.as_deref(), Some("k"));

@@ -1,6 +1,7 @@
-//! `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-10): one policy, `events`.
+//! `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-10): a policy `events` and a policy `bytes`, of a tenant
+//! that has such limits.
 
-use auth::quota::{Exceeded, QuotaState};
+use auth::quota::{Exceeded, Left, QuotaState, Unit};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -8,43 +9,36 @@ const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy"
 
 /// What a limited tenant is told with every answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Told {
-    limit: u32,
-    window_s: u32,
-    remaining: u32,
-    reset_s: u32,
-}
+pub(crate) struct Told(Left);
 
 impl Told {
-    pub(crate) fn state(state: QuotaState) -> Self {
-        Self {
-            limit: state.limit,
-            window_s: state.window_s,
-            remaining: state.remaining,
-            reset_s: state.reset_s,
-        }
+    /// None, if the tenant has no such limits.
+    pub(crate) fn left(left: Left) -> Option<Self> {
+        (left != Left::default()).then_some(Self(left))
     }
 
-    /// Refused: nothing is left as far as this request is concerned. The window is what the burst takes to fill.
-    pub(crate) fn exceeded(error: &Exceeded, events_per_second: u32) -> Self {
-        let limit = error.limit();
-        Self {
-            limit,
-            window_s: limit.div_ceil(events_per_second.max(1)).max(1),
-            remaining: 0,
-            reset_s: error.retry_after_s(),
-        }
+    /// Refused: nothing is left as far as this request is concerned.
+    pub(crate) fn exceeded(error: &Exceeded) -> Self {
+        Self(match error.state() {
+            (Unit::Events, state) => Left { events: Some(state), bytes: None },
+            (Unit::Bytes, state) => Left { events: None, bytes: Some(state) },
+        })
     }
 
     pub(crate) fn put(self, headers: &mut HeaderMap) {
-        let Self { limit, window_s, remaining, reset_s } = self;
-        let mut put = |name, value: String| {
+        let Self(Left { events, bytes }) = self;
+        let (mut policies, mut limits) = (String::new(), String::new());
+        for (unit, state) in [(Unit::Events, events), (Unit::Bytes, bytes)] {
+            let Some(QuotaState { limit, remaining, reset_s, window_s }) = state else { continue };
+            let (name, comma) = (unit.as_str(), if policies.is_empty() { "" } else { ", " });
+            policies += &format!(r#"{comma}"{name}";q={limit};w={window_s};qu="{name}""#);
+            limits += &format!(r#"{comma}"{name}";r={remaining};t={reset_s}"#);
+        }
+        for (name, value) in [(RATE_LIMIT_POLICY, policies), (RATE_LIMIT, limits)] {
             if let Ok(value) = HeaderValue::try_from(value) {
                 headers.insert(name, value);
             }
-        };
-        put(RATE_LIMIT_POLICY, format!(r#""events";q={limit};w={window_s};qu="events""#));
-        put(RATE_LIMIT, format!(r#""events";r={remaining};t={reset_s}"#));
+        }
     }
 }
 
@@ -55,12 +49,19 @@ mod tests {
     #[test]
     fn headers_are_structured_fields() {
         let mut headers = HeaderMap::new();
-        Told::state(QuotaState { limit: 100, remaining: 60, reset_s: 4, window_s: 10 }).put(&mut headers);
+        let state = |limit| Some(QuotaState { limit, remaining: 60, reset_s: 4, window_s: 10 });
+        Told::left(Left { events: state(100), bytes: None }).unwrap().put(&mut headers);
         assert_eq!(headers[RATE_LIMIT_POLICY], r#""events";q=100;w=10;qu="events""#);
         assert_eq!(headers[RATE_LIMIT], r#""events";r=60;t=4"#);
-        let later = Exceeded::Later { limit: 100, retry_after: std::time::Duration::from_millis(2_500) };
-        Told::exceeded(&later, 30).put(&mut headers);
-        assert_eq!(headers[RATE_LIMIT_POLICY], r#""events";q=100;w=4;qu="events""#);
-        assert_eq!(headers[RATE_LIMIT], r#""events";r=0;t=3"#);
+        Told::left(Left { events: state(100), bytes: state(2_000) }).unwrap().put(&mut headers);
+        let policies = r#""events";q=100;w=10;qu="events", "bytes";q=2000;w=10;qu="bytes""#;
+        assert_eq!(headers[RATE_LIMIT_POLICY], policies);
+        assert_eq!(headers[RATE_LIMIT], r#""events";r=60;t=4, "bytes";r=60;t=4"#);
+        let retry_after = std::time::Duration::from_millis(2_500);
+        let later = Exceeded::Later { unit: Unit::Bytes, rate: 30, limit: 100, retry_after };
+        Told::exceeded(&later).put(&mut headers);
+        assert_eq!(headers[RATE_LIMIT_POLICY], r#""bytes";q=100;w=4;qu="bytes""#);
+        assert_eq!(headers[RATE_LIMIT], r#""bytes";r=0;t=3"#);
+        assert_eq!(Told::left(Left::default()), None);
     }
 }

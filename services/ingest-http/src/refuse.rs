@@ -1,6 +1,6 @@
 //! What each fault is answered with.
 
-use auth::{AuthError, quota::Exceeded};
+use auth::{AuthError, NoSystem, SYSTEM_HEADER, quota::Exceeded};
 use bus::AcceptError;
 use http::{HeaderValue, header::HeaderName};
 use model::{BatchError, DecodeError, ErrorCode, InvalidEvent, OverLimit, http::Mode};
@@ -68,7 +68,15 @@ pub(crate) fn over_limit(mode: Mode, prefix: &str, error: &OverLimit) -> Problem
 }
 
 pub(crate) fn unauthorized(error: &AuthError) -> Problem {
-    Problem::new(error.code(), error.to_string())
+    match error {
+        AuthError::Undecided(cause) => Problem::unavailable(error.to_string(), cause),
+        error => Problem::new(error.code(), error.to_string()),
+    }
+}
+
+pub(crate) fn no_system(error: &NoSystem) -> Problem {
+    Problem::new(ErrorCode::InvalidArgument, "it is not said which system sends")
+        .field(format!("header:{SYSTEM_HEADER}"), error.to_string())
 }
 
 /// Waiting does not help a batch over the burst: that is a size.

@@ -2,7 +2,7 @@
 
 use std::{fmt, io, net::SocketAddr, sync::Arc};
 
-use auth::quota::Quotas;
+use auth::{Publishers, quota::Quotas};
 use axum::{Router, extract::DefaultBodyLimit};
 use bus::Accept;
 use catalog::{Sealer, Snapshot};
@@ -27,6 +27,8 @@ pub struct Dependencies {
     pub accept: Arc<dyn Accept>,
     /// Tenants, keys and sources.
     pub snapshots: Snapshots,
+    /// Who may publish.
+    pub publishers: Publishers,
     /// Opens the signing secrets of sources.
     pub sealer: Arc<Sealer>,
     /// When events were received, and how old a signature is.
@@ -38,11 +40,12 @@ pub struct Dependencies {
 }
 
 impl Dependencies {
-    /// With the machine's clock and random, time-ordered ids.
+    /// For those with keys, with the machine's clock and random, time-ordered ids.
     #[must_use]
     pub fn new(accept: Arc<dyn Accept>, snapshots: Snapshots, sealer: Arc<Sealer>) -> Self {
         let new_id = || Text::from(uuid::Uuid::now_v7().to_string());
-        Self { accept, snapshots, sealer, clock: Arc::new(SystemClock), new_id, quotas: None }
+        let publishers = Publishers::with_keys(Arc::clone(&snapshots));
+        Self { accept, snapshots, publishers, sealer, clock: Arc::new(SystemClock), new_id, quotas: None }
     }
 }
 
@@ -90,11 +93,12 @@ impl Service {
 
 /// The door's routes, to be served by [`runtime::http::serve`], which gives each request its trace context.
 pub fn router(options: &Options, dependencies: Dependencies) -> Router {
-    let Dependencies { accept, snapshots, sealer, clock, new_id, quotas } = dependencies;
+    let Dependencies { accept, snapshots, publishers, sealer, clock, new_id, quotas } = dependencies;
     let quotas = quotas.unwrap_or_else(|| Arc::new(Quotas::new(options.quota())));
     let door = Door {
         accept,
         snapshots,
+        publishers,
         sealer,
         clock,
         new_id,

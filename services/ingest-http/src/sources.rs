@@ -72,7 +72,7 @@ async fn serve(
     request: Request,
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
-    let (source, signed) = find(call, &name(path)?, &parts.headers)?;
+    let (source, signed) = find(call, &name(path)?, &parts.headers).await?;
     let body = call.body(body).await?;
     let compiled = call.door.sources.get(&source, &call.door.sealer);
     if let Some(verification) = signed.then_some(source.verification.as_ref()).flatten() {
@@ -115,11 +115,11 @@ pub(crate) fn name(path: Result<Path<String>, PathRejection>) -> Result<Name, Pr
 }
 
 /// The source, and whether its signature is to be checked (else the caller had a good API key).
-fn find(call: &mut Call<'_>, name: &Name, headers: &HeaderMap) -> Result<(Arc<Source>, bool), Problem> {
+async fn find(call: &mut Call<'_>, name: &Name, headers: &HeaderMap) -> Result<(Arc<Source>, bool), Problem> {
     let unknown = || Problem::new(ErrorCode::NotFound, "there is no such source");
     match name {
         Name::Own(id) => {
-            let caller = call.caller(headers)?;
+            let caller = call.caller(headers).await?;
             let source = call.snapshot.source(&caller.tenant.id, id).ok_or_else(unknown)?;
             Ok((Arc::clone(source), false))
         }
@@ -132,7 +132,7 @@ fn find(call: &mut Call<'_>, name: &Name, headers: &HeaderMap) -> Result<(Arc<So
                 call.admit(tenant)?;
                 return Ok((Arc::clone(source), true));
             }
-            let caller = call.caller(headers)?;
+            let caller = call.caller(headers).await?;
             if caller.tenant.id != tenant.id {
                 return Err(unknown());
             }

@@ -39,7 +39,7 @@ impl Schemas {
             self.compiled.insert(key.clone(), (Arc::clone(event_type), compile(schema)));
         }
         match self.compiled.get(&key) {
-            Some((_, Ok(validator))) => check(validator, event),
+            Some((_, Ok(validator))) => check(validator, event_type.version(), event),
             Some((_, Err(reason))) => {
                 Verdict::Breaks(format!("the schema of {} does not compile: {reason}", event_type.name))
             }
@@ -56,7 +56,7 @@ fn compile(schema: &serde_json::Value) -> Compiled {
         .map_err(|e| e.to_string())
 }
 
-fn check(validator: &Validator, event: &CloudEvent) -> Verdict {
+fn check(validator: &Validator, version: u32, event: &CloudEvent) -> Verdict {
     let json = event.has_json_content_type() || event.datacontenttype().is_none();
     let Some(data) = event.data().filter(|d| json && !matches!(d, Data::Proto(_))) else {
         return Verdict::Breaks("the event's type has a schema and the event has no JSON data".into());
@@ -71,7 +71,10 @@ fn check(validator: &Validator, event: &CloudEvent) -> Verdict {
         .take(FAULTS_MAX)
         .map(|e| format!("data{}: breaks the schema's {}", e.instance_path(), e.schema_path()))
         .collect();
-    if faults.is_empty() { Verdict::Follows } else { Verdict::Breaks(faults.join("; ")) }
+    if faults.is_empty() {
+        return Verdict::Follows;
+    }
+    Verdict::Breaks(format!("{} (version {version})", faults.join("; ")))
 }
 
 #[cfg(test)]
@@ -79,13 +82,8 @@ mod tests {
     use super::*;
 
     fn event_type(schema: serde_json::Value) -> Arc<EventType> {
-        Arc::new(EventType {
-            tenant: "acme".parse().unwrap(),
-            system: "shop".parse().unwrap(),
-            name: "t".into(),
-            schema: Some(schema),
-            meta: Default::default(),
-        })
+        let (tenant, system) = ("acme".parse().unwrap(), "shop".parse().unwrap());
+        Arc::new(EventType::new(tenant, system, "t".into(), Some(schema), Default::default()))
     }
 
     #[test]
@@ -97,7 +95,10 @@ mod tests {
         assert_eq!(schemas.check(&strict, &with(r#"{"amount": 1}"#)), Verdict::Follows);
         let Verdict::Breaks(reason) = schemas.check(&strict, &with(r#"{"secret": 1}"#)) else { panic!() };
         assert!(reason.contains("/required") && !reason.contains("secret"), "{reason}");
-        let looser = event_type(serde_json::json!({}));
+        assert!(reason.ends_with("(version 1)"), "{reason}");
+        let mut looser = EventType::clone(&event_type(serde_json::json!({})));
+        looser.succeed(&strict);
+        let looser = Arc::new(looser);
         assert_eq!(schemas.check(&looser, &with(r#"{"secret": 1}"#)), Verdict::Follows);
     }
 

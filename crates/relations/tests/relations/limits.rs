@@ -115,7 +115,8 @@ fn schema_is_whole() {
     let schema = relations::product_schema();
     let text = schema.to_keto();
     for role in Role::ALL {
-        assert!(text.contains(&format!("    {}: (user | key | client | service)[]\n", role.as_str())));
+        let actors = r#"(user | key | client | service | SubjectSet<role, "member">)[]"#;
+        assert!(text.contains(&format!("    {}: {actors}\n", role.as_str())));
     }
     for permission in Permission::all() {
         let expected = format!("    {}: (ctx: Context): boolean =>\n", permission.relation());

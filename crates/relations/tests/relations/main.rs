@@ -11,6 +11,7 @@ mod limits;
 #[cfg(feature = "keto")]
 mod outage;
 mod port;
+mod product;
 mod properties;
 mod worlds;
 

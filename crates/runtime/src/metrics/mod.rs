@@ -202,6 +202,8 @@ mod tests {
             "expirations",
             "erasures",
             "processes",
+            "replicas",
+            "tuples",
         ];
         let mut seen = HashSet::new();
         for &metric in Metric::ALL {

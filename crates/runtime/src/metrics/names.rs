@@ -206,6 +206,13 @@ metrics! {
     /// Events sent to subscribers.
     ApiStreamedEvents = Counter, "eventrunner_api_streamed_events_total", [TRANSPORT];
 
+    /// Whether this replica keeps the authorizer's tuples in step with the catalog, and they are: 1 on one replica where there is Keto.
+    AuthorizerInStep = Gauge, "eventrunner_authorizer_in_step_replicas", [];
+    /// Tuples the authorizer was told of.
+    AuthorizerTuples = Counter, "eventrunner_authorizer_told_tuples_total", [one_of("change", &["insert", "delete"])];
+    /// Times that the authorizer could not be told.
+    AuthorizerFailures = Counter, "eventrunner_authorizer_failed_requests_total", [];
+
     /// Dead letters written, by stage and error code.
     DeadLettersWritten = Counter, "eventrunner_dead_written_letters_total", [STAGE, CODE];
     /// Dead letters sent back to their stage.

@@ -1,7 +1,7 @@
 //! Who may do what. The only place that decides it.
 
-use auth::{AuthError, Caller};
-use relations::{Kind, Permission};
+use auth::{AuthError, Authority, Caller};
+use relations::{Kind, Permission, Scope as Place};
 
 /// What is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +40,8 @@ pub(crate) enum Thing {
     Resource(catalog::Kind),
     /// A tenant's audit.
     Audit,
+    /// What holds for a tenant.
+    Limits,
 }
 
 impl Thing {
@@ -48,15 +50,22 @@ impl Thing {
         match self {
             Self::Resource(kind) => kind.as_str(),
             Self::Audit => "audit",
+            Self::Limits => "limit",
         }
     }
 }
 
 impl Thing {
+    /// Whether it is the fleet's and read by whoever may read such things at home.
+    pub(super) const fn is_for_all_to_see(self) -> bool {
+        matches!(self, Self::Resource(kind) if kind.is_fleet_wide())
+    }
+
     /// As the table of roles calls it.
     const fn kind(self) -> Kind {
         match self {
             Self::Audit => Kind::Audit,
+            Self::Limits => Kind::Limit,
             Self::Resource(kind) => match kind {
                 catalog::Kind::Tenant => Kind::Tenant,
                 catalog::Kind::System => Kind::System,
@@ -64,13 +73,22 @@ impl Thing {
                 catalog::Kind::Source => Kind::Source,
                 catalog::Kind::EventType => Kind::EventType,
                 catalog::Kind::Key => Kind::ApiKey,
+                catalog::Kind::Plan => Kind::Plan,
+                catalog::Kind::Action => Kind::Action,
+                catalog::Kind::Subscription => Kind::Subscription,
+                catalog::Kind::RuleSet => Kind::RuleSet,
+                catalog::Kind::Component => Kind::Component,
+                catalog::Kind::Workflow => Kind::Workflow,
+                catalog::Kind::Feed => Kind::Feed,
+                catalog::Kind::Role => Kind::Role,
+                catalog::Kind::RoleBinding => Kind::RoleBinding,
             },
         }
     }
 }
 
 /// What it takes: all of these.
-fn needed(verb: Verb, thing: Thing) -> Vec<Permission> {
+pub(super) fn needed(verb: Verb, thing: Thing) -> Vec<Permission> {
     let kind = thing.kind();
     let verbs: &[relations::Verb] = match verb {
         Verb::Read => &[relations::Verb::Read],
@@ -98,19 +116,73 @@ pub(crate) enum Verdict {
     Hidden,
 }
 
-/// Whether a caller may do that to things of that kind, of that tenant. Without a tenant it is about the list of
-/// tenants, in which a caller that is no operator finds its own.
+/// Whose the thing is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Owner<'a> {
+    /// Nobody's: the list of tenants, in which a caller that may not read all finds its own; and what is for all to see.
+    Nobody,
+    /// The fleet's.
+    Fleet,
+    /// A tenant's; of one that is there, or that nobody knows of.
+    Tenant {
+        /// Its id, as it was named.
+        id: &'a str,
+        /// Whether the snapshot has it.
+        exists: bool,
+    },
+}
+
+/// Whether a caller may do that to things of that kind.
 ///
-/// Decided by the caller's own scopes or roles and tenant alone, so that neither the answer nor its time tells what others
-/// have: whoever may not even read such things is told so whosever they are, and others' are hidden from everybody else.
-pub(crate) fn may(caller: &Caller, verb: Verb, thing: Thing, tenant: Option<&str>) -> Verdict {
-    if let Err(error) = caller.require(&needed(Verb::Read, thing)) {
-        return Verdict::TooSmall(error);
+/// Decided by what the caller brings and was given, so that neither the answer nor its time tells what others
+/// have: whoever may not even read such things, neither there nor at home, is told so whosever they are, and others'
+/// are hidden from everybody else.
+///
+/// # Errors
+/// [`AuthError::Undecided`] if the authorizer does not answer.
+pub(crate) async fn may(
+    authority: &Authority,
+    caller: &Caller,
+    verb: Verb,
+    thing: Thing,
+    owner: Owner<'_>,
+) -> Result<Verdict, AuthError> {
+    let (read, needed) = (needed(Verb::Read, thing), needed(verb, thing));
+    let home = caller.home();
+    let place = match owner {
+        Owner::Tenant { id, .. } if *caller.tenant.id == *id => home,
+        Owner::Tenant { id, exists } => {
+            if !authority.may_abroad(caller, &read, id, exists).await? {
+                return Ok(match authority.require(caller, &read, &home).await {
+                    Ok(()) => Verdict::Hidden,
+                    Err(error) => refusal(error)?,
+                });
+            }
+            if authority.may_abroad(caller, &needed, id, exists).await? {
+                return Ok(Verdict::Allowed);
+            }
+            // So that it says what is missing.
+            if exists { Place::Tenant(id.to_owned()) } else { Place::Fleet }
+        }
+        Owner::Nobody if verb == Verb::Read && !authority.may(caller, &read, &Place::Fleet).await? => home,
+        Owner::Nobody | Owner::Fleet => Place::Fleet,
+    };
+    // Of the fleet nothing is hidden, so that it is said what is missing for what was asked.
+    let order = if place == Place::Fleet { [&needed, &read] } else { [&read, &needed] };
+    for permissions in order {
+        if let Err(error) = authority.require(caller, permissions, &place).await {
+            return refusal(error);
+        }
     }
-    if !caller.operates() && tenant.is_some_and(|tenant| *caller.tenant.id != *tenant) {
-        return Verdict::Hidden;
+    Ok(Verdict::Allowed)
+}
+
+/// What is answered to who may not, unless nobody can say.
+fn refusal(error: AuthError) -> Result<Verdict, AuthError> {
+    match error {
+        AuthError::Undecided(_) => Err(error),
+        error => Ok(Verdict::TooSmall(error)),
     }
-    caller.require(&needed(verb, thing)).map_or_else(Verdict::TooSmall, |()| Verdict::Allowed)
 }
 
 #[cfg(test)]
@@ -118,22 +190,52 @@ mod tests {
     use std::sync::Arc;
 
     use auth::Who;
-    use model::resource::Scope;
+    use catalog::Snapshot;
+    use model::{
+        TenantId,
+        resource::{RoleBinding, Scope},
+    };
     use relations::Role;
+    use serde_json::json;
 
     use super::*;
 
     const SYSTEMS: Thing = Thing::Resource(catalog::Kind::System);
     const TENANTS: Thing = Thing::Resource(catalog::Kind::Tenant);
     const KEYS: Thing = Thing::Resource(catalog::Kind::Key);
+    const PLANS: Thing = Thing::Resource(catalog::Kind::Plan);
 
     fn caller(who: Who) -> Caller {
         let tenant = serde_json::from_value(serde_json::json!({"id": "acme"})).unwrap();
-        Caller { tenant: Arc::new(tenant), who }
+        Caller::new(Arc::new(tenant), who)
     }
 
-    #[test]
-    fn the_table_of_decisions_for_keys() {
+    /// Where acme and globex are, and what is given besides.
+    async fn decide(
+        given: Snapshot,
+        caller: &Caller,
+        verb: Verb,
+        thing: Thing,
+        tenant: Option<&str>,
+    ) -> Verdict {
+        let there = ["acme", "globex"].into_iter().fold(given, |snapshot, id| {
+            snapshot.with::<model::resource::Tenant>(serde_json::from_value(json!({ "id": id })).unwrap())
+        });
+        let owner = match tenant {
+            None => Owner::Nobody,
+            Some("-") => Owner::Fleet,
+            Some(id) => {
+                let exists = id.parse::<TenantId>().is_ok_and(|id| there.tenant(&id).is_some());
+                Owner::Tenant { id, exists }
+            }
+        };
+        let there = Arc::new(there);
+        let authority = Authority::embedded(Arc::new(move || there.clone()));
+        may(&authority, caller, verb, thing, owner).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_table_of_decisions_for_keys() {
         use Verdict::{Allowed, Hidden};
         let too_small = |scope| Verdict::TooSmall(AuthError::ScopeNeeded(scope));
         let (manage, operate) = (too_small(Scope::Manage), too_small(Scope::Operate));
@@ -157,20 +259,26 @@ mod tests {
             (&[Scope::Manage], Verb::Read, TENANTS, None, Allowed),
             (&[Scope::Manage], Verb::Read, Thing::Audit, Some("acme"), Allowed),
             (&[Scope::Manage], Verb::Read, Thing::Audit, Some("globex"), Hidden),
+            (others, Verb::Read, PLANS, None, too_small(Scope::Manage)),
+            (&[Scope::Manage], Verb::Read, PLANS, None, Allowed),
+            (&[Scope::Manage], Verb::Create, PLANS, None, too_small(Scope::Operate)),
+            (&[Scope::Operate], Verb::Create, PLANS, None, Allowed),
             (&[Scope::Operate], Verb::Create, TENANTS, None, Allowed),
             (&[Scope::Operate], Verb::Delete, SYSTEMS, Some("globex"), Allowed),
         ];
         for (scopes, verb, thing, tenant, expected) in table {
             let who = Who::Key { id: "k".parse().unwrap(), scopes: scopes.to_vec() };
-            let decided = may(&caller(who), verb, thing, tenant);
+            let decided = decide(Snapshot::default(), &caller(who), verb, thing, tenant).await;
             assert_eq!(decided, expected, "{scopes:?} {verb:?} {thing:?} {tenant:?}");
         }
     }
 
-    #[test]
-    fn the_table_of_decisions_for_roles() {
+    #[tokio::test]
+    async fn the_table_of_decisions_for_roles() {
         use Verdict::{Allowed, Hidden};
         let lacks = |permission: &str| Verdict::TooSmall(AuthError::RoleNeeded(permission.parse().unwrap()));
+        let lacks_fleet_wide =
+            |permission: &str| Verdict::TooSmall(AuthError::FleetRoleNeeded(permission.parse().unwrap()));
         let table = [
             (&[][..], Verb::Read, SYSTEMS, Some("acme"), lacks("read:system")),
             (&[], Verb::Read, SYSTEMS, Some("globex"), lacks("read:system")),
@@ -186,14 +294,63 @@ mod tests {
             (&[Role::TenantAdmin], Verb::Read, Thing::Audit, Some("acme"), Allowed),
             (&[Role::TenantAdmin], Verb::Change, TENANTS, Some("acme"), lacks("update:limit")),
             (&[Role::TenantAdmin], Verb::Delete, KEYS, Some("globex"), Hidden),
+            (&[Role::User], Verb::Read, PLANS, None, lacks("read:plan")),
+            (&[Role::TenantAdmin], Verb::Read, PLANS, None, Allowed),
+            (&[Role::TenantAdmin], Verb::Change, PLANS, None, lacks_fleet_wide("update:plan")),
+            (&[Role::Superuser], Verb::Delete, PLANS, None, Allowed),
             (&[Role::Superuser], Verb::Delete, KEYS, Some("globex"), Allowed),
             (&[Role::Superuser], Verb::Create, TENANTS, None, Allowed),
         ];
         for (roles, verb, thing, tenant, expected) in table {
             let (issuer, subject) = (String::new(), "alice".to_owned());
-            let who = Who::User { issuer, subject, roles: roles.to_vec(), expires_at: 0 };
-            let decided = may(&caller(who), verb, thing, tenant);
+            let who = Who::User { issuer, subject, roles: roles.to_vec(), fleet_wide: false, expires_at: 0 };
+            let decided = decide(Snapshot::default(), &caller(who), verb, thing, tenant).await;
             assert_eq!(decided, expected, "{roles:?} {verb:?} {thing:?} {tenant:?}");
+        }
+    }
+
+    /// Bindings add to what somebody brings, where they are made, and hide and refuse nothing that was not before.
+    #[tokio::test]
+    async fn the_table_of_decisions_by_bindings() {
+        use Verdict::{Allowed, Hidden};
+        const ROLES: Thing = Thing::Resource(catalog::Kind::Role);
+        let lacks = |permission: &str| Verdict::TooSmall(AuthError::RoleNeeded(permission.parse().unwrap()));
+        let fleet_lacks =
+            |permission: &str| Verdict::TooSmall(AuthError::FleetRoleNeeded(permission.parse().unwrap()));
+        let table = [
+            (&[][..], Verb::Read, SYSTEMS, Some("acme"), lacks("read:system")),
+            (&[("acme", "viewer")], Verb::Read, SYSTEMS, Some("acme"), Allowed),
+            (&[("acme", "viewer")], Verb::Create, SYSTEMS, Some("acme"), lacks("create:system")),
+            (&[("acme", "viewer")], Verb::Read, SYSTEMS, Some("globex"), Hidden),
+            (&[("acme", "viewer")], Verb::Read, SYSTEMS, Some("nowhere"), Hidden),
+            (&[("globex", "viewer")], Verb::Read, SYSTEMS, Some("acme"), lacks("read:system")),
+            (&[("globex", "viewer")], Verb::Read, SYSTEMS, Some("globex"), Allowed),
+            (&[("globex", "viewer")], Verb::Create, SYSTEMS, Some("globex"), lacks("create:system")),
+            (&[("globex", "viewer")], Verb::Read, KEYS, Some("globex"), lacks("read:api_key")),
+            (&[("globex", "viewer")], Verb::Read, SYSTEMS, Some("nowhere"), lacks("read:system")),
+            (&[("globex", "admin")], Verb::Delete, KEYS, Some("globex"), Allowed),
+            (&[("acme", "tenant_admin")], Verb::Create, TENANTS, None, fleet_lacks("create:tenant")),
+            (&[("acme", "tenant_admin")], Verb::Read, TENANTS, None, Allowed),
+            (&[("acme", "tenant_admin")], Verb::Create, ROLES, Some("-"), fleet_lacks("create:role")),
+            (&[("-", "viewer")], Verb::Read, SYSTEMS, Some("globex"), Allowed),
+            (&[("-", "viewer")], Verb::Create, SYSTEMS, Some("globex"), lacks("create:system")),
+            (&[("-", "viewer")], Verb::Create, SYSTEMS, Some("nowhere"), fleet_lacks("create:system")),
+            (&[("-", "viewer")], Verb::Create, ROLES, Some("-"), fleet_lacks("create:role")),
+            (&[("-", "superuser")], Verb::Delete, KEYS, Some("globex"), Allowed),
+            (&[("-", "superuser")], Verb::Undelete, TENANTS, Some("nowhere"), Allowed),
+            (&[("-", "superuser")], Verb::Create, TENANTS, None, Allowed),
+            (&[("-", "superuser")], Verb::Create, ROLES, Some("-"), Allowed),
+        ];
+        for (given, verb, thing, tenant, expected) in table {
+            let snapshot = given.iter().fold(Snapshot::default(), |snapshot, (owner, role)| {
+                let actor = "user:https://issuer.example|alice";
+                let binding = json!({"tenant": owner, "id": "b", "actor": actor, "role": role});
+                snapshot.with::<RoleBinding>(serde_json::from_value(binding).unwrap())
+            });
+            let (issuer, subject) = ("https://issuer.example".to_owned(), "alice".to_owned());
+            let who = Who::User { issuer, subject, roles: vec![], fleet_wide: false, expires_at: 0 };
+            let decided = decide(snapshot, &caller(who), verb, thing, tenant).await;
+            assert_eq!(decided, expected, "{given:?} {verb:?} {thing:?} {tenant:?}");
         }
     }
 }

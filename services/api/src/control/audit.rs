@@ -193,7 +193,9 @@ async fn write(app: &App, asked: &Asked, data: Data) -> Result<String, Problem> 
     if payload.len() + HEAD_BYTES > app.bus.message_bytes_max() {
         payload = encode(asked, &id, &Data { before: None, after: None, cut: true, ..data })?;
     }
-    let owner = asked.tenant.as_ref().or_else(|| asked.actor.as_ref().map(|a| &a.tenant));
+    // The fleet's records stand with those of whoever asked, which is an operator's tenant or is refused.
+    let owner = asked.tenant.as_ref().filter(|tenant| !tenant.is_fleet());
+    let owner = owner.or_else(|| asked.actor.as_ref().map(|a| &a.tenant));
     let mut headers = HeaderMap::new();
     headers.insert("Nats-Msg-Id", id.as_str());
     let kept = async {
@@ -215,8 +217,11 @@ const HEAD_BYTES: usize = 1_024;
 
 fn encode(asked: &Asked, id: &str, data: &Data) -> Result<bytes::Bytes, Problem> {
     let text = serde_json::to_string(data).map_err(Problem::internal)?;
-    let source =
-        asked.tenant.as_ref().map_or_else(|| "/api/v1".to_owned(), |t| format!("/api/v1/tenants/{t}"));
+    let source = match &asked.tenant {
+        None => "/api/v1".to_owned(),
+        Some(tenant) if tenant.is_fleet() => "/api/v1/fleet".to_owned(),
+        Some(tenant) => format!("/api/v1/tenants/{tenant}"),
+    };
     let ty = format!("{TYPE}.{}.{}", data.kind, data.action);
     let event = CloudEvent::builder(id.to_owned(), source, ty)
         .text("application/json", text)

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -16,12 +16,13 @@ use axum::{
 };
 use catalog::Kind;
 use http::HeaderMap;
-use model::{ErrorCode, TenantId, resource::Tenant};
+use model::{ErrorCode, FLEET, TenantId, resource::Tenant};
+use relations::Scope as Place;
 use runtime::{http::Peer, problem::Problem, trace::TraceContext};
 
 use super::{
     Thing, Verb,
-    access::{self, Verdict},
+    access::{self, Owner, Verdict},
     audit::{self, Announced, Asked},
 };
 use crate::{app::App, error::not_found, params::Params};
@@ -36,6 +37,8 @@ pub(crate) struct Call {
     pub(crate) headers: HeaderMap,
     query: String,
     body: Mutex<Option<Body>>,
+    /// Why it is not known all that the caller may give.
+    undecided: Option<AuthError>,
     /// The refusal is in the audit already.
     recorded: AtomicBool,
 }
@@ -75,7 +78,14 @@ impl Call {
             }
         };
         asked.actor = Some((&caller).into());
-        match access::may(&caller, verb, thing, named.as_deref()) {
+        let owner = match &named {
+            Some(id) => Owner::Tenant { id, exists: is_known(&app, id) },
+            None if is_tenant || thing.is_for_all_to_see() => Owner::Nobody,
+            None => Owner::Fleet,
+        };
+        let verdict = access::may(&app.authority, &caller, verb, thing, owner).await;
+        match verdict.map_err(|e| undecided(&e))? {
+            Verdict::Allowed if owner == Owner::Fleet => asked.tenant = Some(FLEET.clone()),
             Verdict::Allowed => {}
             Verdict::TooSmall(error) => {
                 return Err(refuse(&app, &asked, Problem::new(error.code(), error.to_string())).await);
@@ -104,15 +114,43 @@ impl Call {
             headers: parts.headers,
             query: parts.uri.query().unwrap_or_default().to_owned(),
             body: Mutex::new(Some(body)),
+            undecided: None,
             recorded: AtomicBool::new(false),
         })
     }
 
-    /// The tenant of the path.
+    /// Learns all that the caller may do where it acts, because nobody gives what they lack. If the authorizer does not answer,
+    /// that is what it brought; who is refused for lack of more is told so.
+    pub(crate) async fn learn_held(&mut self) {
+        if self.caller.operates() {
+            return;
+        }
+        let place = self.asked.tenant.as_ref().map_or(Place::Fleet, catalog::tuples::place);
+        let held = self.app.authority.held(&self.caller, &place).await.unwrap_or_else(|error| {
+            self.undecided = Some(error);
+            self.caller.brought(&place)
+        });
+        self.caller.held = Some(Arc::new(held));
+    }
+
+    /// Whether the caller may read such things of all tenants.
+    ///
+    /// # Errors
+    /// 503 if the authorizer does not answer.
+    pub(crate) async fn reads_everywhere(&self) -> Result<bool, Problem> {
+        let read = access::needed(Verb::Read, self.asked.thing);
+        let may = self.app.authority.may(&self.caller, &read, &Place::Fleet).await;
+        may.map_err(|e| undecided(&e))
+    }
+
+    /// The tenant of the path, or the fleet.
     ///
     /// # Errors
     /// If the path has none: the list of tenants.
     pub(crate) fn tenant(&self) -> Result<&TenantId, Problem> {
+        if self.asked.thing.is_for_all_to_see() {
+            return Ok(&FLEET);
+        }
         self.asked.tenant.as_ref().ok_or_else(|| not_found("there is no such tenant"))
     }
 
@@ -151,6 +189,10 @@ impl Call {
     /// The refusal.
     pub(crate) async fn finish(&self, outcome: Result<Response, Problem>) -> Result<Response, Problem> {
         match outcome {
+            // Nobody can say that it may not.
+            Err(problem) if problem.code == ErrorCode::Forbidden && self.undecided.is_some() => {
+                Err(self.undecided.as_ref().map_or(problem, undecided))
+            }
             Err(problem) if self.is_worth_a_record(&problem) => {
                 Err(refuse(&self.app, &self.asked, problem).await)
             }
@@ -175,6 +217,19 @@ async fn refuse(app: &App, asked: &Asked, problem: Problem) -> Problem {
         Ok(()) => problem,
         Err(lost) => lost,
     }
+}
+
+/// Nobody was refused anything: it could not be asked whether they may.
+pub(crate) fn undecided(error: &AuthError) -> Problem {
+    match error {
+        AuthError::Undecided(cause) => Problem::unavailable(error.to_string(), cause),
+        error => Problem::new(error.code(), error.to_string()),
+    }
+}
+
+/// Whether the snapshot has a tenant.
+fn is_known(app: &App, named: &str) -> bool {
+    named.parse::<TenantId>().is_ok_and(|id| app.catalog.snapshot().tenant(&id).is_some())
 }
 
 /// In the snapshot, or, as that may be a moment behind, in the bucket.

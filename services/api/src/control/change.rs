@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::{
-    Built, Call, Making, Managed, audit, body,
+    Built, Call, Gift, Making, Managed, audit, body,
     managed::{location, view},
     precondition::{Precondition, etag},
 };
@@ -68,10 +68,10 @@ pub(crate) async fn create<R: Managed>(
     mut given: Map<String, Value>,
 ) -> Result<Answer, Problem> {
     let id = if R::ID_IS_CHOSEN { take_id::<R>(&mut given)? } else { String::new() };
-    let tenant = match &call.asked.tenant {
-        Some(tenant) => tenant.clone(),
+    let tenant = match call.tenant() {
+        Ok(tenant) => tenant.clone(),
         // Tenants belong to themselves.
-        None => id.parse().map_err(|e: model::InvalidId| bad_id::<R>(&e.to_string()))?,
+        Err(_) => id.parse().map_err(|e: model::InvalidId| bad_id::<R>(&e.to_string()))?,
     };
     let mut given = Value::Object(given);
     body::take_read_only::<R>(&mut given, &Value::Null, !R::ID_IS_CHOSEN)?;
@@ -79,8 +79,8 @@ pub(crate) async fn create<R: Managed>(
         Making { tenant: &tenant, id: &id, old: None, caller: &call.caller, sealer: &call.app.sealer };
     let Built { resource, shown_once } = R::build(body::read(given)?, making)?;
     call.asked.id = Some(resource.id().to_owned());
-    call.asked.tenant = Some(tenant);
-    ready(call, &resource).await?;
+    call.asked.tenant = (!R::KIND.is_fleet_wide()).then_some(tenant);
+    ready(call, &resource, None).await?;
     let after = Some(view(&resource, None, None));
     let announced = audit::announce(&call.app, &call.asked, None, after).await?;
     let written = match call.app.catalog.create(&resource).await {
@@ -156,7 +156,7 @@ async fn attempt<R: Managed>(
     {
         return Ok(Outcome::Done(Answer::of(StatusCode::OK, old)));
     }
-    ready(call, &resource).await?;
+    ready(call, &resource, old.as_ref().map(|o| &o.value)).await?;
     let before = old.as_ref().map(|o| view(&o.value, Some(o.revision), None));
     let after = Some(view(&resource, None, None));
     let announced = audit::announce(&call.app, &call.asked, before, after).await?;
@@ -228,8 +228,14 @@ fn is_same<R: Managed>(old: &R, new: &R) -> bool {
 }
 
 /// Whether it could be written. What cannot is not announced.
-async fn ready<R: Managed>(call: &Call, resource: &R) -> Result<(), Problem> {
+async fn ready<R: Managed>(call: &Call, resource: &R, old: Option<&R>) -> Result<(), Problem> {
     call.app.catalog.check(resource).await.map_err(|e| of_catalog(e, false))?;
+    for Gift { pointer, permissions } in resource.gives(old, &call.app.catalog.snapshot()) {
+        if let Some(lacking) = permissions.into_iter().find(|p| !call.caller.may_give_permission(*p)) {
+            return Err(Problem::new(ErrorCode::Forbidden, "nobody gives what they lack")
+                .field(pointer, format!("you may not {lacking} here yourself")));
+        }
+    }
     resource.look(&call.app).await
 }
 
@@ -280,7 +286,7 @@ pub(crate) async fn undelete<R: Managed>(call: &Call) -> Result<Answer, Problem>
     precondition.check(Some(found.revision))?;
     let resource = &found.value.resource;
     resource.guard(&call.caller, true)?;
-    ready(call, resource).await?;
+    ready(call, resource, None).await?;
     let before = Some(view(resource, Some(found.revision), Some(&found.value.deleted_at)));
     let after = Some(view(resource, None, None));
     let announced = audit::announce(&call.app, &call.asked, before, after).await?;

@@ -13,28 +13,40 @@ use utoipa::{
     },
 };
 
-use super::{Managed, managed::TENANTS};
+use super::{
+    Managed,
+    managed::{FLEET, TENANTS, is_a_tenants},
+};
 
 /// The tag of the endpoints of resources.
 pub(crate) const TAG: &str = "resources";
 
 /// Whose scope the endpoints take.
-pub(crate) const SCOPE: &str = "The key has not the scope `manage`, or, for another tenant's and for changes of tenants, \
-    `operate`.";
+pub(crate) const SCOPE: &str = "The key has not the scope `manage`, or, for another tenant's and for changes of tenants \
+    and plans, `operate`.";
 
-/// `/api/v1/tenants/{tenant}/systems`.
+/// Whose scope the endpoints of the fleet's take.
+const FLEET_SCOPE: &str =
+    "The key has not the scope `operate`, and nobody has given the caller what that takes fleet-wide.";
+
+/// `/api/v1/tenants/{tenant}/systems`, or, if it is no tenant's, `/api/v1/plans`.
 pub(crate) fn collection_path<R: Managed>() -> String {
-    if is_tenant::<R>() {
-        "/api/v1/tenants".to_owned()
+    if !is_a_tenants::<R>() {
+        format!("/api/v1/{}", R::COLLECTION)
     } else {
         format!("/api/v1/tenants/{{tenant}}/{}", R::COLLECTION)
     }
 }
 
+/// `/api/v1/fleet/roles`.
+pub(crate) fn fleet_path<R: Managed>() -> String {
+    format!("{FLEET}/{}", R::COLLECTION)
+}
+
 /// `/api/v1/tenants/{tenant}/systems/{id}`.
-pub(crate) fn item_path<R: Managed>() -> String {
+pub(crate) fn item_path<R: Managed>(collection_path: &str) -> String {
     let param = if is_tenant::<R>() { "{tenant}" } else { "{id}" };
-    format!("{}/{param}", collection_path::<R>())
+    format!("{collection_path}/{param}")
 }
 
 fn is_tenant<R: Managed>() -> bool {
@@ -69,6 +81,9 @@ pub(crate) fn paths<const N: usize>(path: &str, operations: [(Method, Value); N]
     for (method, mut document) in operations {
         document["tags"] = json!([TAG]);
         document["responses"]["403"] = text(SCOPE);
+        if path.starts_with(FLEET) {
+            of_the_fleet(&mut document);
+        }
         let operation: Operation = typed(document);
         let method = match method {
             Method::POST => HttpMethod::Post,
@@ -82,6 +97,19 @@ pub(crate) fn paths<const N: usize>(path: &str, operations: [(Method, Value); N]
     let mut paths = Paths::new();
     paths.paths.insert(path.to_owned(), item);
     paths
+}
+
+/// What is said of a tenant's, said of the fleet's: `create_role` becomes `create_fleet_role`, and there is no tenant.
+fn of_the_fleet(document: &mut Value) {
+    let changed = |id: &str| id.replacen('_', "_fleet_", 1);
+    let id = document["operationId"].as_str().map(changed);
+    document["operationId"] = id.into();
+    let summary = document["summary"].as_str().map(|text| format!("{text} of the fleet"));
+    document["summary"] = summary.into();
+    if let Some(parameters) = document["parameters"].as_array_mut() {
+        parameters.retain(|parameter| parameter["name"] != "tenant");
+    }
+    document["responses"]["403"] = text(FLEET_SCOPE);
 }
 
 /// The kind's own schema and those it refers to.
@@ -108,12 +136,12 @@ fn beside_the_spec<R: Managed>() -> Vec<(&'static str, Value)> {
         ("updated_at", set_by_the_fleet("When it was last written, RFC 3339.")),
         ("deleted_at", set_by_the_fleet("When it was deleted, RFC 3339; only of deleted ones.")),
     ];
-    if !is_tenant::<R>() {
+    if is_a_tenants::<R>() {
         members.push(("tenant", set_by_the_fleet("Whose it is.")));
     }
     if R::ID_IS_CHOSEN {
         let text =
-            "Its id, unique within the tenant. Needed where one is made by POST; elsewhere the path has it.";
+            "Its id, unique within its list. Needed where one is made by POST; elsewhere the path has it.";
         members.push((R::ID, json!({"type": "string", "description": text})));
     } else {
         members.push((R::ID, set_by_the_fleet("Its id.")));
@@ -136,7 +164,7 @@ fn set_by_the_fleet(description: &str) -> Value {
 pub(crate) fn parameters<R: Managed>(others: &[Value], of_one: bool) -> Vec<Value> {
     let mut parameters = Vec::new();
     let path = |name: &str, description: &str| json!({"name": name, "in": "path", "required": true, "description": description, "schema": {"type": "string"}});
-    if !is_tenant::<R>() || of_one {
+    if is_a_tenants::<R>() || (is_tenant::<R>() && of_one) {
         parameters.push(path("tenant", "The tenant's id."));
     }
     if !is_tenant::<R>() && of_one {

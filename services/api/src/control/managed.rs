@@ -1,9 +1,12 @@
 //! What a kind of resource must tell of itself to be managed over HTTP.
 
+use std::collections::BTreeSet;
+
 use auth::Caller;
-use catalog::{Resource, Sealer};
+use catalog::{Resource, Sealer, Snapshot};
 use model::TenantId;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use relations::Permission;
 use runtime::problem::Problem;
 use secrecy::SecretString;
 use serde::{Serialize, de::DeserializeOwned};
@@ -33,6 +36,9 @@ pub(crate) trait Managed: Resource {
     /// sends these too: they must say what they said.
     const READ_ONLY: &'static [&'static str] = &[];
 
+    /// Whether it gives somebody permissions: then it is known what the caller may give.
+    const GIVES: bool = false;
+
     /// What a caller would have to write to get this one, without secrets.
     fn spec(&self) -> Self::Spec;
 
@@ -51,6 +57,12 @@ pub(crate) trait Managed: Resource {
         Ok(())
     }
 
+    /// What it gives somebody that the old one does not, and the member that says so: nobody gives what they lack.
+    fn gives(&self, old: Option<&Self>, snapshot: &Snapshot) -> Vec<Gift> {
+        let _ = (old, snapshot);
+        Vec::new()
+    }
+
     /// Whether it fits what there is outside of the catalog.
     ///
     /// # Errors
@@ -59,6 +71,13 @@ pub(crate) trait Managed: Resource {
         let _ = app;
         async { Ok(()) }
     }
+}
+
+/// Permissions that a resource gives.
+pub(crate) struct Gift {
+    /// A JSON pointer to what gives them.
+    pub(crate) pointer: String,
+    pub(crate) permissions: BTreeSet<Permission>,
 }
 
 /// What a resource is made from, besides what the caller wrote.
@@ -91,7 +110,7 @@ pub(crate) const READ_ONLY: [&str; 5] = ["/tenant", "/revision", "/created_at", 
 /// A resource as it is answered, and as the audit has it: without secrets.
 pub(crate) fn view<R: Managed>(resource: &R, revision: Option<u64>, deleted_at: Option<&str>) -> Value {
     let mut view = Map::new();
-    if R::COLLECTION != TENANTS {
+    if is_a_tenants::<R>() && !resource.tenant().is_fleet() {
         view.insert("tenant".to_owned(), resource.tenant().as_str().into());
     }
     view.insert(R::ID.to_owned(), resource.id().into());
@@ -116,14 +135,24 @@ pub(crate) fn view<R: Managed>(resource: &R, revision: Option<u64>, deleted_at: 
 /// The collection of tenants, which belongs to none.
 pub(crate) const TENANTS: &str = "tenants";
 
+/// Whether such resources belong to a tenant, in whose path they stand: all but tenants, and what is the fleet's.
+pub(crate) fn is_a_tenants<R: Managed>() -> bool {
+    R::COLLECTION != TENANTS && !R::KIND.is_fleet_wide()
+}
+/// Where the fleet's own resources are.
+pub(crate) const FLEET: &str = "/api/v1/fleet";
+
 /// What must not stand in a part of a path as it is (RFC 3986, section 3.3).
 const NOT_IN_PATHS: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Where a resource is found.
 pub(crate) fn location<R: Managed>(resource: &R) -> String {
     let id = utf8_percent_encode(resource.id(), &NOT_IN_PATHS);
-    if R::COLLECTION == TENANTS {
-        return format!("/api/v1/tenants/{id}");
+    if !is_a_tenants::<R>() {
+        return format!("/api/v1/{}/{id}", R::COLLECTION);
+    }
+    if resource.tenant().is_fleet() {
+        return format!("{FLEET}/{}/{id}", R::COLLECTION);
     }
     format!("/api/v1/tenants/{}/{}/{id}", resource.tenant(), R::COLLECTION)
 }

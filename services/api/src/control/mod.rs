@@ -22,5 +22,5 @@ pub(crate) mod select;
 pub(crate) use self::{
     access::{Thing, Verb},
     call::Call,
-    managed::{Built, Making, Managed},
+    managed::{Built, Gift, Making, Managed},
 };

@@ -2,7 +2,7 @@
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use catalog::{Resource, Snapshot};
-use model::{Micros, TenantId, parse_rfc3339};
+use model::{Micros, TenantId, Text, parse_rfc3339};
 use serde::{Deserialize, Serialize};
 
 use crate::params::Params;
@@ -106,7 +106,8 @@ struct Cursor {
 struct Place {
     time: Micros,
     text: String,
-    tenant: TenantId,
+    /// Not as a tenant's id: what is the fleet's has none.
+    tenant: Text,
     id: String,
 }
 
@@ -154,7 +155,7 @@ impl Select {
                 Field::Id | Field::Name => 0,
             },
             text: if self.sort.by == Field::Name { resource.name().to_owned() } else { String::new() },
-            tenant: resource.tenant().clone(),
+            tenant: resource.tenant().as_text().clone(),
             id: resource.id().to_owned(),
         }
     }

@@ -7,6 +7,7 @@ mod event_get;
 mod event_list;
 mod event_receipt;
 mod event_stream;
+mod event_type_versions;
 mod health;
 mod letter_delete;
 mod letter_get;
@@ -14,6 +15,8 @@ mod letter_list;
 mod letter_purge;
 mod letter_redrive;
 mod letter_redrive_all;
+mod limit_list;
+mod permission_check;
 mod resources;
 mod usage_records;
 mod usage_sum;
@@ -36,7 +39,10 @@ pub(crate) fn router() -> OpenApiRouter<App> {
         .routes(routes!(letter_redrive_all::handle))
         .routes(routes!(letter_redrive::handle))
         .routes(routes!(audit_list::handle))
+        .routes(routes!(limit_list::handle))
+        .routes(routes!(event_type_versions::handle))
         .merge(resources::router())
+        .routes(routes!(permission_check::handle))
         .routes(routes!(usage_sum::handle))
         .routes(routes!(usage_records::handle))
         .routes(routes!(health::handle))

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use model::resource::Customer;
+use model::{PlanId, resource::Customer};
 use runtime::problem::Problem;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -22,6 +22,10 @@ pub(crate) struct Spec {
     /// Names with values, by which lists are narrowed.
     #[serde(default)]
     labels: BTreeMap<String, String>,
+    /// The plan it is on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    plan: Option<PlanId>,
 }
 
 impl Managed for Customer {
@@ -31,13 +35,13 @@ impl Managed for Customer {
     const SCHEMA: &'static str = "Customer";
 
     fn spec(&self) -> Spec {
-        let Self { tenant: _, id: _, name, meta } = self.clone();
-        Spec { name, description: meta.description, labels: meta.labels }
+        let Self { tenant: _, id: _, name, plan, meta } = self.clone();
+        Spec { name, description: meta.description, labels: meta.labels, plan }
     }
 
     fn build(spec: Spec, making: Making<'_, Self>) -> Result<Built<Self>, Problem> {
-        let Spec { name, description, labels } = spec;
+        let Spec { name, description, labels, plan } = spec;
         let (tenant, id) = (making.tenant.clone(), super::id(making.id)?);
-        Ok(Built::new(Self { tenant, id, name, meta: super::meta(description, labels) }))
+        Ok(Built::new(Self { tenant, id, name, plan, meta: super::meta(description, labels) }))
     }
 }

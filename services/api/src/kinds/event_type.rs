@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use model::{SystemId, resource::EventType};
+use model::{
+    SystemId,
+    resource::{Compatibility, EventType},
+};
 use runtime::problem::Problem;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -27,6 +30,15 @@ pub(crate) struct Spec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Value>)]
     schema: Option<Value>,
+    /// What another schema must be to take the place of this one: `none` (anything), `backward` (it takes all that the one before
+    /// takes), `forward` (the one before takes all that it takes), or `full` (both). What cannot be proved is refused.
+    #[serde(default)]
+    #[schema(value_type = String)]
+    compatibility: Compatibility,
+    /// Which schema it has: the how-many-eth; absent if it never had one. The others are at `…/versions`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(read_only)]
+    version: Option<u32>,
 }
 
 impl Managed for EventType {
@@ -35,15 +47,23 @@ impl Managed for EventType {
     const COLLECTION: &'static str = "event-types";
     const SCHEMA: &'static str = "EventType";
     const ID: &'static str = "name";
+    const READ_ONLY: &'static [&'static str] = &["/version"];
 
     fn spec(&self) -> Spec {
-        let Self { tenant: _, system, name: _, schema, meta } = self.clone();
-        Spec { system, description: meta.description, labels: meta.labels, schema }
+        let version = Some(self.version()).filter(|version| *version > 0);
+        let Self { system, schema, compatibility, meta, .. } = self.clone();
+        let (description, labels) = (meta.description, meta.labels);
+        Spec { system, description, labels, schema, compatibility, version }
     }
 
     fn build(spec: Spec, making: Making<'_, Self>) -> Result<Built<Self>, Problem> {
-        let Spec { system, description, labels, schema } = spec;
+        let Spec { system, description, labels, schema, compatibility, version: _ } = spec;
         let (tenant, name) = (making.tenant.clone(), making.id.to_owned());
-        Ok(Built::new(Self { tenant, system, name, schema, meta: super::meta(description, labels) }))
+        let mut made = Self::new(tenant, system, name, schema, super::meta(description, labels));
+        made.compatibility = compatibility;
+        if let Some(old) = making.old {
+            made.succeed(old);
+        }
+        Ok(Built::new(made))
     }
 }

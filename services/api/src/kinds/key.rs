@@ -45,6 +45,7 @@ impl Managed for ApiKey {
     const COLLECTION: &'static str = "keys";
     const SCHEMA: &'static str = "ApiKey";
     const ID_IS_CHOSEN: bool = false;
+    const GIVES: bool = true;
 
     fn spec(&self) -> Spec {
         let Self { tenant: _, system, id: _, name, hash: _, scopes, customer, meta } = self.clone();
@@ -70,7 +71,7 @@ impl Managed for ApiKey {
 
     /// An operator's key is changed and revoked by operators; none is restored by who could not have made it.
     fn guard(&self, caller: &Caller, restores: bool) -> Result<(), Problem> {
-        if self.scopes.contains(&Scope::Operate) && !caller.operates() {
+        if self.scopes.contains(&Scope::Operate) && !caller.may_give_everything() {
             return Err(Problem::new(ErrorCode::Forbidden, "only an operator may touch an operator's key"));
         }
         if restores { check_scopes(&self.scopes, &[], caller) } else { Ok(()) }

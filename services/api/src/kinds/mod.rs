@@ -1,11 +1,21 @@
 //! One file a kind of resource: what callers write of it, and how it is made from that.
 
+mod action;
+mod component;
 mod customer;
 mod event_type;
+mod feed;
 mod key;
+mod limits;
+mod plan;
+mod role;
+mod role_binding;
+mod rule_set;
 mod source;
+mod subscription;
 mod system;
 mod tenant;
+mod workflow;
 
 use std::collections::BTreeMap;
 
@@ -15,6 +25,11 @@ use runtime::problem::Problem;
 /// What every resource has, from what a caller wrote. Times are set when it is written.
 fn meta(description: String, labels: BTreeMap<String, String>) -> Meta {
     Meta { description, labels, ..Meta::default() }
+}
+
+/// A default.
+const fn yes() -> bool {
+    true
 }
 
 /// One member at fault.

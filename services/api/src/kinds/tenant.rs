@@ -4,11 +4,15 @@ use std::collections::BTreeMap;
 
 use async_nats::jetstream::{ErrorCode as JetStreamCode, context::GetStreamErrorKind};
 use bus::topology::tenant_stream;
-use model::resource::{DEFAULT_PLACEMENT, Tenant, TenantLimits, TenantStream};
+use model::{
+    PlanId,
+    resource::{DEFAULT_PLACEMENT, Tenant, TenantStream},
+};
 use runtime::problem::Problem;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::limits::Limits;
 use crate::{
     app::App,
     control::{Built, Making, Managed},
@@ -34,7 +38,11 @@ pub(crate) struct Spec {
     /// Which tenant stream holds its events.
     #[serde(default = "default_placement")]
     placement: String,
-    /// What it may use.
+    /// The plan it is on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    plan: Option<PlanId>,
+    /// What it may use, where that is not as its plan says. What holds is at `…/limits`.
     #[serde(default)]
     limits: Limits,
     /// Days for which its stored events are kept; 0: until erased.
@@ -50,41 +58,6 @@ fn default_placement() -> String {
     DEFAULT_PLACEMENT.to_owned()
 }
 
-/// What a tenant may use.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
-#[schema(as = TenantLimits)]
-#[serde(deny_unknown_fields, default)]
-struct Limits {
-    /// Events a second, sustained; 0: no limit.
-    events_per_second: u32,
-    /// Events that may come at once before the rate is enforced.
-    events_burst: u32,
-    /// The largest event, in bytes of attributes and data.
-    event_bytes_max: u32,
-    /// The most events in one batch request.
-    batch_events_max: u32,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        TenantLimits::default().into()
-    }
-}
-
-impl From<TenantLimits> for Limits {
-    fn from(limits: TenantLimits) -> Self {
-        let TenantLimits { events_per_second, events_burst, event_bytes_max, batch_events_max } = limits;
-        Self { events_per_second, events_burst, event_bytes_max, batch_events_max }
-    }
-}
-
-impl From<Limits> for TenantLimits {
-    fn from(limits: Limits) -> Self {
-        let Limits { events_per_second, events_burst, event_bytes_max, batch_events_max } = limits;
-        Self { events_per_second, events_burst, event_bytes_max, batch_events_max }
-    }
-}
-
 impl Managed for Tenant {
     type Spec = Spec;
 
@@ -92,7 +65,7 @@ impl Managed for Tenant {
     const SCHEMA: &'static str = "Tenant";
 
     fn spec(&self) -> Spec {
-        let Self { id: _, name, disabled, placement, limits, retention_days, tenant_stream, meta } =
+        let Self { id: _, name, disabled, placement, plan, limits, retention_days, tenant_stream, meta } =
             self.clone();
         Spec {
             name,
@@ -100,6 +73,7 @@ impl Managed for Tenant {
             labels: meta.labels,
             disabled,
             placement,
+            plan,
             limits: limits.into(),
             retention_days,
             tenant_stream,
@@ -107,13 +81,23 @@ impl Managed for Tenant {
     }
 
     fn build(spec: Spec, making: Making<'_, Self>) -> Result<Built<Self>, Problem> {
-        let Spec { name, description, labels, disabled, placement, limits, retention_days, tenant_stream } =
-            spec;
+        let Spec {
+            name,
+            description,
+            labels,
+            disabled,
+            placement,
+            plan,
+            limits,
+            retention_days,
+            tenant_stream,
+        } = spec;
         Ok(Built::new(Self {
             id: making.tenant.clone(),
             name,
             disabled,
             placement,
+            plan,
             limits: limits.into(),
             retention_days,
             tenant_stream,

@@ -17,7 +17,7 @@ async fn health_names_what_is_down() {
     let (status, health) = ask("/.well-known/health").await;
     assert_eq!((status, &health["status"]), (StatusCode::OK, &json!("UP")), "{health}");
     let names: Vec<_> = health["dependencies"].as_array().unwrap().iter().map(|d| &d["name"]).collect();
-    assert_eq!(names, ["broker", "catalog", "event_store", "usage_store"]);
+    assert_eq!(names, ["broker", "catalog", "event_store", "usage_store", "authorizer"]);
 
     let (url, client) = (world.url("/.well-known/health"), world.http.clone());
     world.nats.kill();

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use api::{Deps, Options, Service};
 use async_nats::HeaderMap;
-use auth::{TokenOptions, Tokens};
+use auth::{Authority, TokenOptions, Tokens};
 use bus::{Bus, TopologyOptions, topology};
 use catalog::{Catalog, Sealer, SealingKey, Snapshot};
 use identity::IssuerOptions;
@@ -98,6 +98,11 @@ pub(crate) fn options() -> Options {
     Options { http, stream_heartbeat_ms: Millis(100), ..Options::default() }
 }
 
+fn embedded_authority(catalog: &Catalog) -> Authority {
+    let catalog = catalog.clone();
+    Authority::embedded(Arc::new(move || catalog.snapshot()))
+}
+
 impl World {
     pub(crate) async fn start() -> Self {
         Self::start_with(options()).await
@@ -105,14 +110,16 @@ impl World {
 
     pub(crate) async fn start_with(options: Options) -> Self {
         let (snapshot, keys) = keys();
-        Self::start_over(options, keys, vec![], async |_| Catalog::fixed(snapshot)).await
+        Self::start_over(options, keys, vec![], None, async |_| Catalog::fixed(snapshot)).await
     }
 
-    /// With the catalog that is made for the broker, believing tokens of these issuers.
+    /// With the catalog that is made for the broker, believing tokens of these issuers, and asking this authority or the embedded
+    /// one.
     pub(crate) async fn start_over(
         options: Options,
         keys: Keys,
         issuers: Vec<IssuerOptions>,
+        authority: Option<Authority>,
         catalog: impl AsyncFnOnce(&Bus) -> Catalog,
     ) -> Self {
         let nats = NatsServer::start_with(NatsOptions { sync_always: false, ..NatsOptions::default() });
@@ -132,6 +139,7 @@ impl World {
             stores: stores.clone(),
             sealer: sealer(),
             tokens: Arc::new(tokens),
+            authority: authority.unwrap_or_else(|| embedded_authority(&catalog)),
             health: Health::default(),
         };
         let service = Service::build(options, deps).await.unwrap();

@@ -8,7 +8,7 @@ use crate::{
     commands::{
         archive::{self, ArchiveArgs, RestoreArgs},
         audit::{self, Audit},
-        catalog::{self, Customers, EventTypes, Keys, Sources, Systems, Tenants},
+        catalog::{self, Customers, EventTypes, Keys, RoleBindings, Roles, Sources, Systems, Tenants},
         config::{self, ConfigCommand},
         dead_letters::{self, DeadLetters},
         doctor::{self, Doctor},
@@ -73,6 +73,8 @@ enum Command {
     Sources(Sources),
     EventTypes(EventTypes),
     Keys(Keys),
+    Roles(Roles),
+    RoleBindings(RoleBindings),
     Audit(Audit),
 
     /// Run the HTTP door
@@ -113,6 +115,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Code> {
         Command::Engine(args) => return service::run(Service::Engine, args).await,
         Command::Api(args) => return service::run(Service::Api, args).await,
         Command::Doctor(args) => return doctor::run(args, output).await,
+        Command::Roles(args) => return catalog::roles(args, output).await,
         Command::Migrate(args) => return service::migrate(args).await,
         Command::Archive(args) => archive::archive(args, output).await,
         Command::Restore(args) => archive::restore(args, output).await,
@@ -129,6 +132,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Code> {
         Command::Sources(args) => catalog::sources(args, output).await,
         Command::EventTypes(args) => catalog::event_types(args, output).await,
         Command::Keys(args) => catalog::keys(args, output).await,
+        Command::RoleBindings(args) => catalog::role_bindings(args, output).await,
         Command::Audit(args) => audit::run(args, output).await,
         Command::Config(args) => config::run(args),
         Command::Healthcheck(args) => tools::healthcheck(args).await,

@@ -90,7 +90,14 @@ pub(crate) fn pages() -> Result<Vec<(&'static str, String)>> {
         ("configuration.md", config::reference::markdown()?),
         ("config.schema.json", config::reference::schema_text()?),
         ("openapi.json", openapi_text()?),
+        ("../deploy/ory/namespaces.keto.ts", keto_namespaces()),
     ])
+}
+
+/// The namespaces file of Ory Keto.
+fn keto_namespaces() -> String {
+    "// Made of the table of roles; do not edit. Again: eventrunner docs\n".to_owned()
+        + &relations::product_schema().to_keto()
 }
 
 pub(crate) fn docs(args: &Docs) -> Result<()> {

@@ -44,6 +44,8 @@ pub(crate) struct Config {
     pub(crate) sealing: Sealing,
     /// Whose signed tokens are believed.
     pub(crate) tokens: auth::TokenOptions,
+    /// Who is asked whether somebody has been given what they need.
+    pub(crate) authorizer: auth::AuthorizerOptions,
     /// How the doors pack events for the broker.
     pub(crate) door: bus::DoorOptions,
     /// The HTTP door.
@@ -188,6 +190,7 @@ impl Config {
     /// What no single section can know.
     fn check(&self) -> Result<()> {
         self.api.check().map_err(Failure::config)?;
+        self.authorizer.check().map_err(Failure::config)?;
         identity::check_issuers(&self.tokens.issuers)
             .map_err(|e| Failure::config(format!("tokens.issuers: {e}")))?;
         if self.admin.work_age_seconds_max == 0 {
@@ -261,6 +264,7 @@ mod tests {
             ("topology.partitions", "many", "topology.partitions"),
             ("sealing.key", "file:/no/such/file", "sealing.key"),
             ("api.letters_scan_max", "0", "api.letters_scan_max"),
+            ("authorizer.kind", "keto", "authorizer.read_url"),
         ] {
             let failure = load(&[(key, value)]).unwrap_err();
             assert_eq!(failure.code, Code::Config, "{key}");

@@ -86,6 +86,7 @@ async fn make(catalog: &Catalog, old: &context::File) -> Result<Option<Credentia
             name: "Demo".to_owned(),
             disabled: false,
             placement: model::resource::DEFAULT_PLACEMENT.to_owned(),
+            plan: None,
             limits: TenantLimits::default(),
             retention_days: 0,
             tenant_stream: TenantStream::default(),

@@ -59,6 +59,7 @@ fn a_killed_fleet_is_recognized() {
     let mut fleet = Fleet::start(&[]);
     let (well, findings) = doctor(fleet.data_dir(), &[]);
     assert!(well && findings.iter().all(|f| f["status"] == "ok"), "{findings:?}");
+    assert_eq!(about(&findings, "authorizer"), ("ok", "embedded: answers"));
     fleet.up.signal(Signal::SIGKILL);
     fleet.up.wait();
     let (well, findings) = doctor(fleet.data_dir(), &[]);

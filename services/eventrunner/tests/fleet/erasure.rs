@@ -45,7 +45,13 @@ fn a_tenant_is_erased_and_the_proof_says_so() {
     let stays = tenant_with_events(&fleet, "stays", 3);
     let updated = fleet.json(&["tenants", "update", "stays", "--retention-days", "90", "--name", "Stays"]);
     assert_eq!((&updated["retention_days"], &updated["name"]), (&90.into(), &"Stays".into()));
-    assert_eq!(updated["limits"]["batch_events_max"], 10_000, "the rest is as it was");
+    assert_eq!(updated["placement"], "default", "the rest is as it was");
+    fleet.ok(&["tenants", "update", "stays", "--subscriptions-max", "7"]);
+    let limits = fleet.json(&["tenants", "limits", "stays"]);
+    let told = |name: &str| limits.as_array().unwrap().iter().find(|limit| limit["name"] == name).unwrap();
+    let subscriptions = told("subscriptions_max");
+    assert_eq!((&subscriptions["value"], &subscriptions["origin"]), (&7.into(), &"own".into()));
+    assert_eq!(told("retention_days_max")["used"], 90);
 
     let unsure = run(fleet.data_dir(), &["tenants", "erase", "gone"]);
     assert_eq!(unsure.status.code(), Some(64), "{}", stderr(&unsure));

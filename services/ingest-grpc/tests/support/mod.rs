@@ -9,10 +9,10 @@ use std::{
 };
 
 use async_trait::async_trait;
-use auth::NewKey;
+use auth::{Authority, NewKey, Publishers, TokenOptions, Tokens};
 use bus::{Accept, AcceptError, Appended, Item, Placed};
 use catalog::{Catalog, Snapshot};
-use ingest_grpc::{Dependencies, Options, Service};
+use ingest_grpc::{Dependencies, Options, Service, Snapshots};
 use model::{
     CloudEvent,
     resource::{ApiKey, Scope, Tenant},
@@ -126,6 +126,15 @@ impl Fleet {
     }
 
     pub(crate) async fn with(options: Options, limits: &serde_json::Value) -> Self {
+        Self::believing(options, limits, vec![]).await
+    }
+
+    /// With tokens of these issuers.
+    pub(crate) async fn believing(
+        options: Options,
+        limits: &serde_json::Value,
+        issuers: Vec<identity::IssuerOptions>,
+    ) -> Self {
         let broker = Arc::new(Broker {
             received: Mutex::default(),
             count: watch::Sender::new(0),
@@ -137,10 +146,17 @@ impl Fleet {
         let catalog = Catalog::fixed(Snapshot::default().with(tenant(limits)).with(stored.clone()));
         let shutdown = Shutdown::new();
         let (ready, is_ready) = watch::channel(true);
-        let snapshots = catalog.clone();
+        let snapshots: Snapshots = {
+            let catalog = catalog.clone();
+            Arc::new(move || catalog.snapshot())
+        };
+        testkit::install_tls();
+        let tokens = Tokens::new(TokenOptions { issuers }, Arc::new(model::SystemClock)).unwrap();
+        let authority = Authority::embedded(Arc::clone(&snapshots));
         let dependencies = Dependencies {
             ready: is_ready,
-            ..Dependencies::new(broker.clone(), Arc::new(move || snapshots.snapshot()))
+            publishers: Publishers::new(Arc::new(tokens), authority),
+            ..Dependencies::new(broker.clone(), snapshots)
         };
         let options = Options {
             server: ServerOptions { listen: "127.0.0.1:0".parse().unwrap(), ..options.server },

@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use crate::support::{Answer, Broker, Door, KEY, Request, SECRET, SLOW};
+use crate::support::{Answer, Broker, Door, HEAVY, KEY, Request, SECRET, SLOW};
 use bus::{AcceptError, Item, Placed};
 use model::CloudEvent;
 use prost::Message as _;
@@ -253,6 +253,31 @@ fn a_quota_is_told_and_kept() {
     assert_eq!((bad.status, bad.header("ratelimit-policy")), (400, policy), "told with every answer");
     let unlimited = door.send(&Request::publish().content("application/cloudevents+json", EVENT));
     assert_eq!(unlimited.header("ratelimit"), None);
+}
+
+#[test]
+fn bytes_are_limited_by_the_plan_whatever_they_come_as() {
+    let door = Door::open();
+    let raw = |bytes: usize| {
+        let request = Request::new("POST", "/v1/sources/till").key(HEAVY);
+        request.content("application/json", json!({ "data": "x".repeat(bytes) }).to_string())
+    };
+    let first = door.send(&raw(1_000));
+    assert_eq!(first.status, 202, "{}", first.json());
+    assert_eq!(first.header("ratelimit-policy"), Some(r#""bytes";q=2000;w=2048;qu="bytes""#));
+    let event =
+        json!({"specversion": "1.0", "id": "1", "source": "/s", "type": "t", "data": "x".repeat(1_500)});
+    let request = Request::new("POST", "/v1/events").key(HEAVY);
+    let later = door.send(&request.content("application/cloudevents+json", event.to_string()));
+    assert_eq!((later.status, &later.json()["code"]), (429, &json!("rate_limited")));
+    let answer = later.json();
+    let detail = answer["detail"].as_str().unwrap();
+    assert!(detail.contains("`bytes_per_second` is 1, with 2000 bytes at once"), "{detail}");
+    assert!(detail.contains("in the tenant's limits or its plan"), "{detail}");
+    assert!(later.header("retry-after").unwrap().parse::<u32>().unwrap() > 100);
+    let never = door.send(&raw(2_500));
+    assert_eq!((never.status, &never.json()["code"]), (413, &json!("too_large")), "waiting would not help");
+    assert_eq!(door.kept().len(), 1);
 }
 
 #[test]

@@ -7,11 +7,16 @@ use std::{
     time::Duration,
 };
 
+use auth::{Authority, Publishers, TokenOptions, Tokens};
 use bus::{Accept, AcceptError, Appended, Placed};
 use catalog::{Resource, Sealer, SealingKey, Snapshot};
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use ingest_http::{Dependencies, Options, Service};
-use model::resource::{ApiKey, Source, Tenant};
+use identity::IssuerOptions;
+use ingest_http::{Dependencies, Options, Service, Snapshots};
+use model::{
+    SystemClock,
+    resource::{ApiKey, Plan, RoleBinding, Source, System, Tenant},
+};
 use proto::hops;
 use runtime::{config::Millis, lifecycle::Shutdown};
 use serde_json::{Value, json};
@@ -26,6 +31,8 @@ pub(crate) const OTHER: &str = "er_cccccccccccccccc_CCCCCCCCCCCCCCCCCCCCCCCCCCCC
 /// Of the tenant `gone`, which is disabled.
 pub(crate) const GONE: &str = "er_dddddddddddddddd_DDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDA";
 /// Of the tenant `slow`: one event a second, three at once.
+/// Of the tenant `heavy`, which may send 2000 bytes at once by its plan.
+pub(crate) const HEAVY: &str = "er_hhhhhhhhhhhhhhhh_HHHHHHHHHHHHHHHHHHHHHHHHHHHHHHHHHHHHHHHHHHA";
 pub(crate) const SLOW: &str = "er_eeeeeeeeeeeeeeee_EEEEEEEEEEEEEEEEEEEEEEEEEEEEEEEEEEEEEEEEEEA";
 /// The signing secret of `acme.hub`.
 pub(crate) const SECRET: &str = "It's a Secret to Everybody";
@@ -69,10 +76,15 @@ fn catalog(sealer: &Sealer) -> Snapshot {
         json!({ "id": "other" }),
         json!({ "id": "gone", "disabled": true }),
         json!({ "id": "slow", "limits": slow }),
+        json!({ "id": "heavy", "plan": "narrow" }),
     ] {
         snapshot = put(snapshot, of::<Tenant>(tenant));
     }
+    let narrow = json!({ "id": "narrow", "limits": { "bytes_per_second": 1, "bytes_burst": 2_000 } });
+    snapshot = put(snapshot, of::<Plan>(narrow));
+    snapshot = put(snapshot, of::<System>(json!({ "tenant": "acme", "id": "shop" })));
     for key in [
+        key("heavy", HEAVY, "publish"),
         key("acme", KEY, "publish"),
         key("acme", READER, "read"),
         key("other", OTHER, "publish"),
@@ -89,6 +101,7 @@ fn catalog(sealer: &Sealer) -> Snapshot {
         source(json!({ "tenant": "acme", "system": "shop", "id": "old", "mapping": { "type": "${" } })),
         source(json!({ "tenant": "gone", "system": "shop", "id": "till" })),
         source(json!({ "tenant": "slow", "system": "shop", "id": "till" })),
+        source(json!({ "tenant": "heavy", "system": "shop", "id": "till" })),
     ] {
         snapshot = put(snapshot, source);
     }
@@ -135,11 +148,20 @@ pub(crate) struct Door {
 
 impl Door {
     pub(crate) fn open() -> Self {
+        Self::open_to(vec![], vec![])
+    }
+
+    /// Believing tokens of these issuers, with these roles given to people and keys.
+    pub(crate) fn open_to(issuers: Vec<IssuerOptions>, bindings: Vec<RoleBinding>) -> Self {
         let sealer = Arc::new(Sealer::new(SealingKey::generate()));
-        let snapshot = Arc::new(catalog(&sealer));
+        let snapshot = Arc::new(bindings.into_iter().fold(catalog(&sealer), put));
         let broker = Arc::new(FakeBroker { does: Mutex::new(Broker::Acknowledges), kept: Mutex::default() });
-        let snapshots = Arc::new(move || Arc::clone(&snapshot));
-        let dependencies = Dependencies::new(broker.clone(), snapshots, sealer);
+        let snapshots: Snapshots = Arc::new(move || Arc::clone(&snapshot));
+        testkit::install_tls();
+        let tokens = Tokens::new(TokenOptions { issuers }, Arc::new(SystemClock)).unwrap();
+        let publishers = Publishers::new(Arc::new(tokens), Authority::embedded(Arc::clone(&snapshots)));
+        let dependencies =
+            Dependencies { publishers, ..Dependencies::new(broker.clone(), snapshots, sealer) };
         let mut options = Options {
             body_bytes_max: 64 << 10,
             decoded_bytes_max: 128 << 10,

@@ -42,17 +42,17 @@ pub(super) async fn handle<R: Managed>(
     request: Request,
 ) -> Result<Response, Problem> {
     let call = super::admit::<R>(app, Verb::Read, request).await?;
-    let outcome = list::<R>(&call);
+    let outcome = list::<R>(&call).await;
     call.finish(outcome).await
 }
 
-fn list<R: Managed>(call: &Call) -> Result<Response, Problem> {
+async fn list<R: Managed>(call: &Call) -> Result<Response, Problem> {
     let mut params = call.params();
     let select = Select::take(&mut params);
     params.finish()?;
     let tenant = match R::KIND {
-        // Of tenants, everybody finds their own, and an operator all.
-        Kind::Tenant if call.caller.operates() => None,
+        // Of tenants, everybody finds their own, and who may read all of them all.
+        Kind::Tenant if call.reads_everywhere().await? => None,
         Kind::Tenant => Some(&call.caller.tenant.id),
         _ => Some(call.tenant()?),
     };

@@ -10,7 +10,10 @@ mod undelete;
 
 use axum::{extract::Request, routing::get};
 use http::Method;
-use model::resource::{ApiKey, Customer, EventType, Source, System, Tenant};
+use model::resource::{
+    Action, ApiKey, Component, Customer, EventType, Feed, Plan, Role, RoleBinding, RuleSet, Source,
+    Subscription, System, Tenant, Workflow,
+};
 use runtime::problem::Problem;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -26,11 +29,27 @@ pub(super) fn router() -> OpenApiRouter<App> {
     let router = of::<Customer>(router);
     let router = of::<Source>(router);
     let router = of::<EventType>(router);
-    of::<ApiKey>(router)
+    let router = of::<ApiKey>(router);
+    let router = of::<Action>(router);
+    let router = of::<Subscription>(router);
+    let router = of::<RuleSet>(router);
+    let router = of::<Component>(router);
+    let router = of::<Workflow>(router);
+    let router = of::<Feed>(router);
+    let router = of::<Plan>(router);
+    let router = of::<Role>(router);
+    let router = of::<RoleBinding>(router);
+    let router = at::<Role>(router, &docs::fleet_path::<Role>());
+    at::<RoleBinding>(router, &docs::fleet_path::<RoleBinding>())
 }
 
 /// A kind's endpoints, with their documentation.
 fn of<R: Managed>(router: OpenApiRouter<App>) -> OpenApiRouter<App> {
+    at::<R>(router, &docs::collection_path::<R>())
+}
+
+/// The same below that path, which is a tenant's or the fleet's.
+fn at<R: Managed>(router: OpenApiRouter<App>, collection_path: &str) -> OpenApiRouter<App> {
     let undelete = [(Method::POST, undelete::operation::<R>())];
     let item = [
         (Method::GET, get::operation::<R>()),
@@ -39,11 +58,11 @@ fn of<R: Managed>(router: OpenApiRouter<App>) -> OpenApiRouter<App> {
         (Method::DELETE, delete::operation::<R>()),
     ];
     let collection = [(Method::GET, list::operation::<R>()), (Method::POST, create::operation::<R>())];
-    let item_path = docs::item_path::<R>();
+    let item_path = docs::item_path::<R>(collection_path);
     router
         .routes((
             docs::schemas::<R>(),
-            docs::paths(&docs::collection_path::<R>(), collection),
+            docs::paths(collection_path, collection),
             get(list::handle::<R>).post(create::handle::<R>),
         ))
         .routes((
@@ -63,5 +82,9 @@ fn of<R: Managed>(router: OpenApiRouter<App>) -> OpenApiRouter<App> {
 
 /// Lets a request for a kind of resource in.
 async fn admit<R: Managed>(app: App, verb: Verb, request: Request) -> Result<Call, Problem> {
-    Call::admit(app, verb, Thing::Resource(R::KIND), request).await
+    let mut call = Call::admit(app, verb, Thing::Resource(R::KIND), request).await?;
+    if R::GIVES && verb.changes() {
+        call.learn_held().await;
+    }
+    Ok(call)
 }

@@ -19,7 +19,7 @@ struct Row {
     operators_only: bool,
 }
 
-static KINDS: [Row; 6] = [
+static KINDS: [Row; 17] = [
     Row {
         singular: "tenant",
         plural: "tenants",
@@ -74,6 +74,105 @@ static KINDS: [Row; 6] = [
         body: |_| json!({"system": "shop", "scopes": ["read"]}),
         operators_only: false,
     },
+    Row {
+        singular: "action",
+        plural: "actions",
+        schema: "Action",
+        collection: "/api/v1/tenants/acme/actions",
+        id: Some("covered"),
+        body: |id| json!({"id": id, "system": "shop", "target": {"type": "webhook", "url": "https://x.example/"}}),
+        operators_only: false,
+    },
+    Row {
+        singular: "subscription",
+        plural: "subscriptions",
+        schema: "Subscription",
+        collection: "/api/v1/tenants/acme/subscriptions",
+        id: Some("covered"),
+        body: |id| json!({"id": id, "system": "shop", "action": "do"}),
+        operators_only: false,
+    },
+    Row {
+        singular: "rule_set",
+        plural: "rule_sets",
+        schema: "RuleSet",
+        collection: "/api/v1/tenants/acme/rule-sets",
+        id: Some("covered"),
+        body: |id| json!({"id": id, "rules": "rule A { when true then Retract(\"A\"); }"}),
+        operators_only: false,
+    },
+    Row {
+        singular: "component",
+        plural: "components",
+        schema: "Component",
+        collection: "/api/v1/tenants/acme/components",
+        id: Some("covered"),
+        body: |id| json!({"id": id, "system": "shop", "digest": format!("sha256:{}", "0a".repeat(32))}),
+        operators_only: false,
+    },
+    Row {
+        singular: "workflow",
+        plural: "workflows",
+        schema: "Workflow",
+        collection: "/api/v1/tenants/acme/workflows",
+        id: Some("covered"),
+        body: |id| json!({"id": id, "definition": "tasks: []"}),
+        operators_only: false,
+    },
+    Row {
+        singular: "feed",
+        plural: "feeds",
+        schema: "Feed",
+        collection: "/api/v1/tenants/acme/feeds",
+        id: Some("covered"),
+        body: |id| json!({"id": id, "system": "shop", "type": "mqtt", "endpoint": "mqtts://b.example"}),
+        operators_only: false,
+    },
+    Row {
+        singular: "plan",
+        plural: "plans",
+        schema: "Plan",
+        collection: "/api/v1/plans",
+        id: Some("covered"),
+        body: |id| json!({"id": id, "limits": {"events_per_second": 10}}),
+        operators_only: true,
+    },
+    Row {
+        singular: "role",
+        plural: "roles",
+        schema: "Role",
+        collection: "/api/v1/tenants/acme/roles",
+        id: Some("covered"),
+        body: |id| json!({"id": id, "permissions": ["read:event", "*:system"]}),
+        operators_only: false,
+    },
+    Row {
+        singular: "role_binding",
+        plural: "role_bindings",
+        schema: "RoleBinding",
+        collection: "/api/v1/tenants/acme/role-bindings",
+        id: Some("covered"),
+        body: |id| json!({"id": id, "actor": "user:alice@example.com", "role": "viewer"}),
+        operators_only: false,
+    },
+    Row {
+        singular: "fleet_role",
+        plural: "fleet_roles",
+        schema: "Role",
+        collection: "/api/v1/fleet/roles",
+        id: Some("covered"),
+        body: |id| json!({"id": id, "permissions": ["*:tenant"]}),
+        operators_only: true,
+    },
+    Row {
+        singular: "fleet_role_binding",
+        plural: "fleet_role_bindings",
+        schema: "RoleBinding",
+        collection: "/api/v1/fleet/role-bindings",
+        id: Some("covered"),
+        body: |id| json!({"id": id, "actor": "service:billing", "role": "viewer"}),
+        operators_only: true,
+    },
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,6 +185,7 @@ enum Action {
     Delete,
     Undelete,
     Audit,
+    Check,
 }
 
 /// One operation, with its row.
@@ -96,20 +196,36 @@ struct Operation {
     row: &'static Row,
 }
 
-/// Where the audit's operation is tried; the rest of the row is not used.
-static AUDIT: Row = Row {
-    singular: "audit",
-    plural: "audit",
-    schema: "",
-    collection: "/api/v1/tenants/acme/audit",
+/// Where an operation is tried that only reads; the rest of the row is not used.
+const fn reading(collection: &'static str) -> Row {
+    let (singular, plural, schema, id) = ("", "", "", Some(""));
+    Row { singular, plural, schema, collection, id, body: |_| Value::Null, operators_only: false }
+}
+
+static AUDIT: Row = reading("/api/v1/tenants/acme/audit");
+static VERSIONS: Row = reading("/api/v1/tenants/acme/event-types/versioned/versions");
+static LIMITS: Row = reading("/api/v1/tenants/acme/limits");
+
+/// Where the question whether somebody may do something is tried.
+static CHECK: Row = Row {
+    singular: "check",
+    plural: "check",
+    schema: "PermissionCheck",
+    collection: "/api/v1/tenants/acme/permissions?actor=user:alice&permission=read:event",
     id: Some(""),
     body: |_| Value::Null,
     operators_only: false,
 };
 
 fn row_of(id: &str) -> Option<(Action, &'static Row)> {
-    if id == "list_audit" {
-        return Some((Action::Audit, &AUDIT));
+    match id {
+        "list_audit" => return Some((Action::Audit, &AUDIT)),
+        "list_event_type_versions" => return Some((Action::Audit, &VERSIONS)),
+        "list_limits" => return Some((Action::Audit, &LIMITS)),
+        _ => {}
+    }
+    if id == "check_permission" {
+        return Some((Action::Check, &CHECK));
     }
     let (verb, noun) = id.split_once('_')?;
     let action = match verb {
@@ -142,19 +258,19 @@ fn operations() -> Vec<Operation> {
             operations.push(Operation { id, method, action, row });
         }
     }
-    assert_eq!(operations.len(), 6 * 7 + 1, "the document is whole");
+    assert_eq!(operations.len(), KINDS.len() * 7 + 4, "the document is whole");
     operations
 }
 
 impl Operation {
     fn changes(&self) -> bool {
-        !matches!(self.action, Action::List | Action::Get | Action::Audit)
+        !matches!(self.action, Action::List | Action::Get | Action::Audit | Action::Check)
     }
 
     /// Puts there what the operation needs, and gives the path of it.
     async fn prepare(&self, control: &Control, id: &str) -> String {
         let Row { collection, body, .. } = self.row;
-        if matches!(self.action, Action::Create | Action::List | Action::Audit) {
+        if matches!(self.action, Action::Create | Action::List | Action::Audit | Action::Check) {
             return (*collection).to_owned();
         }
         let made = send(control.operate(Method::POST, collection).json(&body(id))).await;
@@ -184,6 +300,19 @@ impl Operation {
             _ => request,
         }
     }
+
+    /// Whether the audit has its announcement and that it was done.
+    async fn assert_recorded(&self, control: &Control, id: &str) {
+        let Self { id: name, row, .. } = self;
+        let records = control.audit(row.audited(id), "").await;
+        let [.., announced, done] = &records[..] else { panic!("{name}: {records:?}") };
+        let kind = row.singular.trim_start_matches("fleet_").replace('_', "-");
+        for (record, outcome) in [(announced, "announced"), (done, "done")] {
+            let said = [&record["outcome"], &record["action"], &record["kind"]];
+            let expected = [outcome, self.action.word(), &*kind].map(Value::from);
+            assert_eq!(said, expected.each_ref(), "{name}");
+        }
+    }
 }
 
 fn assert_refused(told: &Told, expected: (u16, &str), what: &str) {
@@ -198,9 +327,31 @@ fn lesson(told: &Told, path: &str, named: &str) -> (u16, String) {
     (told.status, json.to_string().replace(path, "").replace(named, ""))
 }
 
+impl Row {
+    /// In whose audit changes are.
+    fn audited<'a>(&self, id: &'a str) -> &'a str {
+        match self.singular {
+            "tenant" => id,
+            // What is no tenant's is in the audit of who did it.
+            "plan" | "fleet_role" | "fleet_role_binding" => "ops",
+            _ => "acme",
+        }
+    }
+}
+
+/// Puts there what the rows name.
+async fn furnish(control: &Control) {
+    let webhook = json!({"type": "webhook", "url": "https://x.example/"});
+    let action = json!({"id": "do", "system": "shop", "target": webhook});
+    assert_eq!(control.post("/actions", &action).await.status, 201);
+    let versioned = json!({"name": "versioned", "system": "shop"});
+    assert_eq!(control.post("/event-types", &versioned).await.status, 201);
+}
+
 #[tokio::test]
 async fn every_operation_is_refused_who_may_not_and_recorded_for_who_may() {
     let control = Control::start().await;
+    furnish(&control).await;
     for operation in operations() {
         let name = &*operation.id;
         // One for each operation, as what was deleted keeps its id.
@@ -218,8 +369,14 @@ async fn every_operation_is_refused_who_may_not_and_recorded_for_who_may() {
         let refused = control.audit("acme", "outcome=refused").await;
         assert_eq!(refused.last().unwrap()["code"], "forbidden", "{name}: the refusal is recorded");
 
-        if path == "/api/v1/tenants" {
-            // The list of tenants is everybody's own; making one is an operator's.
+        let is_the_fleets = path.starts_with("/api/v1/plans");
+        if path.starts_with("/api/v1/fleet") {
+            // That there is a fleet is no secret.
+            for manager in [&control.keys.acme, &control.keys.globex] {
+                assert_refused(&ask(&path, Some(manager)).await, (403, "forbidden"), name);
+            }
+        } else if path == "/api/v1/tenants" || is_the_fleets {
+            // The list of tenants is everybody's own, and plans are for all to see; changing them is an operator's.
             if operation.changes() {
                 assert_refused(&ask(&path, Some(&control.keys.globex)).await, (403, "forbidden"), name);
             } else {
@@ -241,14 +398,14 @@ async fn every_operation_is_refused_who_may_not_and_recorded_for_who_may() {
             assert_eq!(refused.last().unwrap()["code"], "not_found", "{name}: the refusal is recorded");
         }
 
-        let own_manager =
-            !operation.row.operators_only || (!operation.changes() && operation.action == Action::List);
+        let own_manager = !operation.row.operators_only
+            || (!operation.changes() && (is_the_fleets || path == "/api/v1/tenants"));
         let key = if own_manager { &control.keys.acme } else { &control.keys.operator };
         let told = ask(&path, Some(key)).await;
         assert!((200..300).contains(&told.status), "{name}: {told:?}");
         match operation.action {
-            Action::Delete | Action::Audit => {}
-            Action::List => told.json[operation.row.plural]
+            Action::Delete | Action::Audit | Action::Check => {}
+            Action::List => told.json[operation.row.plural.trim_start_matches("fleet_")]
                 .as_array()
                 .unwrap()
                 .iter()
@@ -256,18 +413,7 @@ async fn every_operation_is_refused_who_may_not_and_recorded_for_who_may() {
             _ => assert_documented(operation.row.schema, &told.json),
         }
         if operation.changes() {
-            let tenant = if operation.row.operators_only { &*id } else { "acme" };
-            let records = control.audit(tenant, "").await;
-            let [.., announced, done] = &records[..] else { panic!("{name}: {records:?}") };
-            let expected = (operation.action.word(), operation.row.singular.replace('_', "-"));
-            for (record, outcome) in [(announced, "announced"), (done, "done")] {
-                assert_eq!(record["outcome"], outcome, "{name}: {record}");
-                assert_eq!(
-                    (record["action"].as_str(), record["kind"].as_str().map(str::to_owned)),
-                    (Some(expected.0), Some(expected.1.clone())),
-                    "{name}"
-                );
-            }
+            operation.assert_recorded(&control, &id).await;
         }
     }
     control.close().await;
@@ -281,7 +427,7 @@ impl Action {
             Self::Change => "change",
             Self::Delete => "delete",
             Self::Undelete => "undelete",
-            Self::List | Self::Get | Self::Audit => "read",
+            Self::List | Self::Get | Self::Audit | Self::Check => "read",
         }
     }
 }

@@ -1,8 +1,17 @@
 //! The API behind a real Ory Oathkeeper, with the files of `deploy/ory`.
 
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use auth::{Authority, AuthorizerKind, AuthorizerOptions};
+use identity::IssuerOptions;
+use relations::{Changes, Tuple};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use testkit::Oathkeeper;
+use testkit::{Keto, Oathkeeper};
 
 use super::{
     issuer::{Issuer, Pair, message, trusting},
@@ -27,6 +36,15 @@ fn put(text: &str, theirs: &str, ours: &str) -> String {
     text.replace(theirs, ours)
 }
 
+/// Starts an Oathkeeper before the API, with the files of `deploy/ory`.
+fn open(gate: &mut Oathkeeper, organisation: &Issuer, own: &Pair, control: &Control) {
+    let keys_of_the_organisation = "https://issuer.example/.well-known/jwks.json";
+    let configuration = put(&deployed("oathkeeper.yml"), keys_of_the_organisation, &organisation.keys_url);
+    let rules = put(&deployed("rules.yml"), "http://eventrunner-api:8081", &control.world.url(""));
+    let keys = json!({"keys": [own.private()]}).to_string();
+    gate.start(&[("oathkeeper.yml", &configuration), ("rules.yml", &rules), ("id_token.jwks.json", &keys)]);
+}
+
 #[tokio::test]
 async fn gateway_lets_in_who_has_a_token_and_nobody_gets_around_it() {
     if !Oathkeeper::is_installed() {
@@ -37,11 +55,7 @@ async fn gateway_lets_in_who_has_a_token_and_nobody_gets_around_it() {
     let gates_own = Pair::new("gate");
     let mut gate = Oathkeeper::prepare();
     let control = Control::start_trusting(vec![trusting(GATE, &gate.keys_url())]).await;
-    let keys_of_the_organisation = "https://issuer.example/.well-known/jwks.json";
-    let configuration = put(&deployed("oathkeeper.yml"), keys_of_the_organisation, &organisation.keys_url);
-    let rules = put(&deployed("rules.yml"), "http://eventrunner-api:8081", &control.world.url(""));
-    let keys = json!({"keys": [gates_own.private()]}).to_string();
-    gate.start(&[("oathkeeper.yml", &configuration), ("rules.yml", &rules), ("id_token.jwks.json", &keys)]);
+    open(&mut gate, &organisation, &gates_own, &control);
     let at_the_gate = |method: Method, path: &str| {
         control.world.http.request(method, format!("{}{path}", gate.proxy_url()))
     };
@@ -95,5 +109,73 @@ async fn gateway_lets_in_who_has_a_token_and_nobody_gets_around_it() {
         let told = send(control.request(&token, Method::GET, SYSTEMS)).await;
         assert_eq!(told.refusal().0, 401, "{case}: {told:?}");
     }
+    control.close().await;
+}
+
+/// Alice, who brings no role, behind the gate: what a real Keto says decides.
+#[tokio::test]
+async fn gateway_and_keto_let_in_who_has_a_tuple_as_long_as_they_have_it() {
+    if !Oathkeeper::is_installed() || !Keto::is_installed() {
+        eprintln!("left out: Oathkeeper or Keto is not installed; make test-gateway compiles them");
+        return;
+    }
+    let organisation = Issuer::start(ORGANISATION).await;
+    let mut gate = Oathkeeper::prepare();
+    let mut keto = Keto::start(&deployed("namespaces.keto.ts"));
+    let asked = AuthorizerOptions {
+        kind: AuthorizerKind::Keto,
+        read_url: keto.read_url(),
+        write_url: keto.write_url(),
+        ..AuthorizerOptions::default()
+    };
+    let authority = Authority::open(&asked, Arc::new(Arc::default)).unwrap();
+    let by_hand = authority.to_be_told().unwrap();
+    let issuer = IssuerOptions { fleet_wide: true, ..trusting(GATE, &gate.keys_url()) };
+    let control = Control::start_over(crate::world::options(), vec![issuer], Some(authority)).await;
+    open(&mut gate, &organisation, &Pair::new("gate"), &control);
+    let alice = organisation.token("acme", &[]);
+    let status = async || {
+        let request = control.world.http.get(format!("{}{SYSTEMS}", gate.proxy_url())).bearer_auth(&alice);
+        send(request).await.status
+    };
+    let becomes = async |expected: u16, within: Duration| {
+        let since = Instant::now();
+        while status().await != expected {
+            assert!(since.elapsed() < within, "not {expected} after {:?}", since.elapsed());
+        }
+    };
+    let second = Duration::from_secs(1);
+
+    // By a binding, which Keto is told of.
+    assert_eq!(status().await, 403, "no tuple");
+    let bound = json!({"id": "alice", "actor": "user:alice@example.com", "role": "viewer"});
+    assert_eq!(control.post("/role-bindings", &bound).await.status, 201);
+    becomes(200, second).await;
+    assert_eq!(control.delete("/role-bindings/alice").await.status, 204);
+    becomes(403, second).await;
+
+    // By a tuple, as Keto's own tools write them.
+    let tuple: Tuple = "tenant:acme#viewer@user:alice@example.com".parse().unwrap();
+    let one = BTreeSet::from([tuple]);
+    by_hand.apply(Changes { insert: one.clone(), ..Changes::default() }).await.unwrap();
+    assert_eq!(status().await, 200, "at once");
+    by_hand.apply(Changes { delete: one, ..Changes::default() }).await.unwrap();
+    assert_eq!(status().await, 403, "at once");
+
+    // Keto is away: nobody is let in for that, and who needs no tuple is.
+    keto.kill();
+    assert_eq!(status().await, 503);
+    let given = |role: &str| json!({"id": "again", "actor": "user:alice@example.com", "role": role});
+    assert_eq!(control.get("/systems").await.status, 200, "by a key's scope");
+    let told = control.post("/role-bindings", &given("admin")).await;
+    assert_eq!(told.status, 503, "whether its maker may is not known: {told:?}");
+    assert_eq!(control.post("/role-bindings", &given("viewer")).await.status, 201, "by a key's scopes");
+    let health = send(control.world.http.get(control.world.url("/.well-known/health"))).await.json;
+    let named =
+        health["dependencies"].as_array().unwrap().iter().find(|d| d["name"] == "authorizer").unwrap();
+    assert_eq!((&named["kind"], &named["status"]), (&json!("keto"), &json!("DOWN")));
+    // It comes back with nothing, and is told everything.
+    keto.restart();
+    becomes(200, crate::world::PATIENCE).await;
     control.close().await;
 }

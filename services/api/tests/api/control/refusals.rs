@@ -170,6 +170,8 @@ fn kinds() -> Vec<Case> {
         event_type("a control character in a name", json!({"system": "shop", "name": "a\u{1}"}), "/name"),
         event_type("a schema that is an array", json!({"system": "shop", "name": "t", "schema": []}), "/schema"),
         event_type("a schema of an unknown type", json!({"system": "shop", "name": "t", "schema": {"type": "objekt"}}), "/schema/type"),
+        event_type("a rule that is none", json!({"system": "shop", "name": "t", "compatibility": "most"}), "/compatibility"),
+        event_type("a version of one's own", json!({"system": "shop", "name": "t", "version": 7}), "/version"),
         event_type("an id instead of a name", json!({"system": "shop", "name": "t", "id": "t"}), "/id"),
         key("a key without scopes", json!({"system": "shop"}), at("")),
         key("no scopes", json!({"system": "shop", "scopes": []}), at("/scopes")),
@@ -180,6 +182,12 @@ fn kinds() -> Vec<Case> {
         key("an id of one's own", json!({"system": "shop", "scopes": ["read"], "id": "mine"}), at("/id")),
         key("a key of one's own", json!({"system": "shop", "scopes": ["read"], "key": "er_x"}), at("/key")),
         key("a customer that is none", json!({"system": "shop", "scopes": ["read"], "customer": "none"}), at("/customer")),
+        tenant("a plan that is none", json!({"id": "t1", "plan": "none"}), "/plan"),
+        tenant("a plan that is no id", json!({"id": "t1", "plan": "a.b"}), "/plan"),
+        tenant("a negative limit", json!({"id": "t1", "limits": {"bytes_per_second": -1}}), "/limits/bytes_per_second"),
+        tenant("a limit over 32 bits", json!({"id": "t1", "limits": {"bytes_burst": 4_294_967_296_u64}}), "/limits/bytes_burst"),
+        tenant("retention over its limit", json!({"id": "t1", "retention_days": 8, "limits": {"retention_days_max": 7}}), "/retention_days"),
+        tenant("no end of retention under a limit", json!({"id": "t1", "limits": {"retention_days_max": 7}}), "/retention_days"),
         tenant("a tenant's id", json!({"id": "a.b"}), "/id"),
         tenant("a placement that is none", json!({"id": "t1", "placement": "hot"}), "/placement"),
         tenant("a placement that is no token", json!({"id": "t1", "placement": "a.b"}), "/placement"),
@@ -192,6 +200,93 @@ fn kinds() -> Vec<Case> {
         tenant("a stream of another form", json!({"id": "t1", "tenant_stream": "folded"}), "/tenant_stream"),
         tenant("a tenant that is disabled by a word", json!({"id": "t1", "disabled": "yes"}), "/disabled"),
         case("away with what must be there", Method::PATCH, "/sources/hub", Merge(json!({"system": null})), at("")),
+    ]
+}
+
+/// Roles, and who has them.
+#[rustfmt::skip] // A row a line.
+fn roles() -> Vec<Case> {
+    use Sent::Json;
+    let role = |what, body: Value, expected| case(what, Method::POST, "/roles", Json(body), expected);
+    let binding = |what, body: Value, expected| case(what, Method::POST, "/role-bindings", Json(body), expected);
+    vec![
+        role("a role without permissions", json!({"id": "r"}), at("")),
+        role("no permissions", json!({"id": "r", "permissions": []}), at("/permissions")),
+        role("a permission that is none", json!({"id": "r", "permissions": ["read:event", "read:money"]}), at("/permissions/1")),
+        role("a verb its kind lacks", json!({"id": "r", "permissions": ["publish:source"]}), at("/permissions/0")),
+        role("a permission that is a number", json!({"id": "r", "permissions": [7]}), at("/permissions/0")),
+        role("more permissions than a role may have", json!({"id": "r", "permissions": vec!["read:event"; 201]}), at("/permissions")),
+        role("a built-in role's name", json!({"id": "viewer", "permissions": ["read:event"]}), at("/id")),
+        role("a role's id that is none", json!({"id": "tenant_admin", "permissions": ["read:event"]}), at("/id")),
+        role("a permission its maker lacks", json!({"id": "r", "permissions": ["read:event", "update:limit"]}), (403, "forbidden", "/permissions/1")),
+        binding("a binding of nobody", json!({"id": "b", "role": "viewer"}), at("")),
+        binding("an actor without a kind", json!({"id": "b", "actor": "alice", "role": "viewer"}), at("/actor")),
+        binding("an actor of no kind", json!({"id": "b", "actor": "group:a", "role": "viewer"}), at("/actor")),
+        binding("an actor with a space", json!({"id": "b", "actor": "user:a b", "role": "viewer"}), at("/actor")),
+        binding("an actor with a relation", json!({"id": "b", "actor": "user:a#member", "role": "viewer"}), at("/actor")),
+        binding("members of a built-in role", json!({"id": "b", "actor": "role:viewer", "role": "viewer"}), at("/actor")),
+        binding("members of no role", json!({"id": "b", "actor": "role:none", "role": "viewer"}), at("/actor")),
+        binding("a key that is none", json!({"id": "b", "actor": "key:none", "role": "viewer"}), at("/actor")),
+        binding("a role that is none", json!({"id": "b", "actor": "user:a", "role": "none"}), at("/role")),
+        binding("a fleet's role that is none", json!({"id": "b", "actor": "user:a", "role": "fleet/none"}), at("/role")),
+        binding("a role in capitals", json!({"id": "b", "actor": "user:a", "role": "Viewer"}), at("/role")),
+        binding("a tenant's superuser", json!({"id": "b", "actor": "user:a", "role": "superuser"}), at("/role")),
+        binding("a role its giver lacks", json!({"id": "b", "actor": "user:a", "role": "admin"}), (403, "forbidden", "/role")),
+    ]
+}
+
+/// What reacts to events, runs, or fetches them; and plans.
+#[rustfmt::skip] // A row a line.
+fn reacting() -> Vec<Case> {
+    use Sent::Json;
+    let post = |what, path: &str, body: Value, pointer| case(what, Method::POST, path, Json(body), at(pointer));
+    let action = |what, target: Value, pointer| post(what, "/actions", json!({"id": "a", "system": "shop", "target": target}), pointer);
+    let webhook = |more: Value| {
+        let mut target = json!({"type": "webhook", "url": "https://x.example/"});
+        target.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        target
+    };
+    let subscription = |what, more: Value, pointer| {
+        let mut body = json!({"id": "s", "system": "shop", "action": "none"});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        post(what, "/subscriptions", body, pointer)
+    };
+    let digest = format!("sha256:{}", "0a".repeat(32));
+    let plan = |what, body: Value, pointer| post(what, "//api/v1/plans", body, pointer);
+    vec![
+        action("a target of nothing", json!({}), "/target"),
+        action("a target of an unknown type", json!({"type": "pigeon", "url": "https://x.example/"}), "/target/type"),
+        action("an address that is none", webhook(json!({"url": "x"})), "/target/url"),
+        action("an address of another protocol", webhook(json!({"url": "ftp://x.example/"})), "/target/url"),
+        action("a password in an address", webhook(json!({"url": "https://a:b@x.example/"})), "/target/url"),
+        action("a method that is none", webhook(json!({"method": "SEND"})), "/target/method"),
+        action("an unknown member of a target", webhook(json!({"retries": 3})), "/target/retries"),
+        action("a header that is set by the sender", webhook(json!({"headers": {"host": "x"}})), "/target/headers/host"),
+        action("a secret header in the clear", webhook(json!({"headers": {"authorization": "Bearer x"}})), "/target/headers/authorization"),
+        action("a line break in a header", webhook(json!({"headers": {"x-a": "a\r\nb: c"}})), "/target/headers/x-a"),
+        action("a secret header's name", webhook(json!({"secret_headers": {"X A": "x"}})), "/target/secret_headers/X A"),
+        action("an empty secret header", webhook(json!({"secret_headers": {"x-a": ""}})), "/target/secret_headers/x-a"),
+        action("names of secret headers", webhook(json!({"secret_header_names": ["x-a"]})), "/target/secret_header_names"),
+        subscription("an action that is none", json!({}), "/action"),
+        subscription("a system of a subscription that is none", json!({"system": "none"}), "/system"),
+        subscription("an event type that is none", json!({"event_types": ["none"]}), "/action"),
+        subscription("an event type twice", json!({"event_types": ["t", "t"]}), "/event_types/1"),
+        subscription("a long filter", json!({"filter": "x".repeat(16 * 1_024 + 1)}), "/filter"),
+        subscription("an order of one's own", json!({"order": -1}), "/order"),
+        subscription("an order over its limit", json!({"order": 65_536}), "/order"),
+        post("rules of nothing", "/rule-sets", json!({"id": "r"}), ""),
+        post("too many rules", "/rule-sets", json!({"id": "r", "rules": "x".repeat(128 * 1_024 + 1)}), "/rules"),
+        post("rules of a system that is none", "/rule-sets", json!({"id": "r", "rules": "", "system": "none"}), "/system"),
+        post("a digest of another kind", "/components", json!({"id": "c", "system": "shop", "digest": "md5:00"}), "/digest"),
+        post("a component without a system", "/components", json!({"id": "c", "digest": digest}), ""),
+        post("a workflow that is no text", "/workflows", json!({"id": "w", "definition": {"tasks": []}}), "/definition"),
+        post("a feed of an unknown type", "/feeds", json!({"id": "f", "system": "shop", "type": "rss", "endpoint": "https://x"}), "/type"),
+        post("a feed at another protocol", "/feeds", json!({"id": "f", "system": "shop", "type": "mqtt", "endpoint": "wss://x"}), "/endpoint"),
+        post("a feed of a source that is none", "/feeds", json!({"id": "f", "system": "shop", "type": "mqtt", "endpoint": "mqtt://x", "source": "none"}), "/source"),
+        plan("a plan's tenant", json!({"id": "p", "tenant": "acme"}), "/tenant"),
+        plan("an unknown limit of a plan", json!({"id": "p", "limits": {"x": 1}}), "/limits/x"),
+        plan("a plan of events of no bytes", json!({"id": "p", "limits": {"event_bytes_max": 0}}), "/limits/event_bytes_max"),
+        post("a customer's plan that is none", "/customers", json!({"id": "c", "plan": "none"}), "/plan"),
     ]
 }
 
@@ -247,6 +342,10 @@ fn places() -> Vec<Case> {
         case("a parameter of one", Method::GET, "/systems/shop?deleted=true", Nothing, at("query:deleted")),
         case("an audit's outcome", Method::GET, "/audit?outcome=lost", Nothing, at("query:outcome")),
         case("an audit's time", Method::GET, "/audit?since=now", Nothing, at("query:since")),
+        case("a permission of nobody", Method::GET, "/permissions?permission=read:event", Nothing, at("query:actor")),
+        case("a permission of no kind of actor", Method::GET, "/permissions?actor=x&permission=read:event", Nothing, at("query:actor")),
+        case("no permission", Method::GET, "/permissions?actor=user:a", Nothing, at("query:permission")),
+        case("several permissions", Method::GET, "/permissions?actor=user:a&permission=*:event", Nothing, at("query:permission")),
         case("an audit's cursor", Method::GET, "/audit?cursor=-1", Nothing, at("query:cursor")),
         changed("a tag without quotes", "if-match", "7", at("header:if-match")),
         changed("half a tag", "if-match", "\"7", at("header:if-match")),
@@ -276,7 +375,8 @@ async fn every_bad_request_is_refused_with_code_and_place() {
     );
     let before = control.get("/systems").await.json;
 
-    let cases: Vec<Case> = [bodies(), members(), kinds(), places()].into_iter().flatten().collect();
+    let cases: Vec<Case> =
+        [bodies(), members(), kinds(), roles(), reacting(), places()].into_iter().flatten().collect();
     assert!(cases.len() >= 120, "{} cases", cases.len());
     let mut wrong = Vec::new();
     for Case { what, method, path, sent, header, expected } in &cases {

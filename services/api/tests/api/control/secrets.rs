@@ -79,3 +79,35 @@ async fn secrets_are_sealed_and_never_told() {
     assert!(!files_with(&folder, "secret_count").is_empty(), "the search finds what is there");
     control.close().await;
 }
+
+#[tokio::test]
+async fn secret_headers_are_sealed_and_never_told() {
+    let control = Control::start().await;
+    let target = json!({
+        "type": "webhook", "url": "https://x.example/hook", "headers": {"x-a": "b"},
+        "secret_headers": {"authorization": PLANTED, "x-key": SECOND},
+    });
+    let made = control.post("/actions", &json!({"id": "tell", "system": "shop", "target": target})).await;
+    let names = |told: &Value| told["target"]["secret_header_names"].clone();
+    assert_eq!((made.status, names(&made.json)), (201, json!(["authorization", "x-key"])), "{made:?}");
+    assert_documented("Action", &made.json);
+
+    // What was read is sent back: the secrets stay. Given anew they take the place of all.
+    let mut renamed = made.json.clone();
+    renamed["name"] = json!("Tell");
+    assert_eq!(names(&control.put("/actions/tell", &renamed).await.json), json!(["authorization", "x-key"]));
+    let sealed = |control: &Control| {
+        let snapshot = control.world.catalog.snapshot();
+        let action = snapshot.entry::<model::resource::Action>(&"acme".parse().unwrap(), "tell").unwrap();
+        let model::resource::Target::Webhook(webhook) = &action.value.target;
+        webhook.secret_headers.clone()
+    };
+    let open = |s: &String| crate::world::sealer().open("action.acme.tell", s).unwrap();
+    assert_eq!(open(&sealed(&control)["authorization"]).expose_secret(), PLANTED);
+    let patch = json!({"target": {"secret_headers": {"x-key": SECOND}}});
+    assert_eq!(names(&control.patch("/actions/tell", &patch).await.json), json!(["x-key"]));
+    assert_eq!(sealed(&control).keys().collect::<Vec<_>>(), ["x-key"]);
+    let audit = json!(control.audit("acme", "kind=action").await).to_string();
+    assert!(!audit.contains(PLANTED) && !audit.contains(SECOND) && !audit.contains("v1."));
+    control.close().await;
+}

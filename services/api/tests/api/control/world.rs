@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use auth::NewKey;
+use auth::{Authority, NewKey};
 use catalog::Catalog;
 use identity::IssuerOptions;
 use model::resource::{Scope, System};
@@ -96,17 +96,21 @@ impl Control {
     }
 
     pub(super) async fn start_with(options: api::Options) -> Self {
-        Self::start_over(options, vec![]).await
+        Self::start_over(options, vec![], None).await
     }
 
     /// Believing tokens of these issuers.
     pub(super) async fn start_trusting(issuers: Vec<IssuerOptions>) -> Self {
-        Self::start_over(options(), issuers).await
+        Self::start_over(options(), issuers, None).await
     }
 
-    async fn start_over(options: api::Options, issuers: Vec<IssuerOptions>) -> Self {
+    pub(super) async fn start_over(
+        options: api::Options,
+        issuers: Vec<IssuerOptions>,
+        authority: Option<Authority>,
+    ) -> Self {
         let mut keys = None;
-        let world = World::start_over(options, Keys::default(), issuers, async |bus| {
+        let world = World::start_over(options, Keys::default(), issuers, authority, async |bus| {
             let js = bus.jetstream();
             catalog::ensure_bucket(js, &catalog::Options::default(), 1).await.unwrap();
             let rules = Some(Arc::new(api::Rules) as Arc<dyn catalog::Check>);

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use model::{
-    Clock as _, SystemClock,
+    Clock as _, PlanId, SystemClock,
     resource::{Customer, Meta},
 };
 
@@ -26,6 +26,9 @@ pub(crate) struct Create {
     /// For people
     #[arg(long, default_value = "")]
     name: String,
+    /// The plan it is on
+    #[arg(long)]
+    plan: Option<PlanId>,
     #[command(flatten)]
     common: CommonArgs,
     /// Write over the one there is
@@ -51,6 +54,7 @@ async fn create(args: Create, output: Output) -> Result<()> {
         tenant: opened.context.tenant()?,
         id: customer_id,
         name: args.name,
+        plan: args.plan,
         meta: args.common.meta(Meta::created(SystemClock.now())),
     };
     write(&opened, &customer, args.replace, output).await?;

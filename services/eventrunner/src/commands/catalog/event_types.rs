@@ -2,10 +2,10 @@
 
 use std::{fs, path::PathBuf};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use model::{
     Clock as _, SystemClock,
-    resource::{EventType, Meta},
+    resource::{Compatibility, EventType, Meta},
 };
 use serde_json::Value;
 
@@ -38,11 +38,38 @@ pub(crate) struct Create {
     /// File with a JSON Schema (2020-12) of the data; events that break it are dead-lettered
     #[arg(long, value_name = "FILE")]
     schema: Option<PathBuf>,
-    /// Write over the one there is
+    /// What another schema must be to take the place of this one
+    #[arg(long, value_enum, default_value_t = Rule::None)]
+    compatibility: Rule,
+    /// Write over the one there is; another schema makes another version
     #[arg(long)]
     replace: bool,
     #[command(flatten)]
     connect: ConnectArgs,
+}
+
+/// What a schema must be to take the place of another one.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Rule {
+    /// Anything
+    None,
+    /// It takes all that the one before takes
+    Backward,
+    /// The one before takes all that it takes
+    Forward,
+    /// Both
+    Full,
+}
+
+impl From<Rule> for Compatibility {
+    fn from(rule: Rule) -> Self {
+        match rule {
+            Rule::None => Self::None,
+            Rule::Backward => Self::Backward,
+            Rule::Forward => Self::Forward,
+            Rule::Full => Self::Full,
+        }
+    }
 }
 
 pub(crate) async fn run(EventTypes { verb }: EventTypes, output: Output) -> Result<()> {
@@ -58,13 +85,9 @@ async fn create(args: Create, output: Output) -> Result<()> {
     let system = id(&args.system)?;
     let schema = args.schema.map(|path| read_json(&path)).transpose()?;
     let opened = Opened::open(&args.connect).await?;
-    let event_type = EventType {
-        tenant: opened.context.tenant()?,
-        system,
-        name: args.name,
-        schema,
-        meta: args.common.meta(Meta::created(SystemClock.now())),
-    };
+    let meta = args.common.meta(Meta::created(SystemClock.now()));
+    let mut event_type = EventType::new(opened.context.tenant()?, system, args.name, schema, meta);
+    event_type.compatibility = args.compatibility.into();
     write(&opened, &event_type, args.replace, output).await?;
     opened.close().await;
     Ok(())

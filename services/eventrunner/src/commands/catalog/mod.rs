@@ -1,10 +1,13 @@
-//! `eventrunner tenants|systems|customers|sources|event-types|keys`: the resources of the catalog, written through the broker.
+//! `eventrunner tenants|systems|customers|sources|event-types|keys|roles|role-bindings`: the resources of the catalog, written through the broker.
 
 mod customers;
 mod erase;
 mod event_types;
 mod keys;
+mod limits;
 mod resource;
+mod role_bindings;
+mod roles;
 mod sources;
 mod systems;
 mod tenants;
@@ -22,6 +25,8 @@ pub(crate) use self::{
     erase::follow as follow_erasure,
     event_types::{EventTypes, run as event_types},
     keys::{Keys, run as keys},
+    role_bindings::{RoleBindings, run as role_bindings},
+    roles::{Roles, run as roles},
     sources::{Sources, run as sources},
     systems::{Systems, run as systems},
     tenants::{Tenants, run as tenants},
@@ -156,7 +161,7 @@ async fn list<R: Shown>(args: ListArgs, output: Output) -> Result<()> {
 async fn get<R: Shown>(args: OneArgs, output: Output) -> Result<()> {
     let opened = Opened::open(&args.connect).await?;
     let tenant = R::tenant_of(&args.id, &opened.context)?;
-    let found = opened.catalog.get::<R>(&tenant, &args.id).await?;
+    let found = opened.catalog.get::<R>(&tenant, R::own_id(&args.id)).await?;
     output.one(&found.value.shown()?)?;
     opened.close().await;
     Ok(())
@@ -165,7 +170,7 @@ async fn get<R: Shown>(args: OneArgs, output: Output) -> Result<()> {
 async fn delete<R: Shown>(args: OneArgs) -> Result<()> {
     let opened = Opened::open(&args.connect).await?;
     let tenant = R::tenant_of(&args.id, &opened.context)?;
-    opened.catalog.delete::<R>(&tenant, &args.id, None).await?;
+    opened.catalog.delete::<R>(&tenant, R::own_id(&args.id), None).await?;
     note(&format!("{} {} deleted", R::KIND, args.id));
     opened.close().await;
     Ok(())

@@ -2,8 +2,8 @@
 
 use catalog::{Kind, Resource};
 use model::{
-    TenantId,
-    resource::{ApiKey, Customer, EventType, Source, System, Tenant},
+    FLEET, TenantId,
+    resource::{ApiKey, Customer, EventType, Role, RoleBinding, Source, System, Tenant},
 };
 use serde::Serialize;
 
@@ -29,6 +29,59 @@ pub(super) trait Shown: Resource {
         }
         context.tenant()
     }
+
+    /// Its id among those of its tenant.
+    fn own_id(id: &str) -> &str {
+        id
+    }
+}
+
+/// Whose a role or binding of that id is: the fleet's are written `fleet/<id>`.
+pub(super) fn owner(id: &str, context: &Context) -> Result<TenantId> {
+    if id.starts_with(relations::FLEETS) { Ok(FLEET.clone()) } else { context.tenant() }
+}
+
+/// What it is called there.
+pub(super) fn without_owner(id: &str) -> &str {
+    id.strip_prefix(relations::FLEETS).unwrap_or(id)
+}
+
+impl Shown for Role {
+    const COLUMNS: &[Column] = &[
+        Column("tenant", "/tenant"),
+        Column("id", "/id"),
+        Column("name", "/name"),
+        Column("permissions", "/permissions"),
+        Column("labels", "/labels"),
+        Column("created", "/created_at"),
+    ];
+
+    fn tenant_of(id: &str, context: &Context) -> Result<TenantId> {
+        owner(id, context)
+    }
+
+    fn own_id(id: &str) -> &str {
+        without_owner(id)
+    }
+}
+
+impl Shown for RoleBinding {
+    const COLUMNS: &[Column] = &[
+        Column("tenant", "/tenant"),
+        Column("id", "/id"),
+        Column("actor", "/actor"),
+        Column("role", "/role"),
+        Column("labels", "/labels"),
+        Column("created", "/created_at"),
+    ];
+
+    fn tenant_of(id: &str, context: &Context) -> Result<TenantId> {
+        owner(id, context)
+    }
+
+    fn own_id(id: &str) -> &str {
+        without_owner(id)
+    }
 }
 
 impl Shown for Tenant {
@@ -37,6 +90,7 @@ impl Shown for Tenant {
         Column("name", "/name"),
         Column("disabled", "/disabled"),
         Column("placement", "/placement"),
+        Column("plan", "/plan"),
         Column("events/s", "/limits/events_per_second"),
         Column("retention days", "/retention_days"),
         Column("stream", "/tenant_stream"),

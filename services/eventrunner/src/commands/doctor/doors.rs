@@ -51,6 +51,7 @@ struct Health {
 #[derive(Deserialize)]
 struct Dependency {
     name: String,
+    kind: Option<String>,
     status: String,
     reason: Option<String>,
 }
@@ -77,16 +78,17 @@ async fn health(patient: &Patient) -> Vec<Finding> {
         )];
     };
     let mut findings = vec![Finding::ok("api", patient.context.api_url.clone())];
-    for Dependency { name, status, reason } in health.dependencies {
+    for Dependency { name, kind, status, reason } in health.dependencies {
         let named = match name.as_str() {
             "event_store" => "event store",
             "usage_store" => "usage store",
+            "authorizer" => "authorizer",
             // Looked at from here already, but the API has its own way to them.
             _ if status == "UP" => continue,
             _ => "api",
         };
         findings.push(if status == "UP" {
-            Finding::ok(named, "answers")
+            Finding::ok(named, kind.map_or_else(|| "answers".to_owned(), |kind| format!("{kind}: answers")))
         } else {
             let reason = reason.unwrap_or_else(|| "is down".to_owned());
             Finding::fail(named, format!("{name}: {reason}"), "the API waits for it; see its logs")

@@ -35,6 +35,7 @@ pub(super) async fn make(catalog: &Catalog, tenant: &TenantId) -> Result<SecretS
         name: NAME.to_owned(),
         disabled: false,
         placement: DEFAULT_PLACEMENT.to_owned(),
+        plan: None,
         limits: TenantLimits::default(),
         retention_days: RETENTION_DAYS,
         tenant_stream: TenantStream::default(),
