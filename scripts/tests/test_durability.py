@@ -53,7 +53,6 @@ class Calls:
             publish(fleet)
             await_count(lambda: len(set(acks(out.read_text(errors="replace")))), len(NAMES))
         finally:
-            shutil.copy(out, "/tmp/calls.txt")
             tracer.terminate()
             tracer.communicate()
         return out.read_text(errors="replace").splitlines()
@@ -97,6 +96,16 @@ class Calls:
         return {name: sequence for sequence, name in enumerate(sorted(NAMES, key=lambda name: at[name]), 1)}
 
 
+def is_raw(name: str) -> bool:
+    """Whether it is sent as something that the normalizer makes an event of: every other one."""
+    return NAMES.index(name) % 2 == 1
+
+
+def entry(name: str) -> str:
+    """The files of the stream that its door puts it into."""
+    return "/RAW/msgs/" if is_raw(name) else "/EVENTS/msgs/"
+
+
 def acks(line: str) -> list[int]:
     return [int(sequence) for sequence in re.findall(r"PUB \$JS\.ACK\.EVENTS\.p\d+\.\d+\.(\d+)\.", line)]
 
@@ -106,7 +115,10 @@ def publish(fleet: Fleet) -> None:
     connection = http.client.HTTPConnection(door.hostname or "", door.port or 0, timeout=PATIENCE_SECONDS)
     for name in NAMES:
         event = {"specversion": "1.0", "id": name, "source": "/traced", "type": "traced"}
-        headers = {"Content-Type": "application/cloudevents+json", "Authorization": f"Bearer {fleet.env['KEY']}"}
+        content_type = "application/cloudevents+json"
+        if is_raw(name):
+            event, content_type = {"name": name}, "application/json"
+        headers = {"Content-Type": content_type, "Authorization": f"Bearer {fleet.env['KEY']}"}
         connection.request("POST", "/v1/events", json.dumps(event), headers)
         answer = connection.getresponse()
         assert answer.status == 202, answer.read()
@@ -127,7 +139,7 @@ class Durability(unittest.TestCase):
         answers, acknowledged, sequences = calls.answers(), calls.acknowledged(), calls.sequences()
         self.assertEqual(len(answers), len(NAMES))
         for name, answer in zip(NAMES, answers, strict=True):
-            self.assertLess(calls.kept(name, "/RAW/msgs/"), answer, f"{name}: a 202 before the broker's fsync")
+            self.assertLess(calls.kept(name, entry(name)), answer, f"{name}: a 202 before the broker's fsync")
             acknowledgement = acknowledged[sequences[name]]
             self.assertLess(calls.kept(name, "/data/store/"), acknowledgement, f"{name}: an ack before the store's fsync")
 
@@ -135,7 +147,7 @@ class Durability(unittest.TestCase):
         calls = Calls("--durability", "process")
         answers = calls.answers()
         self.assertEqual(len(answers), len(NAMES))
-        early = [name for name, answer in zip(NAMES, answers, strict=True) if calls.kept(name, "/RAW/msgs/") > answer]
+        early = [name for name, answer in zip(NAMES, answers, strict=True) if calls.kept(name, entry(name)) > answer]
         self.assertEqual(early, NAMES)
 
 

@@ -13,7 +13,7 @@ use crate::Kind;
 pub struct EntryKey {
     /// What the entry is.
     pub kind: Kind,
-    /// Whose it is; [`FLEET`] of a kind that is fleet-wide, and only then.
+    /// Whose it is; [`model::FLEET`] of what is the fleet's.
     pub tenant: TenantId,
     /// Its id as people write it, not encoded.
     pub id: String,
