@@ -59,13 +59,15 @@ pub(crate) struct Failure {
     pub(crate) code: Code,
     pub(crate) message: String,
     pub(crate) hint: Option<String>,
+    /// The code with which a server refused it.
+    pub(crate) error: Option<ErrorCode>,
 }
 
 pub(crate) type Result<T> = std::result::Result<T, Failure>;
 
 impl Failure {
     pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), hint: None }
+        Self { code, message: message.into(), hint: None, error: None }
     }
 
     pub(crate) fn usage(message: impl Into<String>) -> Self {
@@ -86,6 +88,13 @@ impl Failure {
 
     pub(crate) fn config(message: impl Into<String>) -> Self {
         Self::new(Code::Config, message)
+    }
+
+    /// The code with which a server refused it.
+    #[must_use]
+    pub(crate) fn refused(mut self, error: Option<ErrorCode>) -> Self {
+        self.error = error;
+        self
     }
 
     /// What to do about it.

@@ -13,7 +13,9 @@ const HEAD: &str = "# Command line
 
 One binary holds every service and the commands to use them. Data goes to stdout, everything else to stderr. Client
 commands find a fleet by flags, then the environment (`EVENTRUNNER_URL`, `EVENTRUNNER_API_URL`, `EVENTRUNNER_KEY`, ...),
-then the context file that `eventrunner up` leaves in its data folder.
+then a context: the one named by `--context`, the one in use (`eventrunner context use`), or the file that `eventrunner up` leaves in
+its data folder. Tenants, keys and all other resources are managed over the HTTP API; each command that reads or changes them takes the
+same verbs and flags ([control-plane.md](control-plane.md) is the same with `curl`).
 
 ## Exit codes
 

@@ -61,8 +61,9 @@ pub(crate) fn failure(problem: &Problem) -> Failure {
         let _ = write!(message, ", trace {}", problem.trace_id);
     }
     message.push(')');
-    let code = ErrorCode::from_code(&problem.code).map_or(Code::Failed, code_of);
-    let failure = Failure::new(code, message);
+    let error = ErrorCode::from_code(&problem.code);
+    let code = error.map_or(Code::Failed, code_of);
+    let failure = Failure::new(code, message).refused(error);
     match code {
         Code::NoPermission => {
             failure.hint("the API key decides: see --key, EVENTRUNNER_KEY, `eventrunner keys list`")

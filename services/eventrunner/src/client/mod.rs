@@ -54,6 +54,8 @@ fn builder() -> reqwest::ClientBuilder {
 pub(crate) struct Api {
     http: reqwest::Client,
     context: Context,
+    /// Whether resources are managed, with the key for that.
+    manages: bool,
 }
 
 /// A page of a list.
@@ -68,7 +70,12 @@ pub(crate) struct Page {
 
 impl Api {
     pub(crate) fn new(context: Context) -> Result<Self> {
-        Ok(Self { http: build(builder())?, context })
+        Ok(Self { http: build(builder())?, context, manages: false })
+    }
+
+    /// The same for who manages resources.
+    pub(crate) fn managing(context: Context) -> Result<Self> {
+        Ok(Self { manages: true, ..Self::new(context)? })
     }
 
     pub(crate) fn context(&self) -> &Context {
@@ -78,7 +85,8 @@ impl Api {
     /// A request to the API with our key.
     pub(crate) fn request(&self, method: Method, path: &str) -> Result<RequestBuilder> {
         let url = format!("{}{path}", self.context.api_url);
-        Ok(self.http.request(method, url).bearer_auth(self.context.key()?))
+        let key = if self.manages { self.context.managing_key()? } else { self.context.key()? };
+        Ok(self.http.request(method, url).bearer_auth(key))
     }
 
     /// A request to ingest-http with our key.
@@ -94,6 +102,11 @@ impl Api {
         let bytes = answer.bytes().await.map_err(|e| error::unreachable(&self.context, &e))?;
         serde_json::from_slice(&bytes)
             .map_err(|e| Failure::failed(format!("{url} answered something that is not ours: {e}")))
+    }
+
+    /// Sends a request whose answer says nothing but that it was done.
+    pub(crate) async fn done(&self, request: RequestBuilder) -> Result<()> {
+        self.answer(request.timeout(ANSWER_TIMEOUT)).await.map(drop)
     }
 
     /// Reads one thing.

@@ -93,7 +93,7 @@ const COLUMNS: &[Column] = &[
 pub(crate) async fn run(Audit { verb: Verb::List(args) }: Audit, output: Output) -> Result<()> {
     let context = Context::load(&args.connect)?;
     let tenant: TenantId = context.tenant()?;
-    let api = Api::new(context)?;
+    let api = Api::managing(context)?;
     let mut query: Vec<(&str, String)> = Vec::new();
     query.extend(args.kind.into_iter().map(|v| ("kind", v)));
     query.extend(args.id.into_iter().map(|v| ("id", v)));

@@ -23,6 +23,8 @@ pub(crate) enum Format {
     Json,
     /// One JSON document a line, as soon as it is known.
     Jsonl,
+    /// YAML.
+    Yaml,
 }
 
 /// When to use colors.
@@ -99,6 +101,7 @@ impl Output {
         match self.format {
             Format::Json => print(&indented(&items)?),
             Format::Jsonl => items.iter().try_for_each(|item| print(&compact(item)?)),
+            Format::Yaml => print(yaml(&items.iter().map(tree).collect::<Result<Vec<_>>>()?)?.trim_end()),
             Format::Table => print(&table(columns, items)?),
         }
     }
@@ -108,6 +111,7 @@ impl Output {
         match self.format {
             Format::Json => print(&indented(item)?),
             Format::Jsonl => print(&compact(item)?),
+            Format::Yaml => print(yaml(&tree(item)?)?.trim_end()),
             Format::Table => print(&tree(item)?.lines().join("\n")),
         }
     }
@@ -124,6 +128,11 @@ pub(crate) fn item(value: &impl Serialize) -> Result<Item> {
 
 fn tree(item: &Item) -> Result<Tree> {
     serde_json::from_str(item.get()).map_err(|e| Failure::failed(format!("this is no JSON: {e}")))
+}
+
+/// As YAML.
+pub(crate) fn yaml(value: &impl Serialize) -> Result<String> {
+    serde_saphyr::to_string(value).map_err(|e| Failure::failed(format!("cannot be shown as YAML: {e}")))
 }
 
 fn indented(value: &impl Serialize) -> Result<String> {

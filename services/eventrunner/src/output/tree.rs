@@ -3,9 +3,10 @@
 use std::fmt;
 
 use serde::{
-    Deserialize, Deserializer,
+    Deserialize, Deserializer, Serialize, Serializer,
     de::{MapAccess, SeqAccess, Visitor},
 };
+use serde_json::Number;
 
 /// A JSON value; objects as lists of members.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,8 +14,9 @@ pub(super) enum Tree {
     Object(Vec<(String, Tree)>),
     Array(Vec<Tree>),
     Null,
-    /// As it is shown.
-    Plain(String),
+    Text(String),
+    Bool(bool),
+    Number(Number),
 }
 
 impl Tree {
@@ -22,7 +24,9 @@ impl Tree {
     fn text(&self) -> String {
         match self {
             Self::Null => String::new(),
-            Self::Plain(text) => text.clone(),
+            Self::Text(text) => text.clone(),
+            Self::Bool(value) => value.to_string(),
+            Self::Number(number) => number.to_string(),
             Self::Array(items) => items.iter().map(Self::text).collect::<Vec<_>>().join(", "),
             Self::Object(members) => {
                 let members = members.iter().map(|(name, value)| format!("{name}={}", value.nested_text()));
@@ -75,6 +79,21 @@ impl Tree {
     }
 }
 
+impl Serialize for Tree {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Object(members) => {
+                serializer.collect_map(members.iter().map(|(name, value)| (name, value)))
+            }
+            Self::Array(items) => serializer.collect_seq(items),
+            Self::Null => serializer.serialize_unit(),
+            Self::Text(text) => serializer.serialize_str(text),
+            Self::Bool(value) => serializer.serialize_bool(*value),
+            Self::Number(number) => number.serialize(serializer),
+        }
+    }
+}
+
 impl<'de> Deserialize<'de> for Tree {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(TreeVisitor)
@@ -91,23 +110,23 @@ impl<'de> Visitor<'de> for TreeVisitor {
     }
 
     fn visit_bool<E>(self, value: bool) -> Result<Tree, E> {
-        Ok(Tree::Plain(value.to_string()))
+        Ok(Tree::Bool(value))
     }
 
     fn visit_i64<E>(self, value: i64) -> Result<Tree, E> {
-        Ok(Tree::Plain(value.to_string()))
+        Ok(Tree::Number(value.into()))
     }
 
     fn visit_u64<E>(self, value: u64) -> Result<Tree, E> {
-        Ok(Tree::Plain(value.to_string()))
+        Ok(Tree::Number(value.into()))
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<Tree, E> {
-        Ok(Tree::Plain(value.to_string()))
+        Ok(Number::from_f64(value).map_or(Tree::Null, Tree::Number))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Tree, E> {
-        Ok(Tree::Plain(value.to_owned()))
+        Ok(Tree::Text(value.to_owned()))
     }
 
     fn visit_unit<E>(self) -> Result<Tree, E> {

@@ -29,11 +29,12 @@ pub(crate) struct Urls {
     pub(crate) nats_monitor_url: Option<String>,
 }
 
-/// The credentials of the context, if there are any.
-#[derive(Debug)]
+/// The credentials of the context.
 pub(crate) struct Credentials {
     pub(crate) tenant: TenantId,
     pub(crate) key: String,
+    /// An operator's, for the command line alone.
+    operator_key: String,
 }
 
 /// Keeps the key of an earlier run if it is still good; makes a tenant, system and key otherwise, unless
@@ -46,16 +47,14 @@ pub(crate) async fn prepare(
 ) -> Result<Option<Credentials>> {
     let path = data_dir.join(context::FILE);
     let old = context::File::read(&path)?.unwrap_or_default();
-    let credentials = match good(catalog, &old) {
-        Some(credentials) => Some(credentials),
-        None => make(catalog, &old).await?,
-    };
+    let credentials = make(catalog, &old).await?;
     let file = context::File {
         url: Some(urls.url.clone()),
         api_url: Some(urls.api_url.clone()),
         nats_url: Some(urls.nats_url.clone()),
         tenant: credentials.as_ref().map(|c| c.tenant.to_string()),
         key: credentials.as_ref().map(|c| c.key.clone()),
+        operator_key: credentials.as_ref().map(|c| c.operator_key.clone()),
         sealing_key_file,
         admin_url: Some(urls.admin_url.clone()),
         nats_monitor_url: urls.nats_monitor_url.clone(),
@@ -64,16 +63,24 @@ pub(crate) async fn prepare(
     Ok(credentials)
 }
 
-/// The credentials of the last run, if they still open the doors.
-fn good(catalog: &Catalog, old: &context::File) -> Option<Credentials> {
-    let key = old.key.clone()?;
-    let principal = auth::authenticate(&catalog.snapshot(), &key).ok()?;
-    Some(Credentials { tenant: principal.tenant.id.clone(), key })
+/// Whose a key of the last run is, if it still opens the doors.
+fn good(catalog: &Catalog, key: Option<&String>) -> Option<(TenantId, String)> {
+    let key = key?;
+    let principal = auth::authenticate(&catalog.snapshot(), key).ok()?;
+    Some((principal.tenant.id.clone(), key.clone()))
 }
 
 async fn make(catalog: &Catalog, old: &context::File) -> Result<Option<Credentials>> {
     let id = |text: &str| text.parse::<TenantId>().map_err(|e| Failure::config(e.to_string()));
-    let tenant = id(old.tenant.as_deref().unwrap_or(DEMO))?;
+    let key = good(catalog, old.key.as_ref());
+    let operator_key = good(catalog, old.operator_key.as_ref()).map(|(_, key)| key);
+    let tenant = match &key {
+        Some((tenant, _)) => tenant.clone(),
+        None => id(old.tenant.as_deref().unwrap_or(DEMO))?,
+    };
+    if let (Some((tenant, key)), Some(operator_key)) = (key.clone(), operator_key.clone()) {
+        return Ok(Some(Credentials { tenant, key, operator_key }));
+    }
     let snapshot = catalog.snapshot();
     let is_known = snapshot.tenant(&tenant).is_some();
     if !is_known && snapshot.tenants().next().is_some() {
@@ -105,14 +112,34 @@ async fn make(catalog: &Catalog, old: &context::File) -> Result<Option<Credentia
         };
         catalog.put(&system, None).await?;
     }
-    let new = NewKey {
-        tenant: tenant.clone(),
-        system,
-        name: "made by eventrunner up".to_owned(),
-        scopes: vec![Scope::Publish, Scope::Read, Scope::Write],
-        created_at: meta.created_at,
+    let key = match key {
+        Some((_, key)) => key,
+        None => {
+            let scopes = vec![Scope::Publish, Scope::Read, Scope::Write];
+            make_key(catalog, &tenant, &system, "made by eventrunner up", scopes).await?
+        }
     };
-    let (key, shown_once) = auth::generate(&mut rand::rng(), new);
+    let operator_key = match operator_key {
+        Some(key) => key,
+        None => {
+            let name = "made by eventrunner up, for the command line";
+            make_key(catalog, &tenant, &system, name, vec![Scope::Operate]).await?
+        }
+    };
+    Ok(Some(Credentials { tenant, key, operator_key }))
+}
+
+async fn make_key(
+    catalog: &Catalog,
+    tenant: &TenantId,
+    system: &SystemId,
+    name: &str,
+    scopes: Vec<Scope>,
+) -> Result<String> {
+    let created_at = Meta::created(SystemClock.now()).created_at;
+    let (tenant, system, name) = (tenant.clone(), system.clone(), name.to_owned());
+    let (key, shown_once) =
+        auth::generate(&mut rand::rng(), NewKey { tenant, system, name, scopes, created_at });
     catalog.create(&key).await?;
-    Ok(Some(Credentials { tenant, key: shown_once.expose_secret().to_owned() }))
+    Ok(shown_once.expose_secret().to_owned())
 }

@@ -32,6 +32,11 @@ pub(crate) fn cache_path() -> Option<PathBuf> {
     xdg("XDG_CACHE_HOME", ".cache").map(|base| base.join("eventrunner"))
 }
 
+/// `${XDG_CONFIG_HOME:-~/.config}/eventrunner`.
+pub(crate) fn config_path() -> Option<PathBuf> {
+    xdg("XDG_CONFIG_HOME", ".config").map(|base| base.join("eventrunner"))
+}
+
 /// A base folder as the XDG Base Directory Specification finds it: relative paths are ignored.
 fn xdg(variable: &str, below_home: &str) -> Option<PathBuf> {
     let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());

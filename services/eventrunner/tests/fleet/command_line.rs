@@ -54,6 +54,13 @@ fn the_command_line_is_checked_before_anything_is_done() {
         (&["publish", "--data", "{}", "--type", "t", "--key", "k"], USAGE, "--source"),
         (&["publish", "-e", "A=b", "--data", "1"], USAGE, "a-z"),
         (&["verify", "--events", "0"], USAGE, "1..=1000000"),
+        (&["systems"], USAGE, "Usage:"),
+        (&["systems", "fetch"], USAGE, "unrecognized"),
+        (&["subscriptions", "create", "s", "--system", "x"], USAGE, "--action"),
+        (&["feeds", "create", "f", "--system", "x", "--endpoint", "y", "--type", "z"], USAGE, "substrate"),
+        (&["tenants", "patch", "acme", "--retention-days", "x"], USAGE, "invalid value"),
+        (&["systems", "create"], USAGE, "<ID>"),
+        (&["context", "set", "local"], USAGE, "the fleet on this machine"),
         (&["events", "list", "--api-url", "ftp://a.example"], USAGE, "is no address"),
         (&["events", "list", "--api-url", "a.example"], USAGE, "no address"),
     ]);
@@ -75,6 +82,8 @@ fn each_failure_has_its_exit_code_and_says_what_to_do() {
         (&["event-types", "create", "t", "--system", "s", "--schema", bad_json], DATA, "not JSON"),
         (&["publish", "/no/such/file", "--key", "k"], NOT_FOUND, "/no/such/file"),
         (&["events", "list", "--context", "/no/such/file"], NOT_FOUND, "/no/such/file"),
+        (&["events", "list", "--context", "nowhere"], NOT_FOUND, "there are: local"),
+        (&["systems", "create", "-f", "/no/such/file"], NOT_FOUND, "/no/such/file"),
         // servers
         (&["events", "list", "--key", "k", "--api-url", &away], UNAVAILABLE, "eventrunner up"),
         (&["tail", "--key", "k", "--api-url", &away], UNAVAILABLE, "eventrunner up"),
@@ -97,11 +106,17 @@ fn each_failure_has_its_exit_code_and_says_what_to_do() {
             UNAVAILABLE,
             "eventrunner up",
         ),
-        (&["tenants", "list", "--nats-url", &nats_away], UNAVAILABLE, "eventrunner up"),
+        (&["tenants", "list", "--key", "k", "--api-url", &away], UNAVAILABLE, "eventrunner up"),
+        (
+            &["keys", "create", "--system", "s", "-t", "a", "--scope", "operate", "--nats-url", &nats_away],
+            UNAVAILABLE,
+            "eventrunner up",
+        ),
         (&["verify", "--nats-url", &nats_away], UNAVAILABLE, "eventrunner up"),
         (&["healthcheck", &away], FAILED, "does not answer"),
         // who may
         (&["events", "list"], NO_PERMISSION, "EVENTRUNNER_KEY"),
+        (&["systems", "list", "-t", "a"], NO_PERMISSION, "EVENTRUNNER_KEY"),
         (&["usage", "-t", "a"], NO_PERMISSION, "keys create"),
         // the configuration
         (&["config", "check", "--config", bad_toml], CONFIG, "api.port"),

@@ -11,6 +11,7 @@ mod handover;
 mod newcomer;
 mod processes;
 mod publish;
+mod resources;
 mod support;
 mod up;
 mod verify;

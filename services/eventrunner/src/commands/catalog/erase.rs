@@ -49,7 +49,7 @@ struct Proof<'a> {
     left: &'a BTreeMap<String, u64>,
 }
 
-pub(super) async fn run(args: EraseArgs, output: Output) -> Result<()> {
+pub(crate) async fn run(args: EraseArgs, output: Output) -> Result<()> {
     let tenant: TenantId = id(&args.id)?;
     if !args.yes {
         confirm(&tenant)?;

@@ -89,7 +89,9 @@ pub(crate) async fn run(args: Doctor, output: Output) -> Result<Code> {
     let warned = findings.iter().filter(|f| f.status == Status::Warn).count();
     match output.format {
         Format::Table => print(&format!("\n{failed} failed, {warned} warnings"))?,
-        Format::Json => output.list(&[], &findings.iter().map(item).collect::<Result<Vec<_>>>()?)?,
+        Format::Json | Format::Yaml => {
+            output.list(&[], &findings.iter().map(item).collect::<Result<Vec<_>>>()?)?;
+        }
         Format::Jsonl => {}
     }
     Ok(if failed == 0 { Code::Done } else { Code::Failed })
@@ -99,7 +101,7 @@ pub(crate) async fn run(args: Doctor, output: Output) -> Result<Code> {
 fn show(findings: &[Finding], output: Output) -> Result<()> {
     for finding in findings {
         match output.format {
-            Format::Json => {}
+            Format::Json | Format::Yaml => {}
             Format::Jsonl => print(item(finding)?.get())?,
             Format::Table => {
                 let (style, word) = match finding.status {

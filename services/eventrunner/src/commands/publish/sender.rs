@@ -179,5 +179,5 @@ fn name(batch: &[Event], failure: Failure) -> Failure {
         ),
         _ => failure.hint.clone(),
     };
-    Failure { code: failure.code, message: format!("{what} {how}: {}", failure.message), hint }
+    Failure { message: format!("{what} {how}: {}", failure.message), hint, ..failure }
 }

@@ -1,5 +1,7 @@
-//! Where the client commands find a fleet, and who they are there: flags, then the environment, then the context
-//! file that `eventrunner up` leaves in its data folder.
+//! Where the client commands find a fleet, and who they are there: flags, then the environment, then a context: one that was
+//! named, or the file that `eventrunner up` leaves in its data folder.
+
+pub(crate) mod named;
 
 use std::{
     fmt, fs,
@@ -12,11 +14,14 @@ use clap::Args;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
+use self::named::Contexts;
 use crate::{
     exit::{Code, Failure, Result},
     up::folder,
 };
 
+/// What the context in the data folder is called.
+pub(crate) const LOCAL: &str = "local";
 /// Name of the context file in the data folder.
 pub(crate) const FILE: &str = "context.toml";
 
@@ -27,10 +32,10 @@ pub(crate) struct ConnectArgs {
     /// Address of ingest-http, where events are published
     #[arg(long, value_name = "URL", env = "EVENTRUNNER_URL")]
     pub(crate) url: Option<String>,
-    /// Address of the API, where events are read
+    /// Address of the API, where events are read and everything is managed
     #[arg(long, value_name = "URL", env = "EVENTRUNNER_API_URL")]
     pub(crate) api_url: Option<String>,
-    /// Address of the broker, through which tenants, sources and keys are managed
+    /// Address of the broker, for what is done there directly
     #[arg(long, value_name = "URL", env = "EVENTRUNNER_NATS_URL")]
     pub(crate) nats_url: Option<String>,
     /// The tenant, where the command needs one
@@ -39,9 +44,9 @@ pub(crate) struct ConnectArgs {
     /// API key
     #[arg(long, value_name = "KEY", env = "EVENTRUNNER_KEY", hide_env_values = true)]
     pub(crate) key: Option<String>,
-    /// Context file to take the rest from [default: context.toml in the data folder]
-    #[arg(long, value_name = "FILE", env = "EVENTRUNNER_CONTEXT")]
-    pub(crate) context: Option<PathBuf>,
+    /// Context to take the rest from: its name, or a file [default: see eventrunner context]
+    #[arg(long, value_name = "NAME|FILE", env = "EVENTRUNNER_CONTEXT")]
+    pub(crate) context: Option<String>,
     /// Data folder of `eventrunner up` [default: ${XDG_DATA_HOME:-~/.local/share}/eventrunner]
     #[arg(long, value_name = "FOLDER", env = "EVENTRUNNER_DATA_DIR")]
     pub(crate) data_dir: Option<PathBuf>,
@@ -61,6 +66,9 @@ pub(crate) struct File {
     pub(crate) tenant: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) key: Option<String>,
+    /// With which resources are managed, if not with the other one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) operator_key: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) sealing_key_file: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -90,24 +98,28 @@ impl File {
 
     /// Writes it, readable by its owner only, whole or not at all.
     pub(crate) fn write(&self, path: &Path) -> Result<()> {
-        let failed = |error: &std::io::Error| Failure::file("cannot write the context file", path, error);
-        let text = toml::to_string(self)
-            .map_err(|e| Failure::failed(format!("the context cannot be written as TOML: {e}")))?;
-        let aside = path.with_extension("toml.tmp");
-        let _ = fs::remove_file(&aside);
-        let mut file = fs::OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&aside)
-            .map_err(|e| failed(&e))?;
-        let header = "# Made by `eventrunner up`: how the client commands reach it.\n";
-        file.write_all(header.as_bytes())
-            .and_then(|()| file.write_all(text.as_bytes()))
-            .and_then(|()| file.sync_all())
-            .and_then(|()| fs::rename(&aside, path))
-            .map_err(|e| failed(&e))
+        write_private(path, "# Made by `eventrunner up`: how the client commands reach it.\n", self)
     }
+}
+
+/// Writes a file that holds keys: readable by its owner only, whole or not at all.
+fn write_private(path: &Path, header: &str, value: &impl Serialize) -> Result<()> {
+    let failed = |error: &std::io::Error| Failure::file("cannot write the context file", path, error);
+    let text = toml::to_string(value)
+        .map_err(|e| Failure::failed(format!("the context cannot be written as TOML: {e}")))?;
+    let aside = path.with_extension("toml.tmp");
+    let _ = fs::remove_file(&aside);
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&aside)
+        .map_err(|e| failed(&e))?;
+    file.write_all(header.as_bytes())
+        .and_then(|()| file.write_all(text.as_bytes()))
+        .and_then(|()| file.sync_all())
+        .and_then(|()| fs::rename(&aside, path))
+        .map_err(|e| failed(&e))
 }
 
 /// Where and who, as far as it is known.
@@ -118,6 +130,7 @@ pub(crate) struct Context {
     pub(crate) nats_url: String,
     tenant: Option<String>,
     key: Option<SecretString>,
+    operator_key: Option<SecretString>,
     pub(crate) sealing_key_file: PathBuf,
     /// Metrics and health of the fleet.
     pub(crate) admin_url: String,
@@ -136,16 +149,7 @@ impl Context {
             Some(folder) => folder.clone(),
             None => folder::default_path()?,
         };
-        let path = args.context.clone().unwrap_or_else(|| data_dir.join(FILE));
-        let read = File::read(&path)?;
-        if let (Some(named), None) = (&args.context, &read) {
-            return Err(Failure::new(
-                Code::NotFound,
-                format!("there is no context file {}", named.display()),
-            ));
-        }
-        let found = read.is_some();
-        let file = read.unwrap_or_default();
+        let Layer { file, path, found } = Layer::choose(args, &data_dir)?;
         let pick = |flag: &Option<String>, file: Option<String>, default: &str| {
             let url = flag.clone().or(file).unwrap_or_else(|| default.to_owned());
             url.trim_end_matches('/').to_owned()
@@ -155,6 +159,8 @@ impl Context {
             api_url: http_url(pick(&args.api_url, file.api_url, "http://127.0.0.1:8081"))?,
             nats_url: pick(&args.nats_url, file.nats_url, "nats://127.0.0.1:4222"),
             tenant: args.tenant.clone().or(file.tenant),
+            // Who says which key means that one.
+            operator_key: args.key.is_none().then_some(file.operator_key).flatten().map(SecretString::from),
             key: args.key.clone().or(file.key).map(SecretString::from),
             sealing_key_file: file.sealing_key_file.unwrap_or_else(|| data_dir.join("secret.key")),
             admin_url: pick(&None, file.admin_url, "http://127.0.0.1:9600"),
@@ -165,16 +171,26 @@ impl Context {
         })
     }
 
+    /// Whether our client could speak to the addresses that are given.
+    pub(crate) fn check(args: &ConnectArgs) -> Result<()> {
+        [&args.url, &args.api_url].into_iter().flatten().try_for_each(|url| http_url(url.clone()).map(drop))
+    }
+
     /// The API key.
     pub(crate) fn key(&self) -> Result<&str> {
         self.key.as_ref().map(|key| key.expose_secret()).ok_or_else(|| {
             let looked = if self.found { "has none" } else { "does not exist" };
             Failure::new(Code::NoPermission, "this command needs an API key").hint(format!(
-                "give --key or EVENTRUNNER_KEY; the context file {} {looked}\n\
-                 `eventrunner up` makes one, `eventrunner keys create` another",
+                "give --key or EVENTRUNNER_KEY; the context in {} {looked}\n\
+                 `eventrunner up` makes one, `eventrunner keys create` another, `eventrunner context set` keeps it",
                 self.file.display()
             ))
         })
+    }
+
+    /// The key with which resources are managed.
+    pub(crate) fn managing_key(&self) -> Result<&str> {
+        self.operator_key.as_ref().map_or_else(|| self.key(), |key| Ok(key.expose_secret()))
     }
 
     /// The tenant.
@@ -201,6 +217,46 @@ impl Context {
     /// Where one would look for what is running.
     pub(crate) fn start_hint(&self) -> String {
         "is it running? start a fleet on this machine with: eventrunner up".to_owned()
+    }
+}
+
+/// What the flags are laid over.
+struct Layer {
+    file: File,
+    path: PathBuf,
+    found: bool,
+}
+
+impl Layer {
+    /// The context that was named; that of the data folder, if that was named; the one in use; that of the usual data folder.
+    fn choose(args: &ConnectArgs, data_dir: &Path) -> Result<Self> {
+        let local = || {
+            let path = data_dir.join(FILE);
+            let read = File::read(&path)?;
+            Ok(Self { found: read.is_some(), file: read.unwrap_or_default(), path })
+        };
+        let of_name = |contexts: &Contexts, name: &str| {
+            let path = named::path().unwrap_or_default();
+            Ok(Self { file: contexts.named(name)?.clone(), path, found: true })
+        };
+        match args.context.as_deref() {
+            Some(LOCAL) => local(),
+            Some(given) if named::is_file(given) => {
+                let path = PathBuf::from(given);
+                let missing =
+                    || Failure::new(Code::NotFound, format!("there is no context file {}", path.display()));
+                Ok(Self { file: File::read(&path)?.ok_or_else(missing)?, path, found: true })
+            }
+            Some(name) => of_name(&Contexts::read()?, name),
+            None if args.data_dir.is_some() => local(),
+            None => {
+                let contexts = Contexts::read()?;
+                match &contexts.current {
+                    Some(name) => of_name(&contexts, name),
+                    None => local(),
+                }
+            }
+        }
     }
 }
 
@@ -251,7 +307,8 @@ mod tests {
         let context = Context::load(&args).unwrap();
         assert_eq!(context.key().unwrap_err().code, Code::NoPermission);
         assert_eq!(context.tenant::<model::TenantId>().unwrap_err().code, Code::Usage);
-        let named = ConnectArgs { context: Some(folder.path().join("none.toml")), ..args };
+        let named =
+            ConnectArgs { context: Some(folder.path().join("none.toml").display().to_string()), ..args };
         assert_eq!(Context::load(&named).unwrap_err().code, Code::NotFound);
         fs::write(folder.path().join(FILE), "urll = 1").unwrap();
         let args = ConnectArgs { data_dir: Some(folder.path().into()), ..ConnectArgs::default() };
