@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, fmt, sync::Arc};
 
+use identity::Access;
 use model::{
     KeyId, Micros,
     resource::{Scope, Tenant},
@@ -52,6 +53,8 @@ pub enum Who {
         fleet_wide: bool,
         /// When the token ends.
         expires_at: Micros,
+        /// What the token says, if it is one of ours: it may be taken back while a stream is open by it.
+        access: Option<Arc<Access>>,
     },
 }
 
@@ -91,10 +94,10 @@ impl Caller {
         Self { tenant, who, held: None }
     }
 
-    /// Its own tenant.
+    /// Its own tenant; the fleet of who is at home in none.
     #[must_use]
     pub fn home(&self) -> Place {
-        Place::Tenant(self.tenant.id.to_string())
+        catalog::tuples::place(&self.tenant.id)
     }
 
     /// Whether the scopes or roles it brought let it do that there: they count in its own tenant, those of
@@ -186,7 +189,14 @@ mod tests {
 
     fn user(roles: &[Role]) -> Caller {
         let (issuer, subject) = ("https://issuer.example".to_owned(), "alice@example.com".to_owned());
-        caller(Who::User { issuer, subject, roles: roles.to_vec(), fleet_wide: false, expires_at: 0 })
+        caller(Who::User {
+            issuer,
+            subject,
+            roles: roles.to_vec(),
+            fleet_wide: false,
+            expires_at: 0,
+            access: None,
+        })
     }
 
     #[test]
@@ -222,7 +232,7 @@ mod tests {
     fn an_issuer_names_only_whom_it_may() {
         let Who::User { issuer, subject, roles, expires_at, .. } = user(&[]).who else { panic!("a key") };
         assert_eq!(user(&[]).who.actor(), Actor::User("https://issuer.example|alice@example.com".to_owned()));
-        let ours = Who::User { issuer, subject, roles, fleet_wide: true, expires_at };
+        let ours = Who::User { issuer, subject, roles, fleet_wide: true, expires_at, access: None };
         assert_eq!(ours.actor(), Actor::User("alice@example.com".to_owned()));
         assert_eq!(key(&[]).who.actor(), Actor::Key("k".to_owned()));
     }

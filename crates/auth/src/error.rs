@@ -33,6 +33,12 @@ pub enum AuthError {
     /// A token that is not believed, and why, which is for the operator; or that cannot be judged.
     #[error("{}", told(*.0))]
     Token(TokenError),
+    /// The token is right, and whose it is must set another password first.
+    #[error("another password must be set first: PUT /api/v1/me/password")]
+    PasswordNeeded,
+    /// Whoever it is, it is no person with a session here.
+    #[error("this is for people who have logged in here, by their token")]
+    NoPerson,
     /// The token is right and of nobody's tenant.
     #[error("the token names no tenant that is here")]
     NoTenant,
@@ -69,6 +75,8 @@ impl AuthError {
             Self::Conflicting => ErrorCode::Malformed,
             Self::TenantDisabled(_)
             | Self::NoTenant
+            | Self::NoPerson
+            | Self::PasswordNeeded
             | Self::ScopeNeeded(_)
             | Self::RoleNeeded(_)
             | Self::FleetRoleNeeded(_) => ErrorCode::Forbidden,

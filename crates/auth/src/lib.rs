@@ -37,6 +37,7 @@ mod derived;
 mod error;
 mod key;
 mod options;
+pub mod people;
 mod publisher;
 pub mod quota;
 pub mod scopes;

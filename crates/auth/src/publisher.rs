@@ -64,6 +64,9 @@ impl Publishers {
             // No key has a dot, and a token has two.
             Err(AuthError::Unknown) if presented.contains('.') => {
                 let caller = self.tokens.caller(presented, || Arc::clone(snapshot)).await?;
+                if caller.tenant.id.is_fleet() {
+                    return Err(AuthError::NoTenant);
+                }
                 let until = match &caller.who {
                     Who::Key { .. } => None,
                     Who::User { expires_at, .. } => Some(*expires_at),
@@ -87,6 +90,7 @@ impl Publishers {
         }
         let home = caller.home();
         if !caller.brings(PUBLISH, &home) {
+            // A session that is ended is a change of the catalog, after which whoever publishes is asked who it is anyway.
             self.authority.require(caller, &[PUBLISH], &home).await?;
             let until = clock.now().saturating_add(BELIEVED_US);
             publisher.until = Some(publisher.until.map_or(until, |expires| expires.min(until)));
@@ -187,7 +191,7 @@ mod tests {
 
         let who = |roles: Vec<relations::Role>| {
             let (issuer, subject) = ("https://issuer.example".to_owned(), "alice".to_owned());
-            Who::User { issuer, subject, roles, fleet_wide: false, expires_at: 9 }
+            Who::User { issuer, subject, roles, fleet_wide: false, expires_at: 9, access: None }
         };
         let bearer = |roles| Publisher {
             tenant: tenant.clone(),

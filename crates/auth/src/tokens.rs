@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use catalog::Snapshot;
-use identity::{IssuerOptions, OidcPrincipal, OidcVerifier, SetupError};
-use model::Clock;
+use identity::{Access, AccessTokens, IssuerOptions, OidcPrincipal, OidcVerifier, SetupError, TokenError};
+use model::{Clock, Micros, SystemClock};
 use relations::Role;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{AuthError, Caller, Who, authenticate};
+use crate::{AuthError, Caller, Who, authenticate, people};
 
 /// Whose signed tokens are believed. Nobody's unless issuers are given.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -23,7 +23,10 @@ pub struct TokenOptions {
 
 /// Who may come by a signed token, besides by a key.
 #[derive(Debug, Default)]
-pub struct Tokens(Option<OidcVerifier>);
+pub struct Tokens {
+    others: Option<OidcVerifier>,
+    own: Option<Arc<AccessTokens>>,
+}
 
 impl Tokens {
     /// Believes these issuers. The process must have its TLS provider if there is one.
@@ -32,9 +35,43 @@ impl Tokens {
     /// If an issuer is described twice or not well.
     pub fn new(options: TokenOptions, clock: Arc<dyn Clock>) -> Result<Self, SetupError> {
         if options.issuers.is_empty() {
-            return Ok(Self(None));
+            return Ok(Self::default());
         }
-        OidcVerifier::new(options.issuers, clock).map(|verifier| Self(Some(verifier)))
+        let others = OidcVerifier::new(options.issuers, clock)?;
+        Ok(Self { others: Some(others), own: None })
+    }
+
+    /// The same, believing tokens of our own too.
+    #[must_use]
+    pub fn with_own(self, own: Arc<AccessTokens>) -> Self {
+        Self { own: Some(own), ..self }
+    }
+
+    /// What makes tokens of our own, if this fleet has any.
+    #[must_use]
+    pub fn issuing(&self) -> Option<&AccessTokens> {
+        self.own.as_deref()
+    }
+
+    /// What our own tokens call us; empty if there are none.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        self.own.as_deref().map(AccessTokens::issuer).unwrap_or_default()
+    }
+
+    /// What a token of our own says; none of what says that it is another's, or is no token.
+    #[must_use]
+    pub fn own(&self, presented: &str, now: Micros) -> Option<Result<Access, AuthError>> {
+        let own = self.own.as_deref().filter(|_| presented.contains('.'))?;
+        match own.verify(presented, now) {
+            Err(
+                TokenError::Issuer
+                | TokenError::Algorithm
+                | TokenError::Header("typ")
+                | TokenError::UnknownKey,
+            ) if self.others.is_some() => None,
+            verified => Some(verified.map_err(AuthError::Token)),
+        }
     }
 
     /// Whoever presents this: the holder of an API key or, if it is a token, whom that speaks of. The catalog is looked at last, as
@@ -49,7 +86,10 @@ impl Tokens {
         snapshot: impl FnOnce() -> Arc<Snapshot>,
     ) -> Result<Caller, AuthError> {
         // A token is three parts with dots between; a key has no dot.
-        let Some(verifier) = self.0.as_ref().filter(|_| presented.contains('.')) else {
+        if let Some(access) = self.own(presented, SystemClock.now()) {
+            return people::caller(&snapshot(), self.issuer(), &access?);
+        }
+        let Some(verifier) = self.others.as_ref().filter(|_| presented.contains('.')) else {
             return authenticate(&snapshot(), presented).map(Caller::from);
         };
         let said = verifier.verify(presented).await.map_err(AuthError::Token)?;
@@ -59,6 +99,9 @@ impl Tokens {
 
 fn spoken_of(snapshot: &Snapshot, said: OidcPrincipal) -> Result<Caller, AuthError> {
     let OidcPrincipal { issuer, subject, tenant, roles, expires_at, fleet_wide, .. } = said;
+    if fleet_wide && snapshot.user(&subject).is_some_and(|user| user.disabled) {
+        return Err(AuthError::Token(TokenError::Revoked));
+    }
     let tenant =
         tenant.and_then(|id| snapshot.tenant(&id.parse().ok()?).cloned()).ok_or(AuthError::NoTenant)?;
     if tenant.disabled {
@@ -67,7 +110,7 @@ fn spoken_of(snapshot: &Snapshot, said: OidcPrincipal) -> Result<Caller, AuthErr
     // A role that nobody knows gives nothing; nor does the fleet's from an issuer that may not give it.
     let roles = roles.iter().filter_map(|role| role.parse().ok());
     let roles = roles.filter(|role| fleet_wide || *role != Role::Superuser).collect();
-    Ok(Caller::new(tenant, Who::User { issuer, subject, roles, fleet_wide, expires_at }))
+    Ok(Caller::new(tenant, Who::User { issuer, subject, roles, fleet_wide, expires_at, access: None }))
 }
 
 #[cfg(test)]
@@ -113,7 +156,7 @@ mod tests {
 
     #[tokio::test]
     async fn without_issuers_a_token_is_no_key_and_nothing_else() {
-        let tokens = Tokens::new(TokenOptions::default(), Arc::new(model::SystemClock)).unwrap();
+        let tokens = Tokens::new(TokenOptions::default(), Arc::new(SystemClock)).unwrap();
         let refused = tokens.caller("e30.e30.e30", || Arc::new(Snapshot::default())).await;
         assert_eq!(refused, Err(AuthError::Unknown));
     }

@@ -1,5 +1,7 @@
 //! The streams and their durable consumers: created in one place, before any door opens.
 
+mod buckets;
+
 use std::{collections::HashMap, time::Duration};
 
 use async_nats::jetstream::{
@@ -12,6 +14,9 @@ use model::{Durability, TenantId, resource::DEFAULT_PLACEMENT};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::buckets::members;
+pub use self::buckets::mended;
+use self::buckets::{bucket, ensure_bucket, ensure_erasures, ensure_members, ensure_sessions};
 use crate::{Bus, Error};
 
 /// The stream of packed raw events, one subject a partition.
@@ -26,6 +31,8 @@ pub const DEAD: &str = "DEAD";
 pub const AUDIT: &str = "AUDIT";
 /// The KV bucket of answers that are given again to who sends the same `Idempotency-Key`.
 pub const IDEMPOTENCY: &str = "idempotency";
+/// The KV bucket of people's sessions. What nobody refreshes leaves it.
+pub const SESSIONS: &str = "sessions";
 /// The KV bucket of orders to erase a tenant, and of what came of them.
 pub const ERASURES: &str = "erasures";
 /// The KV bucket of live replicas.
@@ -74,6 +81,10 @@ pub struct TopologyOptions {
     pub idempotency_bytes_max: i64,
     /// How long such an answer is remembered, in hours.
     pub idempotency_age_hours: u64,
+    /// How long a person's session lives without being refreshed, in hours.
+    pub session_idle_hours: u64,
+    /// Bytes of sessions; over it, nobody can log in (503).
+    pub sessions_bytes_max: i64,
     /// How long a partition's owner may be silent before another replica may be pinned, in milliseconds.
     pub pin_timeout_ms: u64,
     /// How long an unacknowledged message of a silent owner waits before it is delivered again, in seconds. An
@@ -100,6 +111,8 @@ impl Default for TopologyOptions {
             audit_records_per_tenant_max: 100_000,
             idempotency_bytes_max: 64 << 20,
             idempotency_age_hours: 24,
+            session_idle_hours: 24,
+            sessions_bytes_max: 128 << 20,
             pin_timeout_ms: 2_000,
             ack_wait_seconds: 60,
             dedup_window_seconds: 120,
@@ -148,16 +161,22 @@ pub async fn ensure(bus: &Bus, options: &TopologyOptions) -> Result<Topology, Er
     };
     ensure_stream(bus, dead).await?;
     ensure_audit(bus, options).await?;
+    ensure_sessions(bus, options).await?;
     ensure_erasures(bus, options.replicas).await?;
     ensure_members(bus, options.replicas).await?;
     Ok(Topology { partitions })
 }
 
-/// The subject of a tenant's audit records; of those that are no tenant's, without one.
+/// The subject of a tenant's audit records, or the fleet's; of those that are nobody's, without one.
 #[must_use]
 pub fn audit_subject(tenant: Option<&TenantId>) -> String {
     // No tenant's id is a dash.
-    format!("audit.{}", tenant.map_or("-", |tenant| tenant.as_str()))
+    match tenant {
+        // Nor has any tenant's an underscore.
+        Some(tenant) if tenant.is_fleet() => "audit._fleet".to_owned(),
+        Some(tenant) => format!("audit.{tenant}"),
+        None => "audit.-".to_owned(),
+    }
 }
 
 /// The stream of the audit, and what requests to the control plane are known by.
@@ -316,72 +335,4 @@ async fn ensure_consumer(
     let handle =
         bus.jetstream().get_stream_no_info(stream).await.map_err(|e| Error::broker(what.clone(), &e))?;
     handle.create_consumer(config).await.map(drop).map_err(|e| Error::broker(what, &e))
-}
-
-async fn ensure_erasures(bus: &Bus, replicas: usize) -> Result<(), Error> {
-    let what = "tenants to erase, and the proof that they were";
-    ensure_bucket(bus, kv::Config { num_replicas: replicas, ..bucket(ERASURES, what) }).await
-}
-
-/// The bucket of live replicas; made again if a broker that was restarted has lost it.
-///
-/// # Errors
-/// If the broker refuses, or the streams are not made yet.
-pub(crate) async fn members(bus: &Bus) -> Result<kv::Store, Error> {
-    if let Ok(store) = bus.jetstream().get_key_value(MEMBERS).await {
-        return Ok(store);
-    }
-    let raw = raw(bus).await?;
-    ensure_members(bus, raw.cached_info().config.num_replicas).await?;
-    bus.jetstream().get_key_value(MEMBERS).await.map_err(|e| Error::broker(format!("bucket {MEMBERS}"), &e))
-}
-
-/// The bucket of partitions whose tenant streams are known to be whole; made when it is missing. In memory: what makes the
-/// broker lose the tail of a stream makes it lose this bucket. That does not hold, and there is none, in a cluster
-/// whose nodes each hold streams alone.
-///
-/// # Errors
-/// If the broker refuses, or the streams are not made yet.
-pub async fn mended(bus: &Bus) -> Result<Option<kv::Store>, Error> {
-    if let Ok(store) = bus.jetstream().get_key_value(MENDED).await {
-        return Ok(Some(store));
-    }
-    let raw = raw(bus).await?;
-    let stream::Info { config: stream::Config { num_replicas: replicas, .. }, cluster, .. } =
-        raw.cached_info();
-    // A broker that stands alone speaks of a cluster too, one without a name.
-    let is_cluster = cluster.as_ref().is_some_and(|cluster| cluster.name.is_some());
-    if is_cluster && *replicas == 1 {
-        return Ok(None);
-    }
-    let what = "partitions whose tenant streams are whole since the broker began";
-    let storage = StorageType::Memory;
-    ensure_bucket(bus, kv::Config { storage, num_replicas: *replicas, ..bucket(MENDED, what) }).await?;
-    let store = bus.jetstream().get_key_value(MENDED).await;
-    store.map(Some).map_err(|e| Error::broker(format!("bucket {MENDED}"), &e))
-}
-
-async fn raw(bus: &Bus) -> Result<stream::Stream, Error> {
-    bus.jetstream().get_stream(RAW).await.map_err(|e| Error::broker(format!("stream {RAW}"), &e))
-}
-
-async fn ensure_members(bus: &Bus, replicas: usize) -> Result<(), Error> {
-    let what = "replicas that are alive";
-    // Worth nothing after a restart of the broker: whoever misses it makes it again.
-    let (storage, max_age) = (StorageType::Memory, Duration::from_secs(30));
-    ensure_bucket(bus, kv::Config { storage, max_age, num_replicas: replicas, ..bucket(MEMBERS, what) }).await
-}
-
-fn bucket(name: &str, what: &str) -> kv::Config {
-    kv::Config { bucket: name.to_owned(), description: what.to_owned(), history: 1, ..Default::default() }
-}
-
-async fn ensure_bucket(bus: &Bus, config: kv::Config) -> Result<(), Error> {
-    let name = config.bucket.clone();
-    match bus.jetstream().create_key_value(config).await {
-        Ok(_) => Ok(()),
-        // It exists, made by an older version with other settings, which serve as well.
-        Err(_) if bus.jetstream().get_key_value(&name).await.is_ok() => Ok(()),
-        Err(error) => Err(Error::broker(format!("bucket {name}"), &error)),
-    }
 }

@@ -3,10 +3,10 @@
 mod reacting;
 
 use model::{
-    TYPE_BYTES_MAX,
+    FLEET, TYPE_BYTES_MAX,
     resource::{
         ApiKey, Customer, EventType, Meta, Plan, Role, RoleBinding, SignatureScheme, Source, System, Tenant,
-        TenantLimits,
+        TenantLimits, User,
     },
 };
 use relations::{Actor, Permission, RoleRef};
@@ -39,6 +39,8 @@ pub trait Check: Send + Sync {
 const TEXT_MAX: usize = 1024;
 /// Largest event a tenant may be allowed, in bytes. The broker's own limit may be lower.
 const EVENT_BYTES_MAX: u32 = 8 * 1024 * 1024;
+/// Longest address of mail, in bytes (RFC 5321, section 4.5.3.1.3).
+const EMAIL_BYTES_MAX: usize = 254;
 /// Longest retention, in days: a hundred years. Longer is "until erased".
 const RETENTION_DAYS_MAX: u32 = 36_500;
 /// Largest batch a tenant may be allowed.
@@ -155,6 +157,33 @@ pub(crate) fn plan(plan: &Plan) -> Vec<FieldError> {
     errors.meta(&plan.meta);
     errors.limits(&plan.limits);
     errors.0
+}
+
+pub(crate) fn user(user: &User) -> Vec<FieldError> {
+    let mut errors = Errors::default();
+    errors.text("/name", &user.name);
+    errors.meta(&user.meta);
+    if let Some(email) = &user.email {
+        // As much of an address as can be said without a letter to it.
+        let parts = email.split_once('@').filter(|(local, host)| !local.is_empty() && !host.is_empty());
+        let plain = |c: char| !c.is_control() && !c.is_whitespace();
+        let good = parts.is_some_and(|(_, host)| !host.contains('@')) && email.chars().all(plain);
+        errors.unless(good && email.len() <= EMAIL_BYTES_MAX, "/email", || {
+            format!("must be an address such as alice@example.com, at most {EMAIL_BYTES_MAX} bytes long")
+        });
+        errors.unless(*email == email.to_lowercase(), "/email", || "must be in lower case".to_owned());
+    }
+    let sealed = user.sealed_password.as_deref().is_none_or(crate::sealer::looks_sealed);
+    errors.unless(sealed, "/sealed_password", || "must be sealed".to_owned());
+    errors.0
+}
+
+/// No two users have the same address: it is also what they log in by.
+pub(crate) fn email_of_others(user: &User, others: &Snapshot) -> Vec<FieldError> {
+    let Some(email) = &user.email else { return Vec::new() };
+    let mut all = others.each::<User>(Some(&FLEET)).map(|e| &e.value);
+    let taken = all.any(|other| other.id != user.id && other.email.as_ref() == Some(email));
+    if taken { vec![FieldError::new("/email", "is the address of another user")] } else { Vec::new() }
 }
 
 pub(crate) fn system(system: &System) -> Vec<FieldError> {

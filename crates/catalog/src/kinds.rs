@@ -7,7 +7,7 @@ use model::{
     Text,
     resource::{
         Action, ApiKey, Component, Customer, EventType, Feed, Plan, Role, RoleBinding, RuleSet, Source,
-        Subscription, System, Tenant, Workflow,
+        Subscription, System, Tenant, User, Workflow,
     },
 };
 
@@ -113,6 +113,8 @@ macro_rules! kinds {
 kinds! {
     /// [`model::resource::Plan`].
     Plan(Plan) = "plan", "plan", plans;
+    /// [`model::resource::User`].
+    User(User) = "user", "user", users;
     /// [`model::resource::Tenant`].
     Tenant(Tenant) = "tenant", "tenant", tenants;
     /// [`model::resource::System`].
@@ -147,7 +149,7 @@ impl Kind {
     /// Whether such resources belong to the fleet, and to no tenant: [`model::FLEET`] stands in their keys.
     #[must_use]
     pub const fn is_fleet_wide(self) -> bool {
-        matches!(self, Self::Plan)
+        matches!(self, Self::Plan | Self::User)
     }
 
     /// Whether such resources may belong to the fleet.

@@ -7,7 +7,7 @@ use std::{
 
 use model::{
     FLEET, KeyId, Micros, PlanId, SourceId, SystemId, TenantId, Text, parse_rfc3339,
-    resource::{ApiKey, EventType, Limits, Plan, Source, System, Tenant},
+    resource::{ApiKey, EventType, Limits, Plan, Source, System, Tenant, User},
 };
 
 use crate::{
@@ -92,6 +92,19 @@ impl Snapshot {
     #[must_use]
     pub fn plan(&self, plan: &PlanId) -> Option<&Arc<Plan>> {
         self.value(&FLEET, plan)
+    }
+
+    /// A person, by their id.
+    #[must_use]
+    pub fn user(&self, user: &str) -> Option<&Arc<User>> {
+        self.value(&FLEET, user)
+    }
+
+    /// A person, by their address, in lower case. Looks at all of them.
+    #[must_use]
+    pub fn user_of_email(&self, email: &str) -> Option<&Arc<User>> {
+        let has = |user: &&Arc<User>| user.email.as_deref() == Some(email);
+        self.each(Some(&FLEET)).map(|e| &e.value).find(has)
     }
 
     /// What holds for a tenant: its own limits, its plan's, everybody's.

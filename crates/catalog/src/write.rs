@@ -253,7 +253,9 @@ impl Catalog {
         let tenant_gone = is_a_tenants::<R>() && !tenant.is_fleet() && gone(tenant_key(tenant));
         let any_gone = tenant_gone || named(written).into_iter().any(|(_, key)| gone(key));
         // A snapshot that does not come is no reason to say no: the bucket is asked then.
-        let faults = if any_gone || !settled { self.dangling(written).await? } else { Vec::new() };
+        let mut faults = if any_gone || !settled { self.dangling(written).await? } else { Vec::new() };
+        // Of two that must not be alike the one who wrote second sees the other.
+        faults.extend(written.validate_among(&self.snapshot()));
         let is_new = !before.as_ref().is_some_and(|before| entry::is_live(before));
         // Of several that came at once, those that found room may be too many together.
         let room = if is_new { within_limits::<R>(&self.snapshot(), tenant, 0) } else { Ok(()) };
@@ -268,9 +270,10 @@ impl Catalog {
             Some(before) => store.update(key.to_string(), before, revision).await.map(Some),
             None => store.delete_expect_revision(key.to_string(), Some(revision)).await.map(|()| None),
         };
-        if let Some(back) = undone.map_err(stale(&key, revision))? {
-            self.settle(back).await;
-        }
+        match undone.map_err(stale(&key, revision))? {
+            Some(back) => self.settle(back).await,
+            None => self.wait_until(|snapshot| !snapshot.has(&key)).await,
+        };
         Err(refused)
     }
 

@@ -143,6 +143,8 @@ slug_ids! {
     RoleId = "role";
     /// A role given to somebody.
     RoleBindingId = "role binding";
+    /// A person; the fleet's.
+    UserId = "user";
 }
 
 /// Stands where a tenant's id stands, for what is the fleet's as a whole. No tenant can have it: it is no slug, and is read

@@ -47,7 +47,7 @@ pub use self::{
     },
     id::{
         ActionId, ComponentId, CustomerId, FLEET, FeedId, InvalidId, KeyId, PlanId, RoleBindingId, RoleId,
-        RuleSetId, SourceId, SubscriptionId, SystemId, TenantId, WorkflowId,
+        RuleSetId, SourceId, SubscriptionId, SystemId, TenantId, UserId, WorkflowId,
     },
     limits::{EventLimits, OverLimit, TYPE_BYTES_MAX},
     partition::partition_of,

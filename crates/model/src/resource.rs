@@ -10,6 +10,7 @@ mod limits;
 mod plan;
 mod program;
 mod subscription;
+mod user;
 
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ pub use self::{
     plan::Plan,
     program::{Component, RuleSet, Workflow},
     subscription::Subscription,
+    user::{ENDED_SESSIONS_MAX, EndedSession, User},
 };
 pub use crate::meta::Meta;
 use crate::{CustomerId, KeyId, PlanId, RoleBindingId, RoleId, SourceId, SystemId, TenantId};

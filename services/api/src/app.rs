@@ -21,7 +21,7 @@ use runtime::{
 use store::Stores;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Options, control::call::undecided, error};
+use crate::{Options, control::call::undecided, error, people::People};
 
 /// Shared by all requests. Cheap to clone.
 #[derive(Clone)]
@@ -40,6 +40,7 @@ pub(crate) struct Shared {
     /// Cancelled when streams are to end.
     pub(crate) draining: CancellationToken,
     pub(crate) probes: crate::probe::Probes,
+    pub(crate) people: People,
     streams: Mutex<HashMap<TenantId, usize>>,
 }
 
@@ -52,8 +53,9 @@ impl Deref for App {
 }
 
 impl App {
-    pub(crate) fn new(options: Options, deps: crate::Deps) -> Self {
-        Self(Arc::new(Shared {
+    pub(crate) fn new(options: Options, deps: crate::Deps) -> Result<Self, crate::Error> {
+        let people = People::new(options.people.clone(), deps.bus.clone())?;
+        Ok(Self(Arc::new(Shared {
             options,
             bus: deps.bus,
             topology: deps.topology,
@@ -65,8 +67,9 @@ impl App {
             clock: Box::new(model::SystemClock),
             draining: CancellationToken::new(),
             probes: crate::probe::Probes::default(),
+            people,
             streams: Mutex::default(),
-        }))
+        })))
     }
 
     /// The caller of a request.
@@ -84,6 +87,12 @@ impl App {
     pub(crate) async fn admit(&self, headers: &HeaderMap, permission: Permission) -> Result<Caller, Problem> {
         let refused = |e: AuthError| undecided(&e);
         let caller = self.authenticate(headers).await.map_err(refused)?;
+        if caller.tenant.id.is_fleet() {
+            let problem = Problem::new(ErrorCode::InvalidArgument, "it is not said whose events are meant");
+            return Err(
+                problem.field("header:authorization", "log in, or refresh the session, with a `tenant`")
+            );
+        }
         self.authority.require(&caller, &[permission], &caller.home()).await.map_err(refused)?;
         Ok(caller)
     }

@@ -12,6 +12,9 @@ pub enum Error {
     /// The listener cannot be had, or broke.
     #[error(transparent)]
     Listen(#[from] std::io::Error),
+    /// Argon2 does not take what it is given.
+    #[error("passwords cannot be hashed: {0}")]
+    Passwords(#[from] identity::HashError),
     /// The gRPC descriptors that were built in cannot be read.
     #[error("gRPC reflection cannot be set up: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),

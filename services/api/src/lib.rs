@@ -29,6 +29,7 @@ mod metrics;
 mod openapi;
 mod options;
 mod params;
+mod people;
 mod probe;
 mod reader;
 mod receipt;
@@ -44,6 +45,7 @@ pub use self::{
     error::Error,
     openapi::openapi,
     options::{Options, PORT},
+    people::{BootstrapError, FIRST_SUPERUSER, PeopleOptions, Superuser, first_superuser, superuser},
     rules::Rules,
     service::{Deps, Service},
 };

@@ -12,7 +12,7 @@ use utoipa::{
 
 use crate::{
     control::docs::SCOPE,
-    endpoints::{self, AuditRecord},
+    endpoints::{self, AuditRecord, SessionView},
 };
 
 /// The OpenAPI 3.1 document of this service.
@@ -28,11 +28,12 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         description = "Reading events back, following them, dead letters and usage; tenants and what is theirs.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
-    components(schemas(ProblemDoc, FieldErrorDoc, AuditRecord)),
+    components(schemas(ProblemDoc, FieldErrorDoc, AuditRecord, SessionView)),
     tags(
         (name = "events", description = "A tenant's events: stored ones, and as they come."),
         (name = "dead letters", description = "Events that could not go on."),
         (name = "resources", description = "The catalog: tenants, and what is theirs."),
+        (name = "people", description = "Who calls: passwords, sessions, and what is one's own."),
         (name = "audit", description = "What was done to the catalog, and what was refused."),
         (name = "usage", description = "What a tenant has used."),
         (name = "health", description = "Whether the service works."),
@@ -111,7 +112,8 @@ fn complete_operation(method: &HttpMethod, operation: &mut Operation) {
     let none: [&str; 0] = [];
     operation.security =
         Some(vec![SecurityRequirement::new("bearer", none), SecurityRequirement::new("api_key", none)]);
-    let control = operation.tags.iter().flatten().any(|tag| tag == "audit" || tag == "resources");
+    let control =
+        operation.tags.iter().flatten().any(|tag| ["audit", "resources", "people"].contains(&&**tag));
     let scope = if *method == HttpMethod::Get { "read" } else { "write" };
     let forbidden = format!("The key has not the scope `{scope}`, or is another tenant's.");
     let errors = [

@@ -4,6 +4,8 @@ use runtime::{config::Millis, http::ServerOptions};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::people::PeopleOptions;
+
 /// The port the service listens on unless told otherwise, for HTTP and gRPC.
 pub const PORT: u16 = 8081;
 
@@ -43,6 +45,8 @@ pub struct Options {
     pub store_timeout_ms: Millis,
     /// Bytes of a resource as it is sent; 413 above. Twice as much must fit into a message of the broker.
     pub resource_bytes_max: usize,
+    /// How people log in.
+    pub people: PeopleOptions,
     /// Audit records read at most for one request that filters them.
     pub audit_scan_max: usize,
     /// How long a request with an `Idempotency-Key` is believed to be worked by whoever began it.
@@ -68,6 +72,7 @@ impl Default for Options {
             letters_change_max: 1_000,
             store_timeout_ms: Millis(10_000),
             resource_bytes_max: 256 << 10,
+            people: PeopleOptions::default(),
             audit_scan_max: 10_000,
             idempotency_pending_ms: Millis(30_000),
         }
@@ -80,6 +85,7 @@ impl Options {
     /// # Errors
     /// The name of the first such option and what it must be.
     pub fn check(&self) -> Result<(), String> {
+        self.people.check()?;
         let at_least_one = [
             ("streams_per_tenant_max", self.streams_per_tenant_max),
             ("stream_buffer_events", self.stream_buffer_events),

@@ -31,6 +31,11 @@ impl Reader {
 
     fn brings(&self, app: &App) -> Brings {
         let snapshot = app.catalog.snapshot();
+        if let Who::User { access: Some(access), .. } = &self.caller.who
+            && auth::people::may_act(&snapshot, access).is_err()
+        {
+            return Brings::Nothing;
+        }
         let Some(tenant) = snapshot.tenant(&self.caller.tenant.id).filter(|tenant| !tenant.disabled) else {
             return Brings::Nothing;
         };

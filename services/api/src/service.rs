@@ -72,7 +72,7 @@ impl Service {
         let keeper = deps.authority.to_be_told().map(|authorizer| {
             Keeper::new(authorizer, deps.catalog.clone(), deps.health.component("authorizer"))
         });
-        Ok(Self { listener, options: options.http.clone(), app: App::new(options, deps), component, keeper })
+        Ok(Self { listener, options: options.http.clone(), app: App::new(options, deps)?, component, keeper })
     }
 
     /// Where it listens.

@@ -79,6 +79,8 @@ pub struct Grant {
     pub holder: Holder,
     /// What it is good for.
     pub purpose: Purpose,
+    /// The tenant that its holder is at home in, of those who may be at home in several.
+    pub tenant: Option<String>,
 }
 
 /// What a valid token says.
@@ -101,6 +103,8 @@ struct Own {
     holder: Holder,
     #[serde(default)]
     purpose: Purpose,
+    #[serde(default)]
+    tenant: Option<String>,
 }
 
 /// Issues access tokens and verifies them.
@@ -134,6 +138,9 @@ impl AccessTokens {
             "jti": id,
             "purpose": grant.purpose,
         });
+        if let Some(tenant) = &grant.tenant {
+            claims["tenant"] = tenant.as_str().into();
+        }
         match &grant.holder {
             Holder::User { session } => {
                 claims["holder"] = "user".into();
@@ -178,7 +185,12 @@ impl AccessTokens {
         let own =
             Own::deserialize(serde_json::Value::Object(claims)).map_err(|_| TokenError::Claim("holder"))?;
         Ok(Access {
-            grant: Grant { subject: said.subject, holder: own.holder, purpose: own.purpose },
+            grant: Grant {
+                subject: said.subject,
+                holder: own.holder,
+                purpose: own.purpose,
+                tenant: own.tenant,
+            },
             id: said.id.ok_or(TokenError::Missing("jti"))?,
             issued_at: said.issued_at.ok_or(TokenError::Missing("iat"))?,
             expires_at: said.expires_at,

@@ -117,6 +117,7 @@ fn tokens(seen: &Seen, secrets: &mut Vec<String>) {
         subject: "alice".into(),
         holder: Holder::User { session: session.id.clone() },
         purpose: Purpose::All,
+        tenant: None,
     };
     let (access, said) = tokens.issue(rng, grant, NOW);
     seen.debug(&(&tokens, &access, &said, &session, &refresh));

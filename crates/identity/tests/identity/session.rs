@@ -33,11 +33,11 @@ fn tokens(seeds: &[[u8; 32]]) -> AccessTokens {
 
 fn user() -> Grant {
     let holder = Holder::User { session: "s1".into() };
-    Grant { subject: "alice".into(), holder, purpose: Purpose::All }
+    Grant { subject: "alice".into(), holder, purpose: Purpose::All, tenant: None }
 }
 
 fn client() -> Grant {
-    Grant { subject: "c1".into(), holder: Holder::Client, purpose: Purpose::All }
+    Grant { subject: "c1".into(), holder: Holder::Client, purpose: Purpose::All, tenant: None }
 }
 
 fn issue(tokens: &AccessTokens, grant: Grant, now: i64) -> String {
@@ -48,7 +48,8 @@ fn issue(tokens: &AccessTokens, grant: Grant, now: i64) -> String {
 fn tokens_say_what_was_granted_as_long_as_they_live() {
     let tokens = tokens(&[SEED]);
     let set_password = Grant { purpose: Purpose::SetPassword, ..user() };
-    for grant in [user(), client(), set_password] {
+    let at_home = Grant { tenant: Some("acme".into()), ..user() };
+    for grant in [user(), client(), set_password, at_home] {
         let now = NOW + 123_457;
         let (token, said) = tokens.issue(&mut rand::rng(), grant.clone(), now);
         let token = token.expose_secret();

@@ -42,6 +42,8 @@ pub(crate) enum Thing {
     Audit,
     /// What holds for a tenant.
     Limits,
+    /// A person's session.
+    Session,
 }
 
 impl Thing {
@@ -51,6 +53,7 @@ impl Thing {
             Self::Resource(kind) => kind.as_str(),
             Self::Audit => "audit",
             Self::Limits => "limit",
+            Self::Session => "session",
         }
     }
 }
@@ -58,7 +61,7 @@ impl Thing {
 impl Thing {
     /// Whether it is the fleet's and read by whoever may read such things at home.
     pub(super) const fn is_for_all_to_see(self) -> bool {
-        matches!(self, Self::Resource(kind) if kind.is_fleet_wide())
+        matches!(self, Self::Resource(catalog::Kind::Plan))
     }
 
     /// As the table of roles calls it.
@@ -66,6 +69,7 @@ impl Thing {
         match self {
             Self::Audit => Kind::Audit,
             Self::Limits => Kind::Limit,
+            Self::Session => Kind::Session,
             Self::Resource(kind) => match kind {
                 catalog::Kind::Tenant => Kind::Tenant,
                 catalog::Kind::System => Kind::System,
@@ -74,6 +78,7 @@ impl Thing {
                 catalog::Kind::EventType => Kind::EventType,
                 catalog::Kind::Key => Kind::ApiKey,
                 catalog::Kind::Plan => Kind::Plan,
+                catalog::Kind::User => Kind::User,
                 catalog::Kind::Action => Kind::Action,
                 catalog::Kind::Subscription => Kind::Subscription,
                 catalog::Kind::RuleSet => Kind::RuleSet,
@@ -303,7 +308,14 @@ mod tests {
         ];
         for (roles, verb, thing, tenant, expected) in table {
             let (issuer, subject) = (String::new(), "alice".to_owned());
-            let who = Who::User { issuer, subject, roles: roles.to_vec(), fleet_wide: false, expires_at: 0 };
+            let who = Who::User {
+                issuer,
+                subject,
+                roles: roles.to_vec(),
+                fleet_wide: false,
+                expires_at: 0,
+                access: None,
+            };
             let decided = decide(Snapshot::default(), &caller(who), verb, thing, tenant).await;
             assert_eq!(decided, expected, "{roles:?} {verb:?} {thing:?} {tenant:?}");
         }
@@ -348,7 +360,8 @@ mod tests {
                 snapshot.with::<RoleBinding>(serde_json::from_value(binding).unwrap())
             });
             let (issuer, subject) = ("https://issuer.example".to_owned(), "alice".to_owned());
-            let who = Who::User { issuer, subject, roles: vec![], fleet_wide: false, expires_at: 0 };
+            let who =
+                Who::User { issuer, subject, roles: vec![], fleet_wide: false, expires_at: 0, access: None };
             let decided = decide(snapshot, &caller(who), verb, thing, tenant).await;
             assert_eq!(decided, expected, "{given:?} {verb:?} {thing:?} {tenant:?}");
         }

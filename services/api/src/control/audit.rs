@@ -6,7 +6,7 @@
 use async_nats::HeaderMap;
 use auth::{Caller, Who};
 use bus::topology::audit_subject;
-use model::{CloudEvent, Micros, TenantId, format_rfc3339, json};
+use model::{CloudEvent, FLEET, Micros, TenantId, format_rfc3339, json, resource::User};
 use runtime::problem::Problem;
 use serde::Serialize;
 use serde_json::Value;
@@ -38,7 +38,7 @@ pub(crate) struct Asked {
 pub(crate) struct Actor {
     /// `key`: an API key. `user`: a person, by a signed token.
     pub(crate) kind: &'static str,
-    /// Its tenant.
+    /// Its tenant; `-`, the fleet, of who is at home in none.
     #[schema(value_type = String)]
     pub(crate) tenant: TenantId,
     /// The key's id, or whom the token speaks of.
@@ -56,6 +56,14 @@ impl From<&Caller> for Actor {
             Who::User { issuer, subject, .. } => ("user", subject.clone(), Some(issuer.clone())),
         };
         Self { kind, tenant: caller.tenant.id.clone(), id, issuer }
+    }
+}
+
+impl Actor {
+    /// A person who is known here.
+    pub(crate) fn of_user(user: &User, issuer: &str) -> Self {
+        let (id, issuer) = (user.id.to_string(), Some(issuer.to_owned()));
+        Self { kind: "user", tenant: FLEET.clone(), id, issuer }
     }
 }
 

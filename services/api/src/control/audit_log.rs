@@ -129,9 +129,14 @@ async fn read(
     after: u64,
     limit: usize,
 ) -> Result<Page, Problem> {
+    let mut subjects = vec![audit_subject(Some(tenant))];
+    if tenant.is_fleet() {
+        // What was refused to whom nobody knows concerns nobody else.
+        subjects.push(audit_subject(None));
+    }
     let selection = Selection {
         stream: AUDIT.to_owned(),
-        subjects: vec![audit_subject(Some(tenant))],
+        subjects,
         headers_only: false,
         messages_max: limit.clamp(1, PULL_RECORDS),
         bytes_max: app.bus.message_bytes_max() * 2,

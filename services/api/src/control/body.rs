@@ -1,7 +1,7 @@
 //! The JSON of a request: read with its limits, and every wrong member named by its place.
 
 use bytes::Bytes;
-use http::{HeaderValue, header};
+use http::{HeaderMap, HeaderValue, header};
 use model::ErrorCode;
 use runtime::problem::Problem;
 use serde::de::DeserializeOwned;
@@ -21,15 +21,7 @@ impl Call {
     /// # Errors
     /// 415 for another one, 413, 408 or 400 if it does not come as it should.
     pub(crate) async fn body(&self, media_type: &'static str) -> Result<Bytes, Problem> {
-        let given = self.headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
-        let essence = given.split(';').next().unwrap_or_default().trim();
-        if !essence.eq_ignore_ascii_case(media_type) {
-            let problem = Problem::new(ErrorCode::UnsupportedMediaType, format!("send it as {media_type}"))
-                .field("header:content-type", format!("must be {media_type}"));
-            let accept = if media_type == MERGE_PATCH { "accept-patch" } else { "accept" };
-            let (name, value) = (http::HeaderName::from_static(accept), HeaderValue::from_static(media_type));
-            return Err(problem.header(name, value));
-        }
+        check_media_type(&self.headers, media_type)?;
         self.any_body().await
     }
 
@@ -42,6 +34,23 @@ impl Call {
         let timeout = options.http.body_read_timeout();
         runtime::http::read_body(self.take_body(), options.resource_bytes_max, timeout).await
     }
+}
+
+/// Insists that the body of a request is of that media type.
+///
+/// # Errors
+/// 415 for another one.
+pub(crate) fn check_media_type(headers: &HeaderMap, media_type: &'static str) -> Result<(), Problem> {
+    let given = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let essence = given.split(';').next().unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case(media_type) {
+        return Ok(());
+    }
+    let problem = Problem::new(ErrorCode::UnsupportedMediaType, format!("send it as {media_type}"))
+        .field("header:content-type", format!("must be {media_type}"));
+    let accept = if media_type == MERGE_PATCH { "accept-patch" } else { "accept" };
+    let (name, value) = (http::HeaderName::from_static(accept), HeaderValue::from_static(media_type));
+    Err(problem.header(name, value))
 }
 
 /// A JSON object.

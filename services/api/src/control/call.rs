@@ -18,7 +18,7 @@ use catalog::Kind;
 use http::HeaderMap;
 use model::{ErrorCode, FLEET, TenantId, resource::Tenant};
 use relations::Scope as Place;
-use runtime::{http::Peer, problem::Problem, trace::TraceContext};
+use runtime::problem::Problem;
 
 use super::{
     Thing, Verb,
@@ -55,16 +55,8 @@ impl Call {
             .map_err(|_| Problem::new(ErrorCode::Malformed, "the path is not UTF-8 once percent-decoded"))?;
         let named = params.remove("tenant");
         let is_tenant = thing == Thing::Resource(Kind::Tenant);
-        let mut asked = Asked {
-            verb,
-            thing,
-            tenant: None,
-            id: if is_tenant { named.clone() } else { params.remove("id") },
-            actor: None,
-            at_us: app.clock.now(),
-            address: parts.extensions.get::<Peer>().map(|peer| peer.0.ip().to_string()),
-            trace_id: parts.extensions.get::<TraceContext>().map(TraceContext::trace_id),
-        };
+        let mut asked = Asked::of(&app, verb, thing, &parts);
+        asked.id = if is_tenant { named.clone() } else { params.remove("id") };
         let caller = match app.authenticate(&parts.headers).await {
             Ok(caller) => caller,
             Err(error) => {
@@ -212,7 +204,7 @@ fn no_tenant(named: &str) -> Problem {
 }
 
 /// Records a refusal and gives it, or what kept the record.
-async fn refuse(app: &App, asked: &Asked, problem: Problem) -> Problem {
+pub(super) async fn refuse(app: &App, asked: &Asked, problem: Problem) -> Problem {
     match audit::refused(app, asked, None, &problem).await {
         Ok(()) => problem,
         Err(lost) => lost,

@@ -22,8 +22,8 @@ use super::{
 pub(crate) const TAG: &str = "resources";
 
 /// Whose scope the endpoints take.
-pub(crate) const SCOPE: &str = "The key has not the scope `manage`, or, for another tenant's and for changes of tenants \
-    and plans, `operate`.";
+pub(crate) const SCOPE: &str = "The key has not the scope `manage`, or, for another tenant's and for users and changes of \
+    tenants and plans, `operate`.";
 
 /// Whose scope the endpoints of the fleet's take.
 const FLEET_SCOPE: &str =

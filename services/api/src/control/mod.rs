@@ -18,9 +18,11 @@ pub(crate) mod idempotency;
 pub(crate) mod managed;
 pub(crate) mod precondition;
 pub(crate) mod select;
+pub(crate) mod visit;
 
 pub(crate) use self::{
     access::{Thing, Verb},
     call::Call,
     managed::{Built, Gift, Making, Managed},
+    visit::{Person, Visit},
 };

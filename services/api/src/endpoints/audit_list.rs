@@ -83,7 +83,8 @@ pub(super) async fn handle(State(app): State<App>, request: Request) -> Result<R
     call.finish(outcome).await
 }
 
-async fn list(call: &Call) -> Result<Response, Problem> {
+/// One page of whatever audit the request is allowed.
+pub(super) async fn list(call: &Call) -> Result<Response, Problem> {
     let mut params = call.params();
     let filter = Filter::take(&mut params);
     let limit = params.limit(100, 1_000);

@@ -8,6 +8,7 @@ mod event_list;
 mod event_receipt;
 mod event_stream;
 mod event_type_versions;
+mod fleet_audit_list;
 mod health;
 mod letter_delete;
 mod letter_get;
@@ -16,14 +17,21 @@ mod letter_purge;
 mod letter_redrive;
 mod letter_redrive_all;
 mod limit_list;
+mod login;
+mod logout;
+mod me;
+mod password_change;
 mod permission_check;
 mod resources;
+mod session_end;
+mod session_list;
+mod session_refresh;
 mod usage_records;
 mod usage_sum;
 
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-pub(crate) use self::audit_list::AuditRecord;
+pub(crate) use self::{audit_list::AuditRecord, session_list::SessionView};
 use crate::app::App;
 
 /// Every endpoint, with its documentation.
@@ -39,10 +47,20 @@ pub(crate) fn router() -> OpenApiRouter<App> {
         .routes(routes!(letter_redrive_all::handle))
         .routes(routes!(letter_redrive::handle))
         .routes(routes!(audit_list::handle))
+        .routes(routes!(fleet_audit_list::handle))
         .routes(routes!(limit_list::handle))
         .routes(routes!(event_type_versions::handle))
         .merge(resources::router())
         .routes(routes!(permission_check::handle))
+        .routes(routes!(login::handle))
+        .routes(routes!(session_refresh::handle))
+        .routes(routes!(logout::handle))
+        .routes(routes!(me::handle))
+        .routes(routes!(password_change::handle))
+        .routes(routes!(session_list::mine))
+        .routes(routes!(session_end::mine))
+        .routes(routes!(session_list::of_user))
+        .routes(routes!(session_end::of_user))
         .routes(routes!(usage_sum::handle))
         .routes(routes!(usage_records::handle))
         .routes(routes!(health::handle))

@@ -15,6 +15,7 @@ mod source;
 mod subscription;
 mod system;
 mod tenant;
+pub(crate) mod user;
 mod workflow;
 
 use std::collections::BTreeMap;

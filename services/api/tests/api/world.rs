@@ -7,14 +7,14 @@ use async_nats::HeaderMap;
 use auth::{Authority, TokenOptions, Tokens};
 use bus::{Bus, TopologyOptions, topology};
 use catalog::{Catalog, Sealer, SealingKey, Snapshot};
-use identity::IssuerOptions;
+use identity::{AccessOptions, AccessTokens, IssuerOptions, SigningKeys};
 use model::{
     Batch, CloudEvent, Durability, Group, Micros, Stamp, TenantId, nats,
     resource::{Scope, Tenant},
 };
 use reqwest::{Method, Response};
 use runtime::{config::Millis, health::Health, http::ServerOptions, lifecycle::Shutdown};
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 use store::embedded::Embedded;
 use tempfile::TempDir;
@@ -92,6 +92,14 @@ pub(crate) fn sealer() -> Arc<Sealer> {
     Arc::new(Sealer::new(SealingKey::from_bytes([7; 32])))
 }
 
+/// The same in every test, as those of all replicas are.
+pub(crate) fn own_tokens() -> Arc<AccessTokens> {
+    // 32 bytes.
+    let key = SecretString::from("BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=");
+    let keys = SigningKeys::from_base64([&key]).unwrap();
+    Arc::new(AccessTokens::new(AccessOptions::new("https://er.example", "eventrunner"), keys))
+}
+
 /// Options for tests: any port, quick heartbeats.
 pub(crate) fn options() -> Options {
     let http = ServerOptions { drain_timeout_ms: Millis(5_000), ..ServerOptions::default() };
@@ -132,6 +140,7 @@ impl World {
         let catalog = catalog(&bus).await;
         testkit::install_tls();
         let tokens = Tokens::new(TokenOptions { issuers }, Arc::new(model::SystemClock)).unwrap();
+        let tokens = tokens.with_own(own_tokens());
         let deps = Deps {
             bus: bus.clone(),
             topology,

@@ -12,7 +12,7 @@ use axum::{extract::Request, routing::get};
 use http::Method;
 use model::resource::{
     Action, ApiKey, Component, Customer, EventType, Feed, Plan, Role, RoleBinding, RuleSet, Source,
-    Subscription, System, Tenant, Workflow,
+    Subscription, System, Tenant, User, Workflow,
 };
 use runtime::problem::Problem;
 use utoipa_axum::router::OpenApiRouter;
@@ -37,6 +37,7 @@ pub(super) fn router() -> OpenApiRouter<App> {
     let router = of::<Workflow>(router);
     let router = of::<Feed>(router);
     let router = of::<Plan>(router);
+    let router = of::<User>(router);
     let router = of::<Role>(router);
     let router = of::<RoleBinding>(router);
     let router = at::<Role>(router, &docs::fleet_path::<Role>());

@@ -19,7 +19,7 @@ struct Row {
     operators_only: bool,
 }
 
-static KINDS: [Row; 17] = [
+static KINDS: [Row; 18] = [
     Row {
         singular: "tenant",
         plural: "tenants",
@@ -156,6 +156,15 @@ static KINDS: [Row; 17] = [
         operators_only: false,
     },
     Row {
+        singular: "user",
+        plural: "users",
+        schema: "User",
+        collection: "/api/v1/users",
+        id: Some("covered"),
+        body: |id| json!({"id": id, "email": format!("{id}@example.com")}),
+        operators_only: true,
+    },
+    Row {
         singular: "fleet_role",
         plural: "fleet_roles",
         schema: "Role",
@@ -203,6 +212,7 @@ const fn reading(collection: &'static str) -> Row {
 }
 
 static AUDIT: Row = reading("/api/v1/tenants/acme/audit");
+static FLEET_AUDIT: Row = Row { operators_only: true, ..reading("/api/v1/fleet/audit") };
 static VERSIONS: Row = reading("/api/v1/tenants/acme/event-types/versioned/versions");
 static LIMITS: Row = reading("/api/v1/tenants/acme/limits");
 
@@ -220,6 +230,7 @@ static CHECK: Row = Row {
 fn row_of(id: &str) -> Option<(Action, &'static Row)> {
     match id {
         "list_audit" => return Some((Action::Audit, &AUDIT)),
+        "list_fleet_audit" => return Some((Action::Audit, &FLEET_AUDIT)),
         "list_event_type_versions" => return Some((Action::Audit, &VERSIONS)),
         "list_limits" => return Some((Action::Audit, &LIMITS)),
         _ => {}
@@ -258,7 +269,7 @@ fn operations() -> Vec<Operation> {
             operations.push(Operation { id, method, action, row });
         }
     }
-    assert_eq!(operations.len(), KINDS.len() * 7 + 4, "the document is whole");
+    assert_eq!(operations.len(), KINDS.len() * 7 + 5, "the document is whole");
     operations
 }
 
@@ -333,7 +344,7 @@ impl Row {
         match self.singular {
             "tenant" => id,
             // What is no tenant's is in the audit of who did it.
-            "plan" | "fleet_role" | "fleet_role_binding" => "ops",
+            "plan" | "user" | "fleet_role" | "fleet_role_binding" => "ops",
             _ => "acme",
         }
     }
@@ -370,7 +381,7 @@ async fn every_operation_is_refused_who_may_not_and_recorded_for_who_may() {
         assert_eq!(refused.last().unwrap()["code"], "forbidden", "{name}: the refusal is recorded");
 
         let is_the_fleets = path.starts_with("/api/v1/plans");
-        if path.starts_with("/api/v1/fleet") {
+        if path.starts_with("/api/v1/fleet") || path.starts_with("/api/v1/users") {
             // That there is a fleet is no secret.
             for manager in [&control.keys.acme, &control.keys.globex] {
                 assert_refused(&ask(&path, Some(manager)).await, (403, "forbidden"), name);

@@ -6,6 +6,8 @@ mod gateway;
 mod idempotency;
 mod issuer;
 mod limits;
+mod people;
+mod people_coverage;
 mod reacting;
 mod refusals;
 mod resources;

@@ -227,11 +227,11 @@ fn roles() -> Vec<Case> {
         binding("members of a built-in role", json!({"id": "b", "actor": "role:viewer", "role": "viewer"}), at("/actor")),
         binding("members of no role", json!({"id": "b", "actor": "role:none", "role": "viewer"}), at("/actor")),
         binding("a key that is none", json!({"id": "b", "actor": "key:none", "role": "viewer"}), at("/actor")),
-        binding("a role that is none", json!({"id": "b", "actor": "user:a", "role": "none"}), at("/role")),
-        binding("a fleet's role that is none", json!({"id": "b", "actor": "user:a", "role": "fleet/none"}), at("/role")),
-        binding("a role in capitals", json!({"id": "b", "actor": "user:a", "role": "Viewer"}), at("/role")),
-        binding("a tenant's superuser", json!({"id": "b", "actor": "user:a", "role": "superuser"}), at("/role")),
-        binding("a role its giver lacks", json!({"id": "b", "actor": "user:a", "role": "admin"}), (403, "forbidden", "/role")),
+        binding("a role that is none", json!({"id": "b", "actor": "user:a@example.com", "role": "none"}), at("/role")),
+        binding("a fleet's role that is none", json!({"id": "b", "actor": "user:a@example.com", "role": "fleet/none"}), at("/role")),
+        binding("a role in capitals", json!({"id": "b", "actor": "user:a@example.com", "role": "Viewer"}), at("/role")),
+        binding("a tenant's superuser", json!({"id": "b", "actor": "user:a@example.com", "role": "superuser"}), at("/role")),
+        binding("a role its giver lacks", json!({"id": "b", "actor": "user:a@example.com", "role": "admin"}), (403, "forbidden", "/role")),
     ]
 }
 

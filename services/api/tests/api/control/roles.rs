@@ -182,7 +182,7 @@ async fn nobody_gives_what_they_lack() {
     let widened = control.patch("/roles/limiter", &json!({"permissions": ["update:limit", "*:fleet"]})).await;
     assert_eq!(forbidden(&widened), ["/permissions/1"]);
     assert_eq!(control.patch("/role-bindings/b2", &json!({"name": "x"})).await.status, 200);
-    let moved = control.patch("/role-bindings/b2", &json!({"actor": "user:mallory"})).await;
+    let moved = control.patch("/role-bindings/b2", &json!({"actor": "user:mallory@example.com"})).await;
     assert_eq!(forbidden(&moved), ["/role"]);
     assert_eq!(control.delete("/role-bindings/b2").await.status, 204);
     let restored = send(control.manage(Method::POST, "/role-bindings/b2/undelete")).await;
@@ -194,7 +194,7 @@ async fn nobody_gives_what_they_lack() {
     let give = async |tenant: &str, path: &str, body: Value| {
         send(control.request(&alice, Method::POST, &format!("{tenant}{path}")).json(&body)).await
     };
-    let bob = |id: &str, role: &str| json!({"id": id, "actor": "user:bob", "role": role});
+    let bob = |id: &str, role: &str| json!({"id": id, "actor": "user:bob@example.com", "role": role});
     assert_eq!(give(GLOBEX, "/role-bindings", bob("b3", "tenant_admin")).await.status, 201);
     let told = give(GLOBEX, "/keys", json!({"system": "shop", "scopes": ["manage", "read"]})).await;
     assert_eq!(told.status, 201, "{told:?}");

@@ -1,0 +1,73 @@
+//! People: passwords, sessions, and what comes of them.
+//!
+//! Invariant: what a stranger learns, and how long it takes, does not depend on whether there is such a user. A password is in no
+//! record, answer or log; what is kept of one is a hash, sealed.
+
+mod bootstrap;
+pub(crate) mod login;
+mod options;
+mod passwords;
+pub(crate) mod sessions;
+
+use std::sync::{Mutex, PoisonError};
+
+use bus::Bus;
+use identity::{HashError, HashParams, Hasher, Lockouts, PasswordRules};
+use model::{ErrorCode, Micros};
+use runtime::problem::Problem;
+
+pub use self::{
+    bootstrap::{BootstrapError, FIRST_SUPERUSER, Superuser, first_superuser, superuser},
+    options::PeopleOptions,
+};
+pub(crate) use self::{login::Begun, sessions::Sessions};
+
+/// What logging in needs.
+#[derive(Debug)]
+pub(crate) struct People {
+    pub(crate) sessions: Sessions,
+    pub(crate) options: PeopleOptions,
+    hasher: Hasher,
+    lockouts: Mutex<Lockouts>,
+}
+
+impl People {
+    pub(crate) fn new(options: PeopleOptions, bus: Bus) -> Result<Self, HashError> {
+        Ok(Self {
+            hasher: Hasher::new(HashParams::OWASP, options.hashes_at_once, options.hashes_waiting_max)?,
+            lockouts: Mutex::new(Lockouts::new(options.lockout(), options.lockout_names_max)),
+            sessions: Sessions::new(bus, options.session_whole()),
+            options,
+        })
+    }
+
+    fn rules(&self) -> PasswordRules {
+        PasswordRules { length_min: self.options.password_length_min, ..PasswordRules::default() }
+    }
+
+    /// Insists that a name may be tried.
+    fn check_lock(&self, name: &str, now: Micros) -> Result<(), Problem> {
+        let lockouts = self.lockouts.lock().unwrap_or_else(PoisonError::into_inner);
+        lockouts.check(name, now).map_err(|locked| {
+            let seconds = (locked.until - locked.now).max(0).div_euclid(1_000_000) + 1;
+            Problem::new(ErrorCode::RateLimited, locked.to_string())
+                .retry_after(u32::try_from(seconds).unwrap_or(u32::MAX))
+        })
+    }
+
+    fn failed(&self, name: &str, now: Micros) {
+        self.lockouts.lock().unwrap_or_else(PoisonError::into_inner).failed(name, now);
+    }
+
+    fn succeeded(&self, name: &str) {
+        self.lockouts.lock().unwrap_or_else(PoisonError::into_inner).succeeded(name);
+    }
+}
+
+/// No answer about a password.
+fn unhashed(error: HashError) -> Problem {
+    match error {
+        HashError::Busy => Problem::new(ErrorCode::Unavailable, error.to_string()).retry_after(1),
+        error => Problem::internal(error),
+    }
+}
