@@ -17,4 +17,5 @@ pub(crate) mod stores;
 pub(crate) mod tail;
 pub(crate) mod tools;
 pub(crate) mod usage;
+pub(crate) mod users;
 pub(crate) mod verify;

@@ -16,7 +16,7 @@ pub(crate) use self::{
     client::{Client, Precondition},
     flag::read_text,
     kind::{Extra, Id, Kind, Place},
-    run::show_key,
+    run::{connect, show_key},
     table::KINDS,
 };
 use self::{

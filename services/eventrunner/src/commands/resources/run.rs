@@ -47,7 +47,7 @@ fn open(matches: &ArgMatches) -> Result<Client> {
 }
 
 /// How to reach the fleet.
-pub(super) fn connect(matches: &ArgMatches) -> Result<ConnectArgs> {
+pub(crate) fn connect(matches: &ArgMatches) -> Result<ConnectArgs> {
     ConnectArgs::from_arg_matches(matches).map_err(|e| Failure::usage(e.to_string()))
 }
 

@@ -7,7 +7,7 @@ use super::{
     special::{CHECK, ERASE, LIMITS, VERSIONS},
     verification,
 };
-use crate::output::Column;
+use crate::{commands::users::BOOTSTRAP, output::Column};
 
 /// Every kind of resource.
 pub(crate) static KINDS: &[Kind] = &[
@@ -20,6 +20,35 @@ pub(crate) static KINDS: &[Kind] = &[
             "  eventrunner plans create gold --name Gold --events-per-second 5000
   eventrunner plans patch gold --subscriptions-max 50
   eventrunner plans list",
+        ),
+    Kind::new("user", "users", "Users: people who log in; the fleet's. Role bindings say what they may do")
+        .at(Place::Fleet)
+        .flags(&[
+            NAME,
+            Flag::text("email", "/email", "By which they may log in as well as by the id"),
+            Flag::new("disabled", "/disabled", Form::Switch, "Nothing of theirs is believed any more"),
+            Flag::new(
+                "must-change-password",
+                "/must_change_password",
+                Form::Switch,
+                "They may do nothing before they have set another password",
+            ),
+        ])
+        .columns(&[
+            ID,
+            NAMED,
+            Column("email", "/email"),
+            Column("disabled", "/disabled"),
+            Column("has password", "/has_password"),
+            LABELS,
+            CREATED,
+        ])
+        .extras(&[BOOTSTRAP])
+        .examples(
+            "  eventrunner users create alice --name 'Alice Miller' --email alice@example.com
+  eventrunner role-bindings create alice --actor user:alice --role viewer --tenant acme
+  eventrunner users patch alice --disabled
+  eventrunner users bootstrap        # a superuser, by who may write to the broker",
         ),
     Kind::new("tenant", "tenants", "Tenants: the customers whose data is isolated")
         .at(Place::Fleet)
