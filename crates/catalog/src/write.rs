@@ -128,6 +128,14 @@ impl Catalog {
         Ok(left)
     }
 
+    /// Whether one could be deleted: nobody names it.
+    ///
+    /// # Errors
+    /// Who names it.
+    pub fn check_delete<R: Resource>(&self, tenant: &TenantId, id: &str) -> Result<(), Error> {
+        self.unheld(&EntryKey::new(R::KIND, tenant, id))
+    }
+
     /// Takes a deletion back, if what is left is at `expected` where that is given, and waits until the snapshot has the
     /// resource again.
     ///

@@ -44,6 +44,8 @@ pub(crate) enum Thing {
     Limits,
     /// A person's session.
     Session,
+    /// Who is at some work.
+    Lease,
 }
 
 impl Thing {
@@ -54,6 +56,7 @@ impl Thing {
             Self::Audit => "audit",
             Self::Limits => "limit",
             Self::Session => "session",
+            Self::Lease => "lease",
         }
     }
 }
@@ -70,6 +73,8 @@ impl Thing {
             Self::Audit => Kind::Audit,
             Self::Limits => Kind::Limit,
             Self::Session => Kind::Session,
+            // Who may change systems may change what is made of them.
+            Self::Lease => Kind::System,
             Self::Resource(kind) => match kind {
                 catalog::Kind::Tenant => Kind::Tenant,
                 catalog::Kind::System => Kind::System,

@@ -26,7 +26,8 @@ const ATTEMPTS: usize = 4;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
-    pub(crate) revision: u64,
+    /// None: nothing was written.
+    pub(crate) revision: Option<u64>,
     pub(crate) location: Option<String>,
     pub(crate) body: Value,
 }
@@ -35,17 +36,26 @@ impl Answer {
     fn of<R: Managed>(status: StatusCode, written: &Versioned<R>) -> Self {
         Self {
             status: status.as_u16(),
-            revision: written.revision,
+            revision: Some(written.revision),
             location: (status == StatusCode::CREATED).then(|| location(&written.value)),
             body: view(&written.value, Some(written.revision), None),
         }
+    }
+
+    /// Of what would have been written, over what is at that revision.
+    fn dry<R: Managed>(resource: &R, revision: Option<u64>) -> Self {
+        let body = view(resource, revision, None);
+        Self { status: StatusCode::OK.as_u16(), revision, location: None, body }
     }
 }
 
 impl IntoResponse for Answer {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::OK);
-        let mut response = (status, [(header::ETAG, etag(self.revision))], Json(self.body)).into_response();
+        let mut response = (status, Json(self.body)).into_response();
+        if let Some(revision) = self.revision {
+            response.headers_mut().insert(header::ETAG, etag(revision));
+        }
         if let Some(location) = self.location.and_then(|l| HeaderValue::try_from(l).ok()) {
             response.headers_mut().insert(header::LOCATION, location);
         }
@@ -62,10 +72,18 @@ pub(crate) async fn to_the_end<T: Send + 'static>(work: impl Future<Output = T> 
     }
 }
 
+/// Whether it is done, or only looked whether it could be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Do,
+    Dry,
+}
+
 /// Makes a resource that does not exist yet.
 pub(crate) async fn create<R: Managed>(
     call: &mut Call,
     mut given: Map<String, Value>,
+    mode: Mode,
 ) -> Result<Answer, Problem> {
     let id = if R::ID_IS_CHOSEN { take_id::<R>(&mut given)? } else { String::new() };
     let tenant = match call.tenant() {
@@ -81,6 +99,10 @@ pub(crate) async fn create<R: Managed>(
     call.asked.id = Some(resource.id().to_owned());
     call.asked.tenant = (!R::KIND.is_fleet_wide()).then_some(tenant);
     ready(call, &resource, None).await?;
+    if mode == Mode::Dry {
+        absent(call, &resource).await?;
+        return Ok(Answer::dry(&resource, None));
+    }
     let after = Some(view(&resource, None, None));
     let announced = audit::announce(&call.app, &call.asked, None, after).await?;
     let written = match call.app.catalog.create(&resource).await {
@@ -93,6 +115,20 @@ pub(crate) async fn create<R: Managed>(
         body.insert(name.to_owned(), secret.expose_secret().into());
     }
     Ok(answer)
+}
+
+/// Whether its id is free.
+async fn absent<R: Managed>(call: &Call, resource: &R) -> Result<(), Problem> {
+    let (catalog, tenant, id) = (&call.app.catalog, resource.tenant(), resource.id());
+    let taken = |error: catalog::Error| Err(of_catalog(error, false));
+    let (kind, own) = (R::KIND, id.to_owned());
+    if catalog.get::<R>(tenant, id).await.is_ok() {
+        return taken(catalog::Error::Exists { kind, id: own });
+    }
+    match catalog.get_deleted::<R>(tenant, id).await {
+        Ok(_) => taken(catalog::Error::Deleted { kind, id: own }),
+        Err(_) => Ok(()),
+    }
 }
 
 fn take_id<R: Managed>(given: &mut Map<String, Value>) -> Result<String, Problem> {
@@ -117,13 +153,13 @@ pub(crate) enum Wish {
 }
 
 /// Makes a resource what it is wished to be; one that does not exist is made where that may be wished.
-pub(crate) async fn modify<R: Managed>(call: &Call, wish: &Wish) -> Result<Answer, Problem> {
+pub(crate) async fn modify<R: Managed>(call: &Call, wish: &Wish, mode: Mode) -> Result<Answer, Problem> {
     let precondition = Precondition::read(&call.headers)?;
     let mut attempts = 0;
     loop {
         attempts += 1;
         call.begin();
-        match attempt::<R>(call, wish, &precondition).await? {
+        match attempt::<R>(call, wish, &precondition, mode).await? {
             Outcome::Done(answer) => return Ok(answer),
             Outcome::Overtaken(_) if !precondition.names_revision() && attempts < ATTEMPTS => {}
             Outcome::Overtaken(problem) => return Err(problem),
@@ -141,6 +177,7 @@ async fn attempt<R: Managed>(
     call: &Call,
     wish: &Wish,
     precondition: &Precondition,
+    mode: Mode,
 ) -> Result<Outcome, Problem> {
     let old = find::<R>(call).await?;
     precondition.check(old.as_ref().map(|o| o.revision))?;
@@ -157,6 +194,9 @@ async fn attempt<R: Managed>(
         return Ok(Outcome::Done(Answer::of(StatusCode::OK, old)));
     }
     ready(call, &resource, old.as_ref().map(|o| &o.value)).await?;
+    if mode == Mode::Dry {
+        return Ok(Outcome::Done(Answer::dry(&resource, old.map(|o| o.revision))));
+    }
     let before = old.as_ref().map(|o| view(&o.value, Some(o.revision), None));
     let after = Some(view(&resource, None, None));
     let announced = audit::announce(&call.app, &call.asked, before, after).await?;
@@ -240,7 +280,7 @@ async fn ready<R: Managed>(call: &Call, resource: &R, old: Option<&R>) -> Result
 }
 
 /// Deletes a resource.
-pub(crate) async fn delete<R: Managed>(call: &Call) -> Result<(), Problem> {
+pub(crate) async fn delete<R: Managed>(call: &Call, mode: Mode) -> Result<(), Problem> {
     let precondition = Precondition::read(&call.headers)?;
     let mut attempts = 0;
     loop {
@@ -250,6 +290,10 @@ pub(crate) async fn delete<R: Managed>(call: &Call) -> Result<(), Problem> {
         precondition.check(old.as_ref().map(|o| o.revision))?;
         let Some(old) = old else { return Err(nothing::<R>(call)) };
         old.value.guard(&call.caller, false)?;
+        if mode == Mode::Dry {
+            let free = call.app.catalog.check_delete::<R>(call.tenant()?, call.id());
+            return free.map_err(|e| of_catalog(e, false));
+        }
         let before = Some(view(&old.value, Some(old.revision), None));
         let announced = audit::announce(&call.app, &call.asked, before, None).await?;
         let deleted = call.app.catalog.delete::<R>(call.tenant()?, call.id(), Some(old.revision)).await;

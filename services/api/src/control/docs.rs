@@ -179,6 +179,11 @@ pub(crate) fn query(name: &str, description: &str) -> Value {
     json!({"name": name, "in": "query", "required": false, "description": description, "schema": {"type": "string"}})
 }
 
+/// `dry_run`.
+pub(crate) fn dry_run() -> Value {
+    query("dry_run", "`true`: nothing is written; the answer is what would be, or why not.")
+}
+
 /// A parameter of the query that may be given several times.
 pub(crate) fn queries(name: &str, description: &str) -> Value {
     json!({

@@ -15,6 +15,7 @@ pub(crate) mod call;
 pub(crate) mod change;
 pub(crate) mod docs;
 pub(crate) mod idempotency;
+pub(crate) mod lease;
 pub(crate) mod managed;
 pub(crate) mod precondition;
 pub(crate) mod select;

@@ -10,6 +10,7 @@ mod event_stream;
 mod event_type_versions;
 mod fleet_audit_list;
 mod health;
+mod lease;
 mod letter_delete;
 mod letter_get;
 mod letter_list;
@@ -51,6 +52,8 @@ pub(crate) fn router() -> OpenApiRouter<App> {
         .routes(routes!(limit_list::handle))
         .routes(routes!(event_type_versions::handle))
         .merge(resources::router())
+        .routes(routes!(lease::get, lease::replace, lease::delete))
+        .routes(routes!(lease::get_fleets, lease::replace_fleets, lease::delete_fleets))
         .routes(routes!(permission_check::handle))
         .routes(routes!(login::handle))
         .routes(routes!(session_refresh::handle))

@@ -2,7 +2,7 @@
 
 use axum::{
     extract::{Request, State},
-    response::Response,
+    response::{IntoResponse as _, Response},
 };
 use runtime::problem::Problem;
 use serde_json::{Value, json};
@@ -10,7 +10,9 @@ use serde_json::{Value, json};
 use crate::{
     app::App,
     control::{
-        Call, Managed, Verb, body, change, docs,
+        Call, Managed, Verb, body,
+        change::{self, Mode},
+        docs,
         idempotency::{self, Begun},
     },
 };
@@ -24,9 +26,10 @@ pub(super) fn operation<R: Managed>() -> Value {
              again: it is done once, and answered the same.{secret}"
         ),
         "operationId": format!("create_{}", docs::singular::<R>()),
-        "parameters": docs::parameters::<R>(&[docs::idempotency_key()], false),
+        "parameters": docs::parameters::<R>(&[docs::idempotency_key(), docs::dry_run()], false),
         "requestBody": docs::body::<R>(body::JSON),
         "responses": {
+            "200": docs::answer::<R>("It could be made: a dry run.", false),
             "201": docs::answer::<R>("It is made.", true),
             "409": docs::text("It exists already, or was deleted and not purged; or the same request is being worked."),
             "413": docs::text("It is larger than a resource may be."),
@@ -49,13 +52,16 @@ pub(super) async fn handle<R: Managed>(
 }
 
 async fn create<R: Managed>(call: &mut Call) -> Result<Response, Problem> {
-    call.params().finish()?;
+    let mode = super::mode(call)?;
     let bytes = call.body(body::JSON).await?;
     let given = body::object(&bytes)?;
+    if mode == Mode::Dry {
+        return Ok(change::create::<R>(call, given, mode).await?.into_response());
+    }
     match idempotency::begin(call, &bytes).await? {
         Begun::Before(answer) => Ok(answer),
         Begun::Now(claim) => {
-            let outcome = change::create::<R>(call, given).await;
+            let outcome = change::create::<R>(call, given, mode).await;
             claim.end(outcome).await
         }
     }

@@ -19,9 +19,9 @@ pub(super) fn operation<R: Managed>() -> Value {
         "description": "No service knows it any more within moments. It keeps its id, and can be undeleted, until it is purged. \
             One that others name cannot be deleted.",
         "operationId": format!("delete_{}", docs::singular::<R>()),
-        "parameters": docs::parameters::<R>(&[docs::if_match()], true),
+        "parameters": docs::parameters::<R>(&[docs::if_match(), docs::dry_run()], true),
         "responses": {
-            "204": {"description": "It is deleted."},
+            "204": {"description": "It is deleted; or it could be: a dry run."},
             "409": docs::text("Others keep changing it."),
             "412": docs::text("It is not at the revision of `If-Match`."),
             "422": docs::text("Others name it; they are named in the detail."),
@@ -42,7 +42,7 @@ pub(super) async fn handle<R: Managed>(
 }
 
 async fn delete<R: Managed>(call: &Call) -> Result<Response, Problem> {
-    call.params().finish()?;
-    change::delete::<R>(call).await?;
+    let mode = super::mode(call)?;
+    change::delete::<R>(call, mode).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }

@@ -19,7 +19,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::{
     app::App,
-    control::{Call, Managed, Thing, Verb, docs},
+    control::{Call, Managed, Thing, Verb, change::Mode, docs},
 };
 
 /// Every kind's endpoints.
@@ -88,4 +88,12 @@ async fn admit<R: Managed>(app: App, verb: Verb, request: Request) -> Result<Cal
         call.learn_held().await;
     }
     Ok(call)
+}
+
+/// Whether it is only to be looked whether it could be done.
+fn mode(call: &Call) -> Result<Mode, Problem> {
+    let mut params = call.params();
+    let mode = params.choice("dry_run", &[("true", Mode::Dry), ("false", Mode::Do)]);
+    params.finish()?;
+    Ok(mode.unwrap_or(Mode::Do))
 }

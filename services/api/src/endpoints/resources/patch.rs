@@ -18,7 +18,7 @@ pub(super) fn operation<R: Managed>() -> Value {
         "description": "A JSON merge patch (RFC 7396): members that are given take the place of what is there, `null` takes \
             away. Without `If-Match` it is applied to whatever is there.",
         "operationId": format!("change_{}", docs::singular::<R>()),
-        "parameters": docs::parameters::<R>(&[docs::if_match()], true),
+        "parameters": docs::parameters::<R>(&[docs::if_match(), docs::dry_run()], true),
         "requestBody": {
             "required": true,
             "content": {body::MERGE_PATCH: {"schema": {"type": "object"}}},
@@ -46,8 +46,8 @@ pub(super) async fn handle<R: Managed>(
 }
 
 async fn patch<R: Managed>(call: &Call) -> Result<Response, Problem> {
-    call.params().finish()?;
+    let mode = super::mode(call)?;
     let patch = body::object(&call.body(body::MERGE_PATCH).await?)?;
-    let answer = change::modify::<R>(call, &change::Wish::Merged(Value::Object(patch))).await?;
+    let answer = change::modify::<R>(call, &change::Wish::Merged(Value::Object(patch)), mode).await?;
     Ok(answer.into_response())
 }

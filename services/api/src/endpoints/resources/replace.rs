@@ -35,7 +35,7 @@ pub(super) fn operation<R: Managed>() -> Value {
              as it was read.{made}"
         ),
         "operationId": format!("replace_{}", docs::singular::<R>()),
-        "parameters": docs::parameters::<R>(&[docs::if_match(), docs::if_none_match()], true),
+        "parameters": docs::parameters::<R>(&[docs::if_match(), docs::if_none_match(), docs::dry_run()], true),
         "requestBody": docs::body::<R>(body::JSON),
         "responses": responses,
     })
@@ -54,8 +54,8 @@ pub(super) async fn handle<R: Managed>(
 }
 
 async fn replace<R: Managed>(call: &Call) -> Result<Response, Problem> {
-    call.params().finish()?;
+    let mode = super::mode(call)?;
     let given = body::object(&call.body(body::JSON).await?)?;
-    let answer = change::modify::<R>(call, &change::Wish::Whole(Value::Object(given))).await?;
+    let answer = change::modify::<R>(call, &change::Wish::Whole(Value::Object(given)), mode).await?;
     Ok(answer.into_response())
 }

@@ -216,6 +216,15 @@ static FLEET_AUDIT: Row = Row { operators_only: true, ..reading("/api/v1/fleet/a
 static VERSIONS: Row = reading("/api/v1/tenants/acme/event-types/versioned/versions");
 static LIMITS: Row = reading("/api/v1/tenants/acme/limits");
 
+/// Where leases are tried.
+const fn lease(singular: &'static str, collection: &'static str, operators_only: bool) -> Row {
+    let body: fn(&str) -> Value = |_| json!({"holder": "somebody", "ttl_seconds": 300});
+    Row { singular, plural: "", schema: "Lease", collection, id: Some("covered"), body, operators_only }
+}
+
+static LEASE: Row = lease("lease", "/api/v1/tenants/acme/leases", false);
+static FLEET_LEASE: Row = lease("fleet_lease", "/api/v1/fleet/leases", true);
+
 /// Where the question whether somebody may do something is tried.
 static CHECK: Row = Row {
     singular: "check",
@@ -249,6 +258,11 @@ fn row_of(id: &str) -> Option<(Action, &'static Row)> {
         "undelete" => Action::Undelete,
         _ => return None,
     };
+    match noun {
+        "lease" => return Some((action, &LEASE)),
+        "fleet_lease" => return Some((action, &FLEET_LEASE)),
+        _ => {}
+    }
     let named = |row: &&Row| noun == if action == Action::List { row.plural } else { row.singular };
     KINDS.iter().find(named).map(|row| (action, row))
 }
@@ -269,7 +283,7 @@ fn operations() -> Vec<Operation> {
             operations.push(Operation { id, method, action, row });
         }
     }
-    assert_eq!(operations.len(), KINDS.len() * 7 + 5, "the document is whole");
+    assert_eq!(operations.len(), KINDS.len() * 7 + 11, "the document is whole");
     operations
 }
 
@@ -283,6 +297,14 @@ impl Operation {
         let Row { collection, body, .. } = self.row;
         if matches!(self.action, Action::Create | Action::List | Action::Audit | Action::Check) {
             return (*collection).to_owned();
+        }
+        if self.row.schema == "Lease" {
+            let path = format!("{collection}/{id}");
+            // One that is held could not be taken.
+            if self.action != Action::Replace {
+                assert_eq!(send(control.operate(Method::PUT, &path).json(&body(id))).await.status, 200);
+            }
+            return path;
         }
         let made = send(control.operate(Method::POST, collection).json(&body(id))).await;
         assert_eq!(made.status, 201, "{}: {made:?}", self.id);
@@ -300,6 +322,7 @@ impl Operation {
         let mut body = (self.row.body)(id);
         match self.action {
             Action::Create => request.json(&body),
+            Action::Replace if self.row.schema == "Lease" => request.json(&body),
             Action::Replace => {
                 // Something new, as the id stands in the path.
                 body.as_object_mut().unwrap().insert("description".to_owned(), json!("replaced"));
@@ -344,7 +367,7 @@ impl Row {
         match self.singular {
             "tenant" => id,
             // What is no tenant's is in the audit of who did it.
-            "plan" | "user" | "fleet_role" | "fleet_role_binding" => "ops",
+            "plan" | "user" | "fleet_role" | "fleet_role_binding" | "fleet_lease" => "ops",
             _ => "acme",
         }
     }

@@ -5,6 +5,7 @@ mod coverage;
 mod gateway;
 mod idempotency;
 mod issuer;
+mod leases;
 mod limits;
 mod people;
 mod people_coverage;
