@@ -37,6 +37,7 @@ mod derived;
 mod error;
 mod key;
 mod options;
+mod own;
 pub mod people;
 mod publisher;
 pub mod quota;
@@ -53,6 +54,7 @@ pub use self::{
     error::AuthError,
     key::{NewKey, generate},
     options::{AuthorizerKind, AuthorizerOptions},
+    own::OwnTokenOptions,
     publisher::{NoSystem, Publisher, Publishers, SYSTEM_HEADER},
     tokens::{TokenOptions, Tokens},
 };

@@ -9,12 +9,14 @@ use relations::Role;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{AuthError, Caller, Who, authenticate, people};
+use crate::{AuthError, Caller, OwnTokenOptions, Who, authenticate, people};
 
-/// Whose signed tokens are believed. Nobody's unless issuers are given.
+/// Whose signed tokens are believed: our own, and those of issuers that are given.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TokenOptions {
+    /// The tokens that this fleet issues itself.
+    pub own: OwnTokenOptions,
     /// The issuers: of each `issuer` (`iss`), `keys_url` (its JSON Web Key Set), `audiences`, `algorithms`, and optionally
     /// `leeway_seconds`, `claims` (`subject`, `email`, `tenant`, `roles`: names of claims, or JSON pointers into them),
     /// `tenants` (the only ones it speaks for), `fleet_wide` (it may make superusers), `allow_http`.

@@ -19,6 +19,7 @@ use chacha20poly1305::{
     KeyInit as _, XChaCha20Poly1305, XNonce,
     aead::{Aead as _, Payload},
 };
+use hmac::{Hmac, Mac as _};
 use secrecy::{ExposeSecret as _, SecretBox, SecretString};
 use sha2::{Digest as _, Sha256};
 
@@ -104,6 +105,16 @@ impl SealingKey {
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// A pseudo-random function of the key (RFC 2104), as HKDF expands one (RFC 5869, section 2.3).
+    fn derive(&self, purpose: &str) -> SecretString {
+        #[expect(clippy::expect_used, reason = "HMAC takes keys of any length")]
+        let mut mac =
+            <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(self.bytes.expose_secret()).expect("a key");
+        mac.update(purpose.as_bytes());
+        mac.update(&[1]);
+        STANDARD.encode(mac.finalize().into_bytes()).into()
     }
 
     fn cipher(&self) -> XChaCha20Poly1305 {
@@ -193,6 +204,14 @@ impl Sealer {
             .filter(|line| !line.is_empty() && !line.starts_with('#'))
             .map(|line| SealingKey::from_base64(&SecretString::from(line)));
         Self::from_keys(keys.collect::<Result<Vec<_>, _>>()?)
+    }
+
+    /// Keys for another purpose, one of each of ours, in base64 and in the same order: who has ours has them, and nobody learns
+    /// ours by them.
+    #[must_use]
+    pub fn derive(&self, purpose: &str) -> Vec<SecretString> {
+        let keys = std::iter::once(&self.sealing).chain(&self.opening);
+        keys.map(|key| key.derive(purpose)).collect()
     }
 
     /// Seals a secret for the entry of that key.
@@ -286,6 +305,19 @@ mod tests {
             assert!(matches!(sealer.open("c", bad), Err(SealError::NotSealed)), "{bad}");
             assert!(!looks_sealed(bad));
         }
+    }
+
+    #[test]
+    fn keys_for_other_purposes_follow_from_ours() {
+        let sealer = || Sealer::new(SealingKey::from_bytes([7; 32])).opening(SealingKey::from_bytes([8; 32]));
+        let texts = |sealer: Sealer, purpose: &str| -> Vec<String> {
+            sealer.derive(purpose).iter().map(|key| key.expose_secret().to_owned()).collect()
+        };
+        let (one, other) = (texts(sealer(), "one"), texts(sealer(), "other"));
+        assert_eq!(one, texts(sealer(), "one"), "the same everywhere");
+        assert_eq!(one[1..], texts(Sealer::new(SealingKey::from_bytes([8; 32])), "one"));
+        assert!(one[0] != one[1] && one[0] != other[0] && one[0] != STANDARD.encode([7; 32]));
+        assert!(one.iter().all(|key| STANDARD.decode(key).unwrap().len() == KEY_BYTES));
     }
 
     #[test]

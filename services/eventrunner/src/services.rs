@@ -40,7 +40,19 @@ impl Ground {
     /// Whose signed tokens are believed.
     pub(crate) fn tokens(&self) -> Result<Arc<Tokens>> {
         let tokens = Tokens::new(self.config.tokens.clone(), Arc::new(model::SystemClock));
-        tokens.map(Arc::new).map_err(|e| Failure::config(e.to_string()))
+        let tokens = tokens.map_err(|e| Failure::config(e.to_string()))?;
+        let own = match self.config.sealer() {
+            Ok(sealer) => self.config.tokens.own.tokens(&sealer).map_err(|e| e.to_string()),
+            Err(failure) => Err(failure.message),
+        };
+        match own {
+            Ok(own) => Ok(Arc::new(tokens.with_own(Arc::new(own)))),
+            // Whoever cannot do without says so itself.
+            Err(reason) => {
+                tracing::warn!(reason, "without a sealing key nobody who logged in is known here");
+                Ok(Arc::new(tokens))
+            }
+        }
     }
 
     /// Who decides what callers may do. Each service of a process asks for itself.

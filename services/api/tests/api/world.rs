@@ -4,17 +4,17 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use api::{Deps, Options, Service};
 use async_nats::HeaderMap;
-use auth::{Authority, TokenOptions, Tokens};
+use auth::{Authority, OwnTokenOptions, TokenOptions, Tokens};
 use bus::{Bus, TopologyOptions, topology};
 use catalog::{Catalog, Sealer, SealingKey, Snapshot};
-use identity::{AccessOptions, AccessTokens, IssuerOptions, SigningKeys};
+use identity::IssuerOptions;
 use model::{
     Batch, CloudEvent, Durability, Group, Micros, Stamp, TenantId, nats,
     resource::{Scope, Tenant},
 };
 use reqwest::{Method, Response};
 use runtime::{config::Millis, health::Health, http::ServerOptions, lifecycle::Shutdown};
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use store::embedded::Embedded;
 use tempfile::TempDir;
@@ -92,14 +92,6 @@ pub(crate) fn sealer() -> Arc<Sealer> {
     Arc::new(Sealer::new(SealingKey::from_bytes([7; 32])))
 }
 
-/// The same in every test, as those of all replicas are.
-pub(crate) fn own_tokens() -> Arc<AccessTokens> {
-    // 32 bytes.
-    let key = SecretString::from("BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=");
-    let keys = SigningKeys::from_base64([&key]).unwrap();
-    Arc::new(AccessTokens::new(AccessOptions::new("https://er.example", "eventrunner"), keys))
-}
-
 /// Options for tests: any port, quick heartbeats.
 pub(crate) fn options() -> Options {
     let http = ServerOptions { drain_timeout_ms: Millis(5_000), ..ServerOptions::default() };
@@ -139,8 +131,10 @@ impl World {
         let stores = embedded.stores();
         let catalog = catalog(&bus).await;
         testkit::install_tls();
-        let tokens = Tokens::new(TokenOptions { issuers }, Arc::new(model::SystemClock)).unwrap();
-        let tokens = tokens.with_own(own_tokens());
+        let tokens =
+            Tokens::new(TokenOptions { issuers, ..TokenOptions::default() }, Arc::new(model::SystemClock))
+                .unwrap();
+        let tokens = tokens.with_own(Arc::new(OwnTokenOptions::default().tokens(&sealer()).unwrap()));
         let deps = Deps {
             bus: bus.clone(),
             topology,

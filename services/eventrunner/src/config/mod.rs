@@ -193,6 +193,7 @@ impl Config {
         self.authorizer.check().map_err(Failure::config)?;
         identity::check_issuers(&self.tokens.issuers)
             .map_err(|e| Failure::config(format!("tokens.issuers: {e}")))?;
+        self.tokens.own.check().map_err(Failure::config)?;
         if self.admin.work_age_seconds_max == 0 {
             return Err(Failure::config("admin.work_age_seconds_max must be at least 1"));
         }

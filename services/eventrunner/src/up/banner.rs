@@ -2,6 +2,8 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use secrecy::ExposeSecret as _;
+
 use super::{
     demo::{Credentials, Urls},
     fleet::Fleet,
@@ -143,6 +145,19 @@ impl Banner {
             print(&format!("\neach with{flags}, or with EVENTRUNNER_DATA_DIR set"))?;
         }
         print("\nCtrl-C stops the fleet; its data is kept.")
+    }
+}
+
+impl Banner {
+    /// Told once, as the password is kept nowhere.
+    pub(super) fn superuser(&self, urls: &Urls, superuser: &api::Superuser) -> Result<()> {
+        let Self { program, flags, .. } = self;
+        let password = self.paint.text(Style::Bold, superuser.one_time_password.expose_secret());
+        print(&format!(
+            "\nSuperuser {}, one-time password {password}: good for setting another, at {}/api/v1/login\n\
+             If it gets lost: {program} users bootstrap{flags}",
+            superuser.id, urls.api_url
+        ))
     }
 }
 

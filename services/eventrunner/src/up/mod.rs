@@ -235,12 +235,15 @@ async fn start(
         nats_monitor_url: config.broker.monitor_url.clone(),
     };
     let credentials = demo::prepare(&catalog, plan.folder.path(), &urls, config.sealing_key_file()?).await?;
+    let first = api::first_superuser(&catalog, &config.sealer()?).await;
+    let first = first.map_err(|e| Failure::failed(format!("the first superuser cannot be made: {e}")))?;
     plan.folder.sign(Some(urls.api_url.clone()))?;
     match started {
         Started::Here(fleet) => context.spawn_critical("fleet", fleet.run(shutdown)),
         Started::Processes(processes) => context.spawn_critical("fleet", processes.run(shutdown)),
     }
-    banner.ready(&urls, credentials.as_ref(), began.elapsed())
+    banner.ready(&urls, credentials.as_ref(), began.elapsed())?;
+    first.map_or(Ok(()), |superuser| banner.superuser(&urls, &superuser))
 }
 
 /// The running services.

@@ -11,6 +11,7 @@ type Row = (&'static str, &'static str, &'static str, &'static str, &'static str
 
 const ROWS: &[Row] = &[
     ("plans", "gold", "--events-per-second 10", "--events-burst 20", "/limits/events_burst", "20"),
+    ("users", "al", "--name Al", "--must-change-password true", "/must_change_password", "true"),
     ("tenants", "acme", "--plan gold", "--retention-days 9", "/retention_days", "9"),
     ("systems", "shop", "--label a=b", "--unset /labels/a", "/labels", "{}"),
     ("customers", "jane", "--name Jane", "--plan gold", "/plan", "\"gold\""),
@@ -33,7 +34,7 @@ const ROWS: &[Row] = &[
         "/role",
         "\"fleet/helper\"",
     ),
-    ("role-bindings", "fleet/root", "--actor user:root --role superuser", "--name R", "/name", "\"R\""),
+    ("role-bindings", "fleet/root", "--actor user:al --role superuser", "--name R", "/name", "\"R\""),
     ("components", "pricing", COMPONENT, "--enabled false", "/enabled", "false"),
     ("workflows", "returns", "--definition @/flow.yaml", "--system shop", "/system", "\"shop\""),
     ("rule-sets", "discounts", "--rules @/rules.grl", "--description d", "/description", "\"d\""),

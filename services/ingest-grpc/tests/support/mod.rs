@@ -151,7 +151,9 @@ impl Fleet {
             Arc::new(move || catalog.snapshot())
         };
         testkit::install_tls();
-        let tokens = Tokens::new(TokenOptions { issuers }, Arc::new(model::SystemClock)).unwrap();
+        let tokens =
+            Tokens::new(TokenOptions { issuers, ..TokenOptions::default() }, Arc::new(model::SystemClock))
+                .unwrap();
         let authority = Authority::embedded(Arc::clone(&snapshots));
         let dependencies = Dependencies {
             ready: is_ready,

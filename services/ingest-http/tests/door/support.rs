@@ -158,7 +158,8 @@ impl Door {
         let broker = Arc::new(FakeBroker { does: Mutex::new(Broker::Acknowledges), kept: Mutex::default() });
         let snapshots: Snapshots = Arc::new(move || Arc::clone(&snapshot));
         testkit::install_tls();
-        let tokens = Tokens::new(TokenOptions { issuers }, Arc::new(SystemClock)).unwrap();
+        let tokens =
+            Tokens::new(TokenOptions { issuers, ..TokenOptions::default() }, Arc::new(SystemClock)).unwrap();
         let publishers = Publishers::new(Arc::new(tokens), Authority::embedded(Arc::clone(&snapshots)));
         let dependencies =
             Dependencies { publishers, ..Dependencies::new(broker.clone(), snapshots, sealer) };
