@@ -16,7 +16,9 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use self::buckets::members;
 pub use self::buckets::mended;
-use self::buckets::{bucket, ensure_bucket, ensure_erasures, ensure_members, ensure_sessions};
+use self::buckets::{
+    bucket, ensure_bucket, ensure_erasures, ensure_members, ensure_one_time, ensure_sessions,
+};
 use crate::{Bus, Error};
 
 /// The stream of packed raw events, one subject a partition.
@@ -33,6 +35,8 @@ pub const AUDIT: &str = "AUDIT";
 pub const IDEMPOTENCY: &str = "idempotency";
 /// The KV bucket of people's sessions. What nobody refreshes leaves it.
 pub const SESSIONS: &str = "sessions";
+/// The KV bucket of invitations and of links to set a password, each good once.
+pub const ONE_TIME: &str = "one-time";
 /// The KV bucket of orders to erase a tenant, and of what came of them.
 pub const ERASURES: &str = "erasures";
 /// The KV bucket of live replicas.
@@ -162,6 +166,7 @@ pub async fn ensure(bus: &Bus, options: &TopologyOptions) -> Result<Topology, Er
     ensure_stream(bus, dead).await?;
     ensure_audit(bus, options).await?;
     ensure_sessions(bus, options).await?;
+    ensure_one_time(bus, options.replicas).await?;
     ensure_erasures(bus, options.replicas).await?;
     ensure_members(bus, options.replicas).await?;
     Ok(Topology { partitions })

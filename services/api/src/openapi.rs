@@ -12,7 +12,7 @@ use utoipa::{
 
 use crate::{
     control::docs::SCOPE,
-    endpoints::{self, AuditRecord, SessionView},
+    endpoints::{self, AuditRecord, InvitationView, SessionView},
 };
 
 /// The OpenAPI 3.1 document of this service.
@@ -28,7 +28,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         description = "Reading events back, following them, dead letters and usage; tenants and what is theirs.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
-    components(schemas(ProblemDoc, FieldErrorDoc, AuditRecord, SessionView)),
+    components(schemas(ProblemDoc, FieldErrorDoc, AuditRecord, InvitationView, SessionView)),
     tags(
         (name = "events", description = "A tenant's events: stored ones, and as they come."),
         (name = "dead letters", description = "Events that could not go on."),

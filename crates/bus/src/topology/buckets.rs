@@ -7,7 +7,7 @@ use async_nats::jetstream::{
     stream::{self, StorageType},
 };
 
-use super::{ERASURES, MEMBERS, MENDED, RAW, SESSIONS, TopologyOptions};
+use super::{ERASURES, MEMBERS, MENDED, ONE_TIME, RAW, SESSIONS, TopologyOptions};
 use crate::{Bus, Error};
 
 /// The bucket of sessions, made or given other limits.
@@ -20,6 +20,14 @@ pub(super) async fn ensure_sessions(bus: &Bus, options: &TopologyOptions) -> Res
     };
     let made = bus.jetstream().create_or_update_key_value(config).await;
     made.map(drop).map_err(|e| Error::broker(format!("bucket {SESSIONS}"), &e))
+}
+
+/// The bucket of what is good once. A week is as long as any of it lives.
+pub(super) async fn ensure_one_time(bus: &Bus, replicas: usize) -> Result<(), Error> {
+    let max_age = Duration::from_secs(7 * 24 * 3_600);
+    let what = "invitations and links to set a password, without what would let anybody use one";
+    let bucket = bucket(ONE_TIME, what);
+    ensure_bucket(bus, kv::Config { max_age, max_bytes: 16 << 20, num_replicas: replicas, ..bucket }).await
 }
 
 pub(super) async fn ensure_erasures(bus: &Bus, replicas: usize) -> Result<(), Error> {

@@ -46,6 +46,10 @@ pub(crate) enum Thing {
     Session,
     /// Who is at some work.
     Lease,
+    /// An invitation to a tenant.
+    Invitation,
+    /// A link by which a user sets a password.
+    PasswordReset,
 }
 
 impl Thing {
@@ -57,6 +61,8 @@ impl Thing {
             Self::Limits => "limit",
             Self::Session => "session",
             Self::Lease => "lease",
+            Self::Invitation => "invitation",
+            Self::PasswordReset => "password-reset",
         }
     }
 }
@@ -75,6 +81,7 @@ impl Thing {
             Self::Session => Kind::Session,
             // Who may change systems may change what is made of them.
             Self::Lease => Kind::System,
+            Self::Invitation | Self::PasswordReset => Kind::User,
             Self::Resource(kind) => match kind {
                 catalog::Kind::Tenant => Kind::Tenant,
                 catalog::Kind::System => Kind::System,
@@ -109,6 +116,17 @@ pub(super) fn needed(verb: Verb, thing: Thing) -> Vec<Permission> {
         Verb::Delete => &[relations::Verb::Delete],
     };
     let mut needed: Vec<_> = verbs.iter().map(|verb| Permission::new(*verb, kind)).collect();
+    match thing {
+        // Whoever is invited gets a role.
+        Thing::Invitation if verb == Verb::Create => {
+            needed.push(Permission::new(relations::Verb::Create, Kind::RoleBinding));
+        }
+        // Another password changes the user.
+        Thing::PasswordReset if verb == Verb::Create => {
+            needed.push(Permission::new(relations::Verb::Update, Kind::User));
+        }
+        _ => {}
+    }
     // A tenant holds its own limits, and whether it is disabled.
     if kind == Kind::Tenant && verb.changes() {
         needed.push(Permission::new(relations::Verb::Update, Kind::Limit));

@@ -10,6 +10,10 @@ mod event_stream;
 mod event_type_versions;
 mod fleet_audit_list;
 mod health;
+mod invitation_accept;
+mod invitation_create;
+mod invitation_delete;
+mod invitation_list;
 mod lease;
 mod letter_delete;
 mod letter_get;
@@ -21,7 +25,10 @@ mod limit_list;
 mod login;
 mod logout;
 mod me;
+mod member_list;
 mod password_change;
+mod password_reset_create;
+mod password_reset_redeem;
 mod permission_check;
 mod resources;
 mod session_end;
@@ -32,7 +39,7 @@ mod usage_sum;
 
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-pub(crate) use self::{audit_list::AuditRecord, session_list::SessionView};
+pub(crate) use self::{audit_list::AuditRecord, invitation_list::InvitationView, session_list::SessionView};
 use crate::app::App;
 
 /// Every endpoint, with its documentation.
@@ -60,6 +67,12 @@ pub(crate) fn router() -> OpenApiRouter<App> {
         .routes(routes!(logout::handle))
         .routes(routes!(me::handle))
         .routes(routes!(password_change::handle))
+        .routes(routes!(password_reset_create::handle))
+        .routes(routes!(password_reset_redeem::handle))
+        .routes(routes!(invitation_list::handle, invitation_create::handle))
+        .routes(routes!(invitation_delete::handle))
+        .routes(routes!(invitation_accept::handle))
+        .routes(routes!(member_list::handle))
         .routes(routes!(session_list::mine))
         .routes(routes!(session_end::mine))
         .routes(routes!(session_list::of_user))

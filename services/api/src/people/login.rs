@@ -258,9 +258,17 @@ pub(crate) async fn change_password(
 ///
 /// # Errors
 /// 400 if it cannot be taken.
-pub(crate) async fn set_password(visit: &Visit, user: &User, password: SecretString) -> Result<(), Problem> {
+async fn set_password(visit: &Visit, user: &User, password: SecretString) -> Result<(), Problem> {
+    let sealed = visit.app.people.seal(&visit.app, user, password, "/new_password").await?;
+    set_sealed_password(visit, user, sealed).await
+}
+
+/// The same, of one that is sealed already.
+///
+/// # Errors
+/// 503 if it cannot be kept or recorded.
+pub(super) async fn set_sealed_password(visit: &Visit, user: &User, sealed: String) -> Result<(), Problem> {
     let app = &visit.app;
-    let sealed = app.people.seal(app, user, password, "/new_password").await?;
     let now = app.clock.now();
     let change = |user: &mut User| {
         user.sealed_password = Some(sealed.clone());

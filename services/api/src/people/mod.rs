@@ -4,7 +4,9 @@
 //! record, answer or log; what is kept of one is a hash, sealed.
 
 mod bootstrap;
+pub(crate) mod invitations;
 pub(crate) mod login;
+pub(crate) mod one_time;
 mod options;
 mod passwords;
 pub(crate) mod sessions;
@@ -16,16 +18,18 @@ use identity::{HashError, HashParams, Hasher, Lockouts, PasswordRules};
 use model::{ErrorCode, Micros};
 use runtime::problem::Problem;
 
+use self::invitations::not_good;
 pub use self::{
     bootstrap::{BootstrapError, FIRST_SUPERUSER, Superuser, first_superuser, superuser},
     options::PeopleOptions,
 };
-pub(crate) use self::{login::Begun, sessions::Sessions};
+pub(crate) use self::{login::Begun, one_time::OneTime, sessions::Sessions};
 
 /// What logging in needs.
 #[derive(Debug)]
 pub(crate) struct People {
     pub(crate) sessions: Sessions,
+    pub(crate) one_time: OneTime,
     pub(crate) options: PeopleOptions,
     hasher: Hasher,
     lockouts: Mutex<Lockouts>,
@@ -36,7 +40,8 @@ impl People {
         Ok(Self {
             hasher: Hasher::new(HashParams::OWASP, options.hashes_at_once, options.hashes_waiting_max)?,
             lockouts: Mutex::new(Lockouts::new(options.lockout(), options.lockout_names_max)),
-            sessions: Sessions::new(bus, options.session_whole()),
+            sessions: Sessions::new(bus.clone(), options.session_whole()),
+            one_time: OneTime::new(bus),
             options,
         })
     }

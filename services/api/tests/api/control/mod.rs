@@ -11,6 +11,7 @@ mod people;
 mod people_coverage;
 mod reacting;
 mod refusals;
+mod registration;
 mod resources;
 mod roles;
 mod secrets;

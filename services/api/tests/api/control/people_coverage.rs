@@ -18,8 +18,17 @@ enum For {
     Callers,
     /// People in a session.
     People,
-    /// Whoever may see to sessions, fleet-wide.
+    /// Whoever runs the tenant acme.
+    Managers,
+    /// Whoever may do so fleet-wide.
     Operators,
+}
+
+/// What is there before an operation is tried.
+struct Before {
+    begun: Told,
+    invitation: Told,
+    reset: Told,
 }
 
 struct Row {
@@ -27,75 +36,79 @@ struct Row {
     method: Method,
     path: &'static str,
     whom: For,
-    body: fn(&Told) -> Value,
+    body: fn(&Before) -> Value,
     status: u16,
     /// Kind and action of its record, if it changes something.
     recorded: Option<(&'static str, &'static str)>,
 }
 
-const NOTHING: fn(&Told) -> Value = |_| Value::Null;
+const NOTHING: fn(&Before) -> Value = |_| Value::Null;
+const OTHER: &str = "another horse, another staple";
+
+fn row(
+    (id, method, path): (&'static str, Method, &'static str),
+    whom: For,
+    body: fn(&Before) -> Value,
+    status: u16,
+) -> Row {
+    Row { id, method, path, whom, body, status, recorded: None }
+}
+
+impl Row {
+    fn recorded(self, kind: &'static str, action: &'static str) -> Self {
+        Self { recorded: Some((kind, action)), ..self }
+    }
+}
 
 fn rows() -> Vec<Row> {
-    let row = |id, method, path, whom, body, status, recorded| Row {
-        id,
-        method,
-        path,
-        whom,
-        body,
-        status,
-        recorded,
-    };
-    use For::{Anybody, Callers, Operators, People};
+    use For::{Anybody, Callers, Managers, Operators, People};
+    let (get, post, put, delete) = (Method::GET, Method::POST, Method::PUT, Method::DELETE);
+    let invitations = "/api/v1/tenants/acme/invitations";
+    let log_in: fn(&Before) -> Value = |_| json!({"username": "alice", "password": PASSWORD});
+    let refresh: fn(&Before) -> Value = |b| json!({"refresh_token": b.begun.json["refresh_token"]});
+    let change: fn(&Before) -> Value = |_| json!({"current_password": PASSWORD, "new_password": OTHER});
+    let redeem: fn(&Before) -> Value = |b| json!({"token": b.reset.json["token"], "new_password": OTHER});
+    let accept: fn(&Before) -> Value =
+        |b| json!({"token": b.invitation.json["token"], "username": "newcomer", "password": OTHER});
     vec![
+        row(("log_in", post.clone(), "/api/v1/login"), Anybody, log_in, 200).recorded("session", "create"),
+        row(("refresh_session", post.clone(), "/api/v1/sessions/refresh"), Anybody, refresh, 200),
+        row(("get_me", get.clone(), "/api/v1/me"), Callers, NOTHING, 200),
+        row(("list_my_sessions", get.clone(), "/api/v1/me/sessions"), People, NOTHING, 200),
+        row(("end_my_session", delete.clone(), "/api/v1/me/sessions/{session}"), People, NOTHING, 204)
+            .recorded("session", "delete"),
+        row(("log_out", post.clone(), "/api/v1/logout"), People, NOTHING, 204).recorded("session", "delete"),
+        row(("change_password", put, "/api/v1/me/password"), People, change, 200).recorded("user", "change"),
+        row(("list_user_sessions", get.clone(), "/api/v1/users/alice/sessions"), Operators, NOTHING, 200),
         row(
-            "log_in",
-            Method::POST,
-            "/api/v1/login",
-            Anybody,
-            |_| json!({"username": "alice", "password": PASSWORD}),
-            200,
-            Some(("session", "create")),
-        ),
-        row(
-            "refresh_session",
-            Method::POST,
-            "/api/v1/sessions/refresh",
-            Anybody,
-            |begun| json!({"refresh_token": begun.json["refresh_token"]}),
-            200,
-            None,
-        ),
-        row("get_me", Method::GET, "/api/v1/me", Callers, NOTHING, 200, None),
-        row("list_my_sessions", Method::GET, "/api/v1/me/sessions", People, NOTHING, 200, None),
-        row(
-            "end_my_session",
-            Method::DELETE,
-            "/api/v1/me/sessions/{session}",
-            People,
-            NOTHING,
-            204,
-            Some(("session", "delete")),
-        ),
-        row("log_out", Method::POST, "/api/v1/logout", People, NOTHING, 204, Some(("session", "delete"))),
-        row(
-            "change_password",
-            Method::PUT,
-            "/api/v1/me/password",
-            People,
-            |_| json!({"current_password": PASSWORD, "new_password": "another horse, another staple"}),
-            200,
-            Some(("user", "change")),
-        ),
-        row("list_user_sessions", Method::GET, "/api/v1/users/alice/sessions", Operators, NOTHING, 200, None),
-        row(
-            "end_user_session",
-            Method::DELETE,
-            "/api/v1/users/alice/sessions/{session}",
+            ("end_user_session", delete.clone(), "/api/v1/users/alice/sessions/{session}"),
             Operators,
             NOTHING,
             204,
-            Some(("session", "delete")),
-        ),
+        )
+        .recorded("session", "delete"),
+        row(
+            ("create_password_reset", post.clone(), "/api/v1/users/alice/password-resets"),
+            Operators,
+            NOTHING,
+            201,
+        )
+        .recorded("password-reset", "create"),
+        row(("redeem_password_reset", post.clone(), "/api/v1/password-resets/redeem"), Anybody, redeem, 200)
+            .recorded("user", "change"),
+        row(("list_tenant_users", get.clone(), "/api/v1/tenants/acme/users"), Managers, NOTHING, 200),
+        row(("list_invitations", get, invitations), Managers, NOTHING, 200),
+        row(("create_invitation", post.clone(), invitations), Managers, |_| json!({"role": "viewer"}), 201)
+            .recorded("invitation", "create"),
+        row(
+            ("delete_invitation", delete, "/api/v1/tenants/acme/invitations/{invitation}"),
+            Managers,
+            NOTHING,
+            204,
+        )
+        .recorded("invitation", "delete"),
+        row(("accept_invitation", post, "/api/v1/invitations/accept"), Anybody, accept, 200)
+            .recorded("user", "create"),
     ]
 }
 
@@ -108,6 +121,18 @@ fn documented() -> Vec<String> {
     of_people.map(|operation| operation["operationId"].as_str().unwrap().to_owned()).collect()
 }
 
+/// Two users with a session each, an invitation and a link.
+async fn prepare(control: &Control) -> (Before, Told) {
+    user(control, "alice", PASSWORD).await;
+    user(control, "bob", PASSWORD).await;
+    bind(control, "alice", "acme", "viewer").await;
+    let begun = log_in(control, "alice", PASSWORD).await;
+    let invitation = control.post("/invitations", &json!({"role": "viewer"})).await;
+    let reset = send(control.operate(Method::POST, "/api/v1/users/alice/password-resets")).await;
+    assert_eq!((invitation.status, reset.status), (201, 201), "{invitation:?} {reset:?}");
+    (Before { begun, invitation, reset }, log_in(control, "bob", PASSWORD).await)
+}
+
 #[tokio::test]
 async fn every_operation_of_people_is_refused_who_may_not_and_recorded_for_who_may() {
     let rows = rows();
@@ -117,16 +142,14 @@ async fn every_operation_of_people_is_refused_who_may_not_and_recorded_for_who_m
     assert_eq!(documented().len(), rows.len(), "the document is whole");
     for row in rows {
         let control = Control::start().await;
-        user(&control, "alice", PASSWORD).await;
-        user(&control, "bob", PASSWORD).await;
-        bind(&control, "alice", "acme", "viewer").await;
-        let (begun, bobs) =
-            (log_in(&control, "alice", PASSWORD).await, log_in(&control, "bob", PASSWORD).await);
+        let (before, bobs) = prepare(&control).await;
+        let begun = &before.begun;
         let path = row.path.replace("{session}", begun.json["session"].as_str().unwrap());
+        let path = path.replace("{invitation}", before.invitation.json["id"].as_str().unwrap());
         let ask = async |credential: Option<&str>| {
             let request: RequestBuilder =
                 control.world.http.request(row.method.clone(), control.world.url(&path));
-            let body = (row.body)(&begun);
+            let body = (row.body)(&before);
             let request = if body.is_null() { request } else { request.json(&body) };
             send(match credential {
                 Some(credential) => request.bearer_auth(credential),
@@ -136,7 +159,7 @@ async fn every_operation_of_people_is_refused_who_may_not_and_recorded_for_who_m
         };
         let name = row.id;
         let token = |told: &Told| told.json["access_token"].as_str().unwrap().to_owned();
-        let (alice, bob) = (token(&begun), token(&bobs));
+        let (alice, bob) = (token(begun), token(&bobs));
         let tampered = format!("{}x", &alice[..alice.len() - 1]);
         if row.whom != For::Anybody {
             let nobodys = format!("er_{}_{}", "a".repeat(16), "A".repeat(43));
@@ -155,18 +178,38 @@ async fn every_operation_of_people_is_refused_who_may_not_and_recorded_for_who_m
                 assert_eq!(ask(Some(small)).await.refusal().0, 403, "{name}");
             }
         }
+        if row.whom == For::Managers {
+            for small in [&control.keys.small, &control.keys.disabled, &alice] {
+                assert_eq!(ask(Some(small)).await.refusal().0, 403, "{name}");
+            }
+            assert_eq!(ask(Some(&control.keys.globex)).await.refusal().0, 404, "{name}: hidden");
+        }
         if row.path == "/api/v1/me/sessions/{session}" {
             assert_eq!(ask(Some(&bob)).await.refusal().0, 404, "{name}: another's");
         }
         let told = ask(match row.whom {
             For::Anybody => None,
             For::Callers | For::People => Some(&alice),
+            For::Managers => Some(&control.keys.acme),
             For::Operators => Some(&control.keys.operator),
         })
         .await;
         assert_eq!(told.status, row.status, "{name}: {told:?}");
-        let Some((kind, action)) = row.recorded else { continue };
-        let by_whom = if row.whom == For::Operators { "tenants/ops" } else { "fleet" };
+        row.assert_recorded(&control).await;
+        control.close().await;
+    }
+}
+
+impl Row {
+    /// Whether the audit has what was done, and what was refused.
+    async fn assert_recorded(&self, control: &Control) {
+        let Self { id: name, whom, recorded, .. } = self;
+        let Some((kind, action)) = recorded else { return };
+        let by_whom = match whom {
+            For::Operators => "tenants/ops",
+            For::Managers => "tenants/acme",
+            For::Anybody | For::Callers | For::People => "fleet",
+        };
         let query = format!("/api/v1/{by_whom}/audit?limit=1000&kind={kind}&action={action}");
         let records = send(control.operate(Method::GET, &query)).await;
         let outcomes = |wanted: &str| {
@@ -174,9 +217,8 @@ async fn every_operation_of_people_is_refused_who_may_not_and_recorded_for_who_m
             records.filter(|record| record["data"]["outcome"] == wanted).count()
         };
         assert!(outcomes("done") > 0 && outcomes("done") == outcomes("announced"), "{name}: {records:?}");
-        if row.whom == For::People {
+        if *whom == For::People {
             assert!(outcomes("refused") > 0, "{name}: refusals are recorded: {records:?}");
         }
-        control.close().await;
     }
 }
