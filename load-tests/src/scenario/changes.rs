@@ -16,6 +16,9 @@ use crate::fleet::{Durability, FleetArgs, Own};
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The tenant that is changed.
 const TENANT: &str = "changing";
+/// Who logs in and out.
+const PERSON: &str = "walker";
+const PASSWORD: &str = "in and out and in again";
 
 /// The scenario's options.
 #[derive(Debug, Args)]
@@ -47,11 +50,19 @@ enum Sort {
     LimitChanged,
     /// A source's mapping is changed: events get another type.
     SourceChanged,
+    /// A session is ended: the door answers 401 to its access token.
+    SessionEnded,
 }
 
 impl Sort {
-    const ALL: [Self; 5] =
-        [Self::KeyMade, Self::KeyRevoked, Self::RoleChanged, Self::LimitChanged, Self::SourceChanged];
+    const ALL: [Self; 6] = [
+        Self::KeyMade,
+        Self::KeyRevoked,
+        Self::RoleChanged,
+        Self::LimitChanged,
+        Self::SourceChanged,
+        Self::SessionEnded,
+    ];
 }
 
 /// The times of one sort.
@@ -147,6 +158,12 @@ impl World {
         world.api(Method::POST, &format!("{tenant}/sources"), source).await?;
         world.key = world.make_key().await?.1;
         world.until(|| world.publish(&world.key), StatusCode::ACCEPTED).await?;
+        world.api(Method::POST, "/users", json!({ "id": PERSON })).await?;
+        let role = json!({"id": PERSON, "actor": format!("user:{PERSON}"), "role": "event_publisher"});
+        world.api(Method::POST, &format!("{tenant}/role-bindings"), role).await?;
+        let reset = world.api(Method::POST, &format!("/users/{PERSON}/password-resets"), Value::Null).await?;
+        let set = json!({"token": reset["token"], "new_password": PASSWORD});
+        world.api(Method::POST, "/password-resets/redeem", set).await?;
         Ok(world)
     }
 
@@ -175,6 +192,8 @@ impl World {
         let event = json!({"specversion": "1.0", "id": rand::random::<u64>().to_string(), "source": "/s", "type": "t"});
         let request = self.http.post(format!("{}/v1/events", self.access.url)).bearer_auth(key);
         let request = request.header("content-type", "application/cloudevents+json").body(event.to_string());
+        // Of a key its own is taken.
+        let request = request.header("eventrunner-system", "shop");
         Ok(request.send().await?.status())
     }
 
@@ -231,6 +250,17 @@ impl World {
                 self.patch_until("/plans/changing", json!({"limits": limits}), expected).await
             }
             Sort::SourceChanged => self.map_until(&format!("mapped-{number}")).await,
+            Sort::SessionEnded => {
+                let body = json!({"username": PERSON, "password": PASSWORD});
+                let begun = self.api(Method::POST, "/login", body).await?;
+                let token = begun["access_token"].as_str().context("no access token")?;
+                self.until(|| self.publish(token), StatusCode::ACCEPTED).await?;
+                let began = Instant::now();
+                let request = self.http.post(format!("{}/api/v1/logout", self.access.api_url));
+                request.bearer_auth(token).send().await?.error_for_status()?;
+                self.until(|| self.publish(token), StatusCode::UNAUTHORIZED).await?;
+                Ok(began.elapsed())
+            }
         }
     }
 

@@ -83,6 +83,12 @@ impl Service {
         self.listener.local_addr()
     }
 
+    /// What hashes passwords, to see how much it does.
+    #[must_use]
+    pub fn hasher(&self) -> identity::Hasher {
+        self.app.people.hasher.clone()
+    }
+
     /// Serves until drained: open streams are ended, other requests answered.
     ///
     /// # Errors

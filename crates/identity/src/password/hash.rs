@@ -1,6 +1,12 @@
 //! Argon2id, off the threads that serve requests, and no faster for a name that nobody has.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use argon2::{
     Algorithm, Argon2, Params, Version,
@@ -88,6 +94,8 @@ pub struct Hasher {
     running: Arc<Semaphore>,
     /// Running or waiting.
     admitted: Arc<Semaphore>,
+    /// Hashes that were made, to compare or to keep.
+    made: Arc<AtomicU64>,
 }
 
 impl Hasher {
@@ -107,7 +115,14 @@ impl Hasher {
             admitted: Arc::new(Semaphore::new(
                 at_once.saturating_add(waiting_max).min(Semaphore::MAX_PERMITS),
             )),
+            made: Arc::default(),
         })
+    }
+
+    /// How many hashes it has made, to compare or to keep: what its work costs is this, whoever was asked for.
+    #[must_use]
+    pub fn made(&self) -> u64 {
+        self.made.load(Ordering::Relaxed)
     }
 
     /// Hashes a new password.
@@ -115,8 +130,12 @@ impl Hasher {
     /// # Errors
     /// If too many wait, or the machine fails.
     pub async fn hash(&self, password: SecretString) -> Result<PasswordHash, HashError> {
-        let argon2 = self.argon2.clone();
-        self.work(move || hash(&argon2, password.expose_secret())).await
+        let (argon2, made) = (self.argon2.clone(), Arc::clone(&self.made));
+        self.work(move || {
+            made.fetch_add(1, Ordering::Relaxed);
+            hash(&argon2, password.expose_secret())
+        })
+        .await
     }
 
     /// Compares a password with the hash of somebody, or of nobody: both take the same time, so that a caller cannot learn who
@@ -130,12 +149,14 @@ impl Hasher {
         password: SecretString,
     ) -> Result<Verified, HashError> {
         let (known, stored) = (stored.is_some(), stored.unwrap_or(&self.nobody).clone());
-        let argon2 = self.argon2.clone();
+        let (argon2, made) = (self.argon2.clone(), Arc::clone(&self.made));
         self.work(move || {
+            made.fetch_add(1, Ordering::Relaxed);
             let matches =
                 argon2.verify_password(password.expose_secret().as_bytes(), stored.expose()).is_ok();
             let matches = matches & known;
             let rehashed = if matches && !is_current(&argon2, &stored) {
+                made.fetch_add(1, Ordering::Relaxed);
                 Some(hash(&argon2, password.expose_secret())?)
             } else {
                 None

@@ -31,7 +31,7 @@ pub(crate) struct People {
     pub(crate) sessions: Sessions,
     pub(crate) one_time: OneTime,
     pub(crate) options: PeopleOptions,
-    hasher: Hasher,
+    pub(crate) hasher: Hasher,
     lockouts: Mutex<Lockouts>,
 }
 

@@ -37,6 +37,7 @@ pub(crate) struct World {
     pub(crate) address: SocketAddr,
     pub(crate) http: reqwest::Client,
     pub(crate) keys: Keys,
+    pub(crate) hasher: identity::Hasher,
     embedded: Embedded,
     _folder: TempDir,
 }
@@ -146,11 +147,24 @@ impl World {
             health: Health::default(),
         };
         let service = Service::build(options, deps).await.unwrap();
-        let address = service.local_addr().unwrap();
+        let (address, hasher) = (service.local_addr().unwrap(), service.hasher());
         let shutdown = Shutdown::new();
         let running = tokio::spawn(service.run(shutdown.clone()));
         let http = reqwest::Client::new();
-        Self { nats, bus, catalog, stores, shutdown, running, address, http, keys, embedded, _folder: folder }
+        Self {
+            nats,
+            bus,
+            catalog,
+            stores,
+            shutdown,
+            running,
+            address,
+            http,
+            keys,
+            hasher,
+            embedded,
+            _folder: folder,
+        }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {

@@ -183,6 +183,23 @@ async fn whoever_fails_is_told_the_same_whether_there_is_such_a_user() {
         }
     }
     assert_eq!(log_in(&control, "alice", PASSWORD).await.status, 429, "not even with the right one");
+    user(&control, "dave", PASSWORD).await;
+    let nopass = json!({"id": "erin"});
+    assert_eq!(send(control.operate(Method::POST, "/api/v1/users").json(&nopass)).await.status, 201);
+    // What it costs us is the same, so that no clock tells them apart: one hash, and none while a name is locked.
+    for (name, password, cost) in [
+        ("dave", "wrong", 1),
+        ("erin", "wrong", 1),
+        ("somebody", "wrong", 1),
+        ("else@example.com", PASSWORD, 1),
+        ("", PASSWORD, 0),
+        ("alice", PASSWORD, 0),
+        ("nobody", PASSWORD, 0),
+    ] {
+        let before = control.world.hasher.made();
+        log_in(&control, name, password).await;
+        assert_eq!(control.world.hasher.made() - before, cost, "{name}");
+    }
     for (body, pointer) in [
         (json!({"username": "", "password": "x"}), "/username"),
         (json!({"username": "x", "password": ""}), "/password"),

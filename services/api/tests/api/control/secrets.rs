@@ -111,3 +111,62 @@ async fn secret_headers_are_sealed_and_never_told() {
     assert!(!audit.contains(PLANTED) && !audit.contains(SECOND) && !audit.contains("v1."));
     control.close().await;
 }
+
+/// Whatever lets somebody in is told to them and to nobody else, and kept nowhere as it is.
+#[tokio::test]
+async fn what_lets_people_in_is_kept_nowhere() {
+    use super::people::{PASSWORD, bind, log_in, post, user};
+    const CHANGED: &str = "PLANTED the changed password";
+    const WRONG: &str = "PLANTED the wrong password";
+    let control = Control::start().await;
+    user(&control, "alice", PASSWORD).await;
+    bind(&control, "alice", "acme", "viewer").await;
+    let mut secrets = vec![PASSWORD.to_owned(), CHANGED.to_owned(), WRONG.to_owned()];
+    let mut plant = |told: &Value| {
+        for name in ["access_token", "refresh_token", "token"] {
+            // Without what tells where it is kept.
+            secrets.extend(told[name].as_str().map(|text| text.split('.').next_back().unwrap().to_owned()));
+            secrets.extend(told[name].as_str().map(|text| text.split('.').next().unwrap().to_owned()));
+        }
+    };
+    log_in(&control, "alice", WRONG).await;
+    log_in(&control, WRONG, WRONG).await;
+    let begun = log_in(&control, "alice", PASSWORD).await;
+    plant(&begun.json);
+    let refresh = json!({"refresh_token": begun.json["refresh_token"]});
+    let begun = post(&control, "/api/v1/sessions/refresh", &refresh).await;
+    plant(&begun.json);
+    let token = begun.json["access_token"].as_str().unwrap();
+    for (current, new) in [(WRONG, CHANGED), (PASSWORD, "short"), (PASSWORD, CHANGED)] {
+        let body = json!({"current_password": current, "new_password": new});
+        let told = send(control.request(token, Method::PUT, "/api/v1/me/password").json(&body)).await;
+        plant(&told.json);
+    }
+    let link = send(control.operate(Method::POST, "/api/v1/users/alice/password-resets")).await;
+    plant(&link.json);
+    let invitation = control.post("/invitations", &json!({"role": "viewer"})).await;
+    plant(&invitation.json);
+    let accept = json!({"token": invitation.json["token"], "username": "bob", "password": CHANGED});
+    plant(&post(&control, "/api/v1/invitations/accept", &accept).await.json);
+    // The head of every access token is the same, and user names are no secret.
+    secrets.retain(|secret| secret.len() > 20 && !secret.starts_with("eyJ"));
+    secrets.push("$argon2id$".to_owned());
+
+    let told = [
+        send(control.operate(Method::GET, "/api/v1/users")).await.json,
+        send(control.operate(Method::GET, "/api/v1/users/alice/sessions")).await.json,
+        send(control.operate(Method::GET, "/api/v1/fleet/audit?limit=1000")).await.json,
+        control.get("/invitations").await.json,
+        control.get("/audit?limit=1000").await.json,
+    ];
+    let told = Value::from(told.to_vec()).to_string();
+    let folder = control.world.nats.store_dir();
+    assert!(secrets.len() >= 12, "{}", secrets.len());
+    for secret in secrets {
+        assert!(!told.contains(&secret), "{secret} is told");
+        assert_eq!(files_with(&folder, &secret), [""; 0], "{secret}");
+        assert!(!control.world.nats.log().contains(&secret));
+    }
+    assert!(!files_with(&folder, "signed_out_at_us").is_empty(), "the search finds what is there");
+    control.close().await;
+}
