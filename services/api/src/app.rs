@@ -54,7 +54,7 @@ impl Deref for App {
 
 impl App {
     pub(crate) fn new(options: Options, deps: crate::Deps) -> Result<Self, crate::Error> {
-        let people = People::new(options.people.clone(), deps.bus.clone())?;
+        let people = People::new(options.people.clone(), deps.bus.clone(), &deps.sealer)?;
         Ok(Self(Arc::new(Shared {
             options,
             bus: deps.bus,

@@ -13,6 +13,7 @@ use utoipa::{
 use crate::{
     control::docs::SCOPE,
     endpoints::{self, AuditRecord, InvitationView, SessionView},
+    people::browser::ACCESS,
 };
 
 /// The OpenAPI 3.1 document of this service.
@@ -87,6 +88,11 @@ fn complete(endpoints: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi {
     components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
     let header = ApiKey::Header(ApiKeyValue::new("x-api-key"));
     components.add_security_scheme("api_key", SecurityScheme::ApiKey(header));
+    let cookie = ApiKey::Cookie(ApiKeyValue::with_description(
+        ACCESS,
+        "The access token of who logged in with `cookie`. What changes something takes the header `X-CSRF-Token` too.",
+    ));
+    components.add_security_scheme("cookie", SecurityScheme::ApiKey(cookie));
     for item in whole.paths.paths.values_mut() {
         let methods = [
             (HttpMethod::Get, &mut item.get),
@@ -110,8 +116,8 @@ fn complete_operation(method: &HttpMethod, operation: &mut Operation) {
         return;
     }
     let none: [&str; 0] = [];
-    operation.security =
-        Some(vec![SecurityRequirement::new("bearer", none), SecurityRequirement::new("api_key", none)]);
+    let schemes = ["bearer", "api_key", "cookie"];
+    operation.security = Some(schemes.map(|scheme| SecurityRequirement::new(scheme, none)).to_vec());
     let control =
         operation.tags.iter().flatten().any(|tag| ["audit", "resources", "people"].contains(&&**tag));
     let scope = if *method == HttpMethod::Get { "read" } else { "write" };

@@ -117,7 +117,8 @@ impl Service {
 
 fn http_router(app: &App) -> Router {
     let (router, _) = endpoints::router().split_for_parts();
-    metrics::measured(router.with_state(app.clone()))
+    let by_cookie = axum::middleware::from_fn_with_state(app.clone(), crate::people::browser::layer);
+    metrics::measured(router.with_state(app.clone()).layer(by_cookie))
 }
 
 /// Routes of their own, without tonic's fallback: what is at no path is answered like any other request.

@@ -17,7 +17,7 @@ use super::{
     body,
     call::refuse,
 };
-use crate::{app::App, params::Params};
+use crate::{app::App, params::Params, people::browser::ByCookie};
 
 /// Bytes of a body: names, passwords, tokens.
 const BODY_BYTES_MAX: usize = 16 << 10;
@@ -27,6 +27,8 @@ pub(crate) struct Visit {
     pub(crate) app: App,
     pub(crate) asked: Asked,
     pub(crate) headers: HeaderMap,
+    /// Whether its credentials came in a cookie.
+    pub(crate) by_cookie: bool,
     query: String,
     // Behind a lock because a body cannot be shared.
     body: Mutex<Option<Body>>,
@@ -67,7 +69,8 @@ impl Visit {
         let (parts, body) = request.into_parts();
         let asked = Asked::of(&app, verb, thing, &parts);
         let query = parts.uri.query().unwrap_or_default().to_owned();
-        Self { app, asked, headers: parts.headers, query, body: Mutex::new(Some(body)) }
+        let by_cookie = parts.extensions.get::<ByCookie>().is_some();
+        Self { app, asked, headers: parts.headers, by_cookie, query, body: Mutex::new(Some(body)) }
     }
 
     /// Of a person, or the record of why not.

@@ -31,6 +31,9 @@ pub(super) struct AcceptInvitation {
     /// For people; of who is a user already it stays.
     #[serde(default)]
     name: String,
+    /// Whether a browser is to keep the tokens, as at login.
+    #[serde(default)]
+    cookie: bool,
 }
 
 /// Accept an invitation
@@ -60,7 +63,8 @@ pub(super) async fn handle(State(app): State<App>, request: Request) -> Result<R
 
 async fn accept(visit: &mut Visit) -> Result<Response, Problem> {
     visit.params().finish()?;
-    let AcceptInvitation { token, username, password, name } = visit.read().await?;
+    let AcceptInvitation { token, username, password, name, cookie } = visit.read().await?;
     let acceptance = Acceptance { username, password, name };
-    invitations::accept(visit, token.expose_secret(), acceptance).await.map(answer)
+    let begun = invitations::accept(visit, token.expose_secret(), acceptance).await?;
+    answer(&visit.app, &begun, cookie)
 }

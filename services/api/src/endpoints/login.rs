@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 use crate::{
     app::App,
     control::{Thing, Verb, Visit, change},
-    people::{Begun, login},
+    people::{Begun, browser, login},
 };
 
 /// Who somebody says they are.
@@ -31,20 +31,32 @@ pub(super) struct Login {
     #[serde(default)]
     #[schema(nullable = false)]
     tenant: Option<String>,
+    /// Whether a browser is to keep the tokens, in cookies that no script reads: `Secure; HttpOnly; SameSite=Lax`.
+    #[serde(default)]
+    cookie: bool,
 }
 
 /// A session, and what it is used by. Both tokens are in this answer and nowhere else.
 #[derive(Serialize, ToSchema)]
 #[schema(as = SessionTokens)]
 pub(super) struct SessionTokens {
-    /// What requests carry: `Authorization: Bearer <access_token>`.
-    access_token: String,
+    /// What requests carry: `Authorization: Bearer <access_token>`. Absent if it is in a cookie.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    access_token: Option<String>,
     /// Always `Bearer`.
     token_type: &'static str,
     /// Seconds for which the access token is good.
     expires_in: u64,
-    /// What gets the next pair. It is good once.
-    refresh_token: String,
+    /// What gets the next pair. It is good once. Absent if it is in a cookie.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    refresh_token: Option<String>,
+    /// What requests by cookie that change something carry as `X-CSRF-Token`; without it the cookie is not looked at. Only if the
+    /// tokens are in cookies.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    csrf_token: Option<String>,
     /// When the session ends if it is not refreshed.
     #[schema(format = DateTime)]
     refresh_expires_at: String,
@@ -60,29 +72,35 @@ pub(super) struct SessionTokens {
     must_change_password: bool,
 }
 
-impl From<Begun> for SessionTokens {
-    fn from(begun: Begun) -> Self {
-        let Begun { user, tenant, session, access, said, refresh, refresh_expires_at } = begun;
-        let lives_us = said.expires_at.saturating_sub(said.issued_at).max(0);
-        Self {
-            access_token: access.expose_secret().to_owned(),
-            token_type: "Bearer",
-            expires_in: u64::try_from(lives_us / 1_000_000).unwrap_or_default(),
-            refresh_token: refresh.expose_secret().to_owned(),
-            refresh_expires_at: format_rfc3339(refresh_expires_at),
-            session,
-            user: user.id.to_string(),
-            tenant: tenant.map(|tenant| tenant.to_string()),
-            must_change_password: user.must_change_password,
+/// The answer to whoever has begun a session: nobody on the way keeps it (RFC 6749, section 5.1).
+///
+/// # Errors
+/// If this process has no key.
+pub(super) fn answer(app: &App, begun: &Begun, cookie: bool) -> Result<Response, Problem> {
+    let Begun { user, tenant, session, access, said, refresh, refresh_expires_at } = begun;
+    let lives_us = said.expires_at.saturating_sub(said.issued_at).max(0);
+    let told = |secret: &SecretString| (!cookie).then(|| secret.expose_secret().to_owned());
+    let tokens = SessionTokens {
+        access_token: told(access),
+        token_type: "Bearer",
+        expires_in: u64::try_from(lives_us / 1_000_000).unwrap_or_default(),
+        refresh_token: told(refresh),
+        csrf_token: if cookie { Some(app.people.csrf.of(session)?) } else { None },
+        refresh_expires_at: format_rfc3339(*refresh_expires_at),
+        session: session.clone(),
+        user: user.id.to_string(),
+        tenant: tenant.as_ref().map(ToString::to_string),
+        must_change_password: user.must_change_password,
+    };
+    let mut response = Json(tokens).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if cookie {
+        for line in browser::set(begun) {
+            headers.append(header::SET_COOKIE, line);
         }
     }
-}
-
-/// The answer to whoever has begun a session: nobody on the way keeps it (RFC 6749, section 5.1).
-pub(super) fn answer(begun: Begun) -> Response {
-    let mut response = Json(SessionTokens::from(begun)).into_response();
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
+    Ok(response)
 }
 
 /// Log in
@@ -112,6 +130,7 @@ pub(super) async fn handle(State(app): State<App>, request: Request) -> Result<R
 
 async fn log_in(visit: &mut Visit) -> Result<Response, Problem> {
     visit.params().finish()?;
-    let Login { username, password, tenant } = visit.read().await?;
-    login::log_in(visit, &username, password, tenant.as_deref()).await.map(answer)
+    let Login { username, password, tenant, cookie } = visit.read().await?;
+    let begun = login::log_in(visit, &username, password, tenant.as_deref()).await?;
+    answer(&visit.app, &begun, cookie)
 }

@@ -4,13 +4,13 @@ use axum::{
     extract::{Request, State},
     response::{IntoResponse as _, Response},
 };
-use http::StatusCode;
+use http::{StatusCode, header};
 use runtime::problem::Problem;
 
 use crate::{
     app::App,
     control::{Person, Thing, Verb, Visit, change},
-    people::login,
+    people::{browser, login},
 };
 
 /// Log out
@@ -42,5 +42,12 @@ async fn log_out(visit: &Visit, person: &Person) -> Result<Response, Problem> {
         // It has left the bucket, and what is left of it is this token.
         login::end_tokens(&visit.app, &person.user.id, person.session()).await?;
     }
-    Ok(StatusCode::NO_CONTENT.into_response())
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    if visit.by_cookie {
+        let headers = response.headers_mut();
+        for line in browser::unset() {
+            headers.append(header::SET_COOKIE, line);
+        }
+    }
+    Ok(response)
 }

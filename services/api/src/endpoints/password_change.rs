@@ -59,5 +59,6 @@ pub(super) async fn handle(State(app): State<App>, request: Request) -> Result<R
 async fn change_password(visit: &mut Visit, person: &Person) -> Result<Response, Problem> {
     visit.params().finish()?;
     let PasswordChange { current_password, new_password } = visit.read().await?;
-    login::change_password(visit, person, current_password, new_password).await.map(answer)
+    let begun = login::change_password(visit, person, current_password, new_password).await?;
+    answer(&visit.app, &begun, visit.by_cookie)
 }

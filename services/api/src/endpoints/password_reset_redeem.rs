@@ -27,6 +27,9 @@ pub(super) struct RedeemReset {
     /// The password they want.
     #[schema(value_type = String, write_only)]
     new_password: SecretString,
+    /// Whether a browser is to keep the tokens, as at login.
+    #[serde(default)]
+    cookie: bool,
 }
 
 /// Set a password by a token
@@ -55,6 +58,7 @@ pub(super) async fn handle(State(app): State<App>, request: Request) -> Result<R
 
 async fn redeem(visit: &mut Visit) -> Result<Response, Problem> {
     visit.params().finish()?;
-    let RedeemReset { token, new_password } = visit.read().await?;
-    invitations::reset_password(visit, token.expose_secret(), new_password).await.map(answer)
+    let RedeemReset { token, new_password, cookie } = visit.read().await?;
+    let begun = invitations::reset_password(visit, token.expose_secret(), new_password).await?;
+    answer(&visit.app, &begun, cookie)
 }

@@ -13,16 +13,17 @@ use super::login::{SessionTokens, answer};
 use crate::{
     app::App,
     control::{Thing, Verb, Visit, change},
-    people::login,
+    people::{browser, login},
 };
 
 /// What goes on with a session.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Refresh {
-    /// The session's present refresh token.
-    #[schema(value_type = String, write_only)]
-    refresh_token: SecretString,
+    /// The session's present refresh token. Left out, it is the cookie's, which takes the header `X-CSRF-Token` too.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, write_only, nullable = false)]
+    refresh_token: Option<SecretString>,
     /// The tenant to be at home in from now on. Left out, it stays.
     #[serde(default)]
     #[schema(nullable = false)]
@@ -56,5 +57,10 @@ pub(super) async fn handle(State(app): State<App>, request: Request) -> Result<R
 async fn refresh(visit: &mut Visit) -> Result<Response, Problem> {
     visit.params().finish()?;
     let Refresh { refresh_token, tenant } = visit.read().await?;
-    login::go_on(visit, refresh_token.expose_secret(), tenant.as_deref()).await.map(answer)
+    let (token, cookie) = match &refresh_token {
+        Some(token) => (token.expose_secret().to_owned(), false),
+        None => (browser::refresh_token(&visit.app, &visit.headers).unwrap_or_default().to_owned(), true),
+    };
+    let begun = login::go_on(visit, &token, tenant.as_deref()).await?;
+    answer(&visit.app, &begun, cookie)
 }

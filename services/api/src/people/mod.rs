@@ -4,6 +4,7 @@
 //! record, answer or log; what is kept of one is a hash, sealed.
 
 mod bootstrap;
+pub(crate) mod browser;
 pub(crate) mod invitations;
 pub(crate) mod login;
 pub(crate) mod one_time;
@@ -14,10 +15,12 @@ pub(crate) mod sessions;
 use std::sync::{Mutex, PoisonError};
 
 use bus::Bus;
+use catalog::Sealer;
 use identity::{HashError, HashParams, Hasher, Lockouts, PasswordRules};
 use model::{ErrorCode, Micros};
 use runtime::problem::Problem;
 
+use self::browser::Csrf;
 use self::invitations::not_good;
 pub use self::{
     bootstrap::{BootstrapError, FIRST_SUPERUSER, Superuser, first_superuser, superuser},
@@ -31,13 +34,15 @@ pub(crate) struct People {
     pub(crate) sessions: Sessions,
     pub(crate) one_time: OneTime,
     pub(crate) options: PeopleOptions,
+    pub(crate) csrf: Csrf,
     pub(crate) hasher: Hasher,
     lockouts: Mutex<Lockouts>,
 }
 
 impl People {
-    pub(crate) fn new(options: PeopleOptions, bus: Bus) -> Result<Self, HashError> {
+    pub(crate) fn new(options: PeopleOptions, bus: Bus, sealer: &Sealer) -> Result<Self, HashError> {
         Ok(Self {
+            csrf: Csrf::new(sealer),
             hasher: Hasher::new(HashParams::OWASP, options.hashes_at_once, options.hashes_waiting_max)?,
             lockouts: Mutex::new(Lockouts::new(options.lockout(), options.lockout_names_max)),
             sessions: Sessions::new(bus.clone(), options.session_whole()),
