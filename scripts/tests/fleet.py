@@ -62,6 +62,7 @@ class Fleet:
             **{name: value for name, value in os.environ.items() if not name.startswith("EVENTRUNNER_")},
             "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}",
             "EVENTRUNNER_DATA_DIR": str(self.folder / "data"),
+            "EXAMPLES": str(ROOT / "examples"),
             "URL": context["url"],
             "API": context["api_url"],
             "KEY": context["key"],

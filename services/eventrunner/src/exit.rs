@@ -27,8 +27,8 @@ codes! {
     Data = 65, "The input is wrong: an event, a resource or a file was refused";
     NotFound = 66, "What was asked for is not there: a file, an event, a resource";
     Unavailable = 69, "A server does not answer, answers 5xx or 429 to the end, or nats-server is missing";
-    CannotTake = 73, "Something needed is in use or used up: a port, the data folder, the disk";
-    Undrained = 75, "Stopped with work unfinished: a second signal, or the drain took too long. Nothing accepted is lost";
+    CannotTake = 73, "Something needed is in use or used up: a port, the data folder, the disk, the lease of a set that somebody else applies";
+    Undrained = 75, "Stopped with work unfinished: a second signal, or the drain took too long (nothing accepted is lost); what `wait` waits for did not come in time";
     NoPermission = 77, "Not allowed: the API key, the scope, or the rights on a folder or file";
     Config = 78, "The configuration is wrong";
 }

@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{
     commands::{
+        apply::{self, Apply, Export},
         archive::{self, ArchiveArgs, RestoreArgs},
         audit::{self, Audit},
         config::{self, ConfigCommand},
@@ -21,6 +22,7 @@ use crate::{
         tools::{self, Completions, Docs, Healthcheck},
         usage::{self, Usage},
         verify::{self, Verify},
+        wait::{self, Wait},
     },
     exit::{Code, Result},
     output::{Color, Format, Output},
@@ -37,7 +39,7 @@ use crate::{
     disable_help_subcommand = true,
     after_help = "Start with: eventrunner up
 Exit codes: 0 done, 1 failed, 64 usage, 65 refused input, 66 not found, 69 unavailable, 73 in use or full,
-75 stopped unfinished, 77 not allowed, 78 configuration (docs/cli.md)"
+75 unfinished, 77 not allowed, 78 configuration (docs/cli.md)"
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -70,6 +72,9 @@ enum Command {
 
     #[command(flatten)]
     Resources(Resources),
+    Apply(Apply),
+    Export(Export),
+    Wait(Wait),
     Context(ContextCommand),
     Audit(Audit),
 
@@ -122,6 +127,9 @@ pub(crate) async fn run(cli: Cli) -> Result<Code> {
         Command::DeadLetters(args) => dead_letters::run(args, output).await,
         Command::Usage(args) => usage::run(args, output).await,
         Command::Verify(args) => Box::pin(verify::run(args, output)).await,
+        Command::Apply(args) => Box::pin(apply::run(args, output)).await,
+        Command::Export(args) => Box::pin(apply::export(args, output)).await,
+        Command::Wait(args) => wait::run(args, output).await,
         Command::Context(args) => contexts::run(args, output),
         Command::Audit(args) => audit::run(args, output).await,
         Command::Config(args) => config::run(args),

@@ -1,5 +1,6 @@
 //! What each subcommand does.
 
+pub(crate) mod apply;
 pub(crate) mod archive;
 pub(crate) mod audit;
 pub(crate) mod catalog;
@@ -19,3 +20,4 @@ pub(crate) mod tools;
 pub(crate) mod usage;
 pub(crate) mod users;
 pub(crate) mod verify;
+pub(crate) mod wait;

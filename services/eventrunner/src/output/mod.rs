@@ -9,7 +9,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 use serde_json::{Value, value::RawValue};
 
-use self::tree::Tree;
+pub(crate) use self::tree::Tree;
 
 use crate::exit::{Failure, Result};
 

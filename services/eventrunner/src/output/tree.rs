@@ -10,7 +10,7 @@ use serde_json::Number;
 
 /// A JSON value; objects as lists of members.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Tree {
+pub(crate) enum Tree {
     Object(Vec<(String, Tree)>),
     Array(Vec<Tree>),
     Null,

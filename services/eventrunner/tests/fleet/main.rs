@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers stand outside the test functions")]
 
+mod apply;
 mod archive;
 mod command_line;
 mod doctor;

@@ -214,3 +214,40 @@ fn a_fleet_gets_its_first_key_on_the_broker() {
         (text.lines().count() == 2 && text.contains("\"ops\"")).then_some(())
     });
 }
+
+#[test]
+fn it_waits_for_what_is_to_come_and_not_longer() {
+    let fleet = Fleet::start(&[]);
+    let dir = fleet.data_dir();
+    fleet.ok(&["wait", "fleet"]);
+    let late = run(dir, &["wait", "system", "shop", "--timeout", "0"]);
+    assert_eq!(late.status.code(), Some(75));
+    assert!(stderr(&late).contains("there is no system shop"), "{}", stderr(&late));
+    let mut waiting = eventrunner(dir).args(["wait", "system", "shop", "-o", "json"]).spawn().unwrap();
+    fleet.ok(&["systems", "create", "shop"]);
+    assert!(waiting.wait().unwrap().success());
+    let revision = fleet.json(&["systems", "get", "shop"])["revision"].as_u64().unwrap();
+    fleet.ok(&["wait", "system", "shop", "--revision", &revision.to_string(), "--timeout", "0"]);
+    let next = (revision + 1).to_string();
+    assert_eq!(
+        run(dir, &["wait", "system", "shop", "--revision", &next, "--timeout", "0"]).status.code(),
+        Some(75)
+    );
+    let mut waiting =
+        eventrunner(dir).args(["wait", "system", "shop", "--member", "/name=Shop"]).spawn().unwrap();
+    fleet.ok(&["systems", "patch", "shop", "--name", "Shop"]);
+    assert!(waiting.wait().unwrap().success());
+    let mut waiting = eventrunner(dir).args(["wait", "system", "shop", "--gone"]).spawn().unwrap();
+    fleet.ok(&["systems", "delete", "shop"]);
+    assert!(waiting.wait().unwrap().success());
+    assert_eq!(run(dir, &["wait", "nothing", "x"]).status.code(), Some(64));
+    let away = [
+        "wait",
+        "fleet",
+        "--timeout",
+        "1",
+        "--api-url",
+        &format!("http://127.0.0.1:{}", testkit::free_port()),
+    ];
+    assert_eq!(run(dir, &away).status.code(), Some(75));
+}

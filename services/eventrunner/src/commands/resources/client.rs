@@ -144,6 +144,8 @@ pub(crate) enum Precondition {
     Nothing,
     /// It is there.
     Exists,
+    /// It is not there.
+    Absent,
     /// It is at that revision.
     Revision(u64),
 }
@@ -153,6 +155,7 @@ impl Precondition {
         match self {
             Self::Nothing => request,
             Self::Exists => request.header(header::IF_MATCH, "*"),
+            Self::Absent => request.header(header::IF_NONE_MATCH, "*"),
             Self::Revision(revision) => request.header(header::IF_MATCH, format!("\"{revision}\"")),
         }
     }

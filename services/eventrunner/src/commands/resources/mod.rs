@@ -14,7 +14,7 @@ use clap::{ArgMatches, Command, FromArgMatches, Subcommand, error::ErrorKind};
 
 pub(crate) use self::{
     client::{Client, Precondition},
-    flag::read_text,
+    flag::{put, read_text},
     kind::{Extra, Id, Kind, Place},
     run::{connect, show_key},
     table::KINDS,
