@@ -10,6 +10,7 @@ mod copy;
 pub(crate) mod dead_letters;
 pub(crate) mod doctor;
 pub(crate) mod events;
+pub(crate) mod login;
 mod progress;
 pub(crate) mod publish;
 pub(crate) mod resources;

@@ -2,6 +2,7 @@
 //! named, or the file that `eventrunner up` leaves in its data folder.
 
 pub(crate) mod named;
+pub(crate) mod sessions;
 
 use std::{
     fmt, fs,
@@ -143,8 +144,19 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    /// Puts the layers together.
+    /// Puts the layers together. Who has logged in is that user, unless a key is given.
     pub(crate) fn load(args: &ConnectArgs) -> Result<Self> {
+        let mut context = Self::load_without_session(args)?;
+        if args.key.is_none()
+            && let Some(session) = sessions::current(&context.api_url)?
+        {
+            (context.key, context.operator_key) = (Some(session.token()), None);
+        }
+        Ok(context)
+    }
+
+    /// The same, whether somebody has logged in or not.
+    pub(crate) fn load_without_session(args: &ConnectArgs) -> Result<Self> {
         let data_dir = match &args.data_dir {
             Some(folder) => folder.clone(),
             None => folder::default_path()?,

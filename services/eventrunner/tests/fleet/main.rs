@@ -9,6 +9,7 @@ mod command_line;
 mod doctor;
 mod erasure;
 mod handover;
+mod login;
 mod newcomer;
 mod processes;
 mod publish;
