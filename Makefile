@@ -10,8 +10,10 @@ ARGS ?=
 ONLY ?=
 # How long each fuzz target runs.
 SECONDS ?= 300
+# How many requests of each kind `contract` makes up for each operation.
+EXAMPLES ?= 100
 
-.PHONY: help up test test-gateway docs lint tools numbers fuzz bench proof
+.PHONY: help up test test-gateway contract docs lint tools numbers fuzz bench proof
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -27,6 +29,11 @@ test-gateway: ## the tests on Ory's servers, which are compiled once (5 minutes)
 	@scripts/tools.sh keto oathkeeper
 	cargo test --locked --package eventrunner-relations --all-features
 	cargo test --locked --package eventrunner-api --test api gateway
+
+contract: ## does the API do what its document says? tens of thousands of requests made up from it
+	@scripts/tools.sh nats-server python
+	cargo build --release --locked --package eventrunner
+	@$(CACHE)/venv/bin/python scripts/contract/run.py release $(EXAMPLES)
 
 docs: ## the pages made from the code: command line, configuration, OpenAPI
 	cargo run --quiet --locked --package eventrunner -- docs

@@ -13,7 +13,7 @@ use oracle::Access;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-use super::rate;
+use super::{LoadArgs, rate};
 use crate::{
     faults,
     fleet::{Durability, FleetArgs, Member, Own},
@@ -49,6 +49,14 @@ pub(crate) struct Options {
     /// Lists that are asked for
     #[arg(long, default_value_t = 1_000)]
     lists: usize,
+    #[command(flatten)]
+    load: LoadArgs,
+    /// Events sent all the way in each of several runs before the catalog is filled, and after
+    #[arg(long, default_value_t = 300_000)]
+    events: u64,
+    /// Those runs: the median counts; 0 to send none
+    #[arg(long, default_value_t = 3)]
+    paths: usize,
     /// The longest that a service may take to be ready, in seconds
     #[arg(long, default_value_t = 10)]
     ready_seconds_max: u64,
@@ -78,16 +86,26 @@ struct Report {
     memory_mb_max: u64,
     list_ms_p50: f64,
     list_ms_p99: f64,
+    /// The whole path to the bare broker, as in `path`, with a catalog of hardly anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    small_path_ratio: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path_ratio: Option<f64>,
+    /// One to the other.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ratio: Option<f64>,
 }
 
 /// Runs it. Whether its claims hold.
-pub(crate) async fn run(options: Options) -> anyhow::Result<bool> {
+pub(crate) async fn run(mut options: Options) -> anyhow::Result<bool> {
+    options.load.prefer_http();
     ensure!(
         options.fleet.context.is_none(),
         "only a fleet of this scenario's own may be filled so: leave --context out"
     );
     let (mut own, access) = Box::pin(Own::start(&options.fleet, options.durability)).await?;
     let operator = own.operator(&access)?;
+    let small_path_ratio = path(&access, &options).await?;
     let writer = open(&access).await?;
     let before = Instant::now();
     let entries = fill(&writer, &options).await?;
@@ -113,6 +131,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<bool> {
         memory_mb_max = memory_mb_max.max(if counts { megabytes } else { 0 });
     }
     let listed = lists(&access, &operator, &options).await?;
+    let path_ratio = path(&access, &options).await?;
     own.stop().await?;
     let report = Report {
         scenario: "catalog",
@@ -129,10 +148,27 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<bool> {
         memory_mb_max,
         list_ms_p50: ms(&listed, 0.5),
         list_ms_p99: ms(&listed, 0.99),
+        small_path_ratio,
+        path_ratio,
+        ratio: path_ratio.zip(small_path_ratio).map(|(large, small)| hundredths(large / small)),
     };
     println!("{}", serde_json::to_string(&report)?);
     let soon = report.ready_ms_max < options.ready_seconds_max * 1_000;
     Ok(soon && listed.value_at_quantile(0.99) <= options.list_ms_max * 1_000)
+}
+
+/// The median of several runs all the way.
+async fn path(access: &Access, options: &Options) -> anyhow::Result<Option<f64>> {
+    let mut ratios = Vec::new();
+    for _ in 0..options.paths {
+        ratios.push(super::path::ratio(access, &options.load, options.events).await?);
+    }
+    ratios.sort_by(f64::total_cmp);
+    Ok(ratios.get(ratios.len() / 2).copied().map(hundredths))
+}
+
+fn hundredths(value: f64) -> f64 {
+    (value * 100.0).round() / 100.0
 }
 
 /// Milliseconds of a histogram of microseconds.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use anyhow::ensure;
 use clap::Args;
 use oracle::{Access, Pace, Run, Times, Verdicts};
 use serde::Serialize;
@@ -92,43 +93,74 @@ pub(crate) async fn run(mut options: Options) -> anyhow::Result<bool> {
 }
 
 async fn measure(options: &Options, access: &Access, processes: &[Process]) -> anyhow::Result<bool> {
-    // The fleet's own broker, while the fleet is idle: set the same way, because it is the same. Before and after, because a
-    // machine is seldom as idle at the one as at the other.
-    let span = Duration::from_secs(options.baseline_seconds.max(1)) / 2;
-    let bare = async || {
-        eprintln!("measuring the bare broker for {:.1} s", span.as_secs_f64());
-        baseline::publish_rate(access, options.load.data_bytes, span).await
-    };
-    let before = bare().await?;
-    let (load, requests) = options.load.load(options.events);
-    let pace = match options.load.requests_per_second() {
-        Some(rate) => Pace::open(requests, Some(rate), None),
-        None => Pace::closed(requests),
-    };
-    let mut run = Run::begin(access, load, requests, pace, options.load.manner(0)).await?;
-    let (events, answers) = (run.events(), run.answers.clone());
-    let mut meter = Meter::start(processes);
-    let times = run.complete().await?;
-    meter.stop();
-    let verdicts = run.read_back(&[]).await?;
-    let baseline = before.midpoint(bare().await?);
+    let span = Duration::from_secs(options.baseline_seconds.max(1));
+    let Measured { events, refused, baseline, times, meter, verdicts } =
+        Measured::of(access, &options.load, options.events, span, processes).await?;
     let report = report(options, events, baseline, &times, &verdicts);
     print(options, &report, &times);
-    println!("refused and sent again  {:>10} requests", answers.refused());
+    println!("refused and sent again  {refused:>10} requests");
     meter.print(events);
     println!("{}", serde_json::to_string(&report)?);
     Ok(verdicts.is_good())
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "rates"
-)]
+/// One load all the way, and the bare broker beside it.
+struct Measured {
+    events: u64,
+    refused: u64,
+    /// Messages a second.
+    baseline: f64,
+    times: Times,
+    meter: Meter,
+    verdicts: Verdicts,
+}
+
+impl Measured {
+    async fn of(
+        access: &Access,
+        load: &LoadArgs,
+        events: u64,
+        span: Duration,
+        processes: &[Process],
+    ) -> anyhow::Result<Self> {
+        // The fleet's own broker, while the fleet is idle: set the same way, because it is the same. Before and after, because
+        // a machine is seldom as idle at the one as at the other.
+        let bare = async || {
+            eprintln!("measuring the bare broker for {:.1} s", span.as_secs_f64() / 2.0);
+            baseline::publish_rate(access, load.data_bytes, span / 2).await
+        };
+        let before = bare().await?;
+        let (events, requests) = load.load(events);
+        let pace = match load.requests_per_second() {
+            Some(rate) => Pace::open(requests, Some(rate), None),
+            None => Pace::closed(requests),
+        };
+        let mut run = Run::begin(access, events, requests, pace, load.manner(0)).await?;
+        let (events, answers) = (run.events(), run.answers.clone());
+        let mut meter = Meter::start(processes);
+        let times = run.complete().await?;
+        meter.stop();
+        let verdicts = run.read_back(&[]).await?;
+        let baseline = before.midpoint(bare().await?);
+        Ok(Self { events, refused: answers.refused(), baseline, times, meter, verdicts })
+    }
+}
+
+/// The whole path's rate to the bare broker's, for a fleet that does something else besides.
+pub(crate) async fn ratio(access: &Access, load: &LoadArgs, events: u64) -> anyhow::Result<f64> {
+    let measured = Measured::of(access, load, events, Duration::from_secs(5), &[]).await?;
+    ensure!(measured.verdicts.is_good(), "events were lost, doubled or altered on the way");
+    Ok(per_second(measured.events, measured.times.complete) / measured.baseline)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "rates")]
+fn per_second(events: u64, span: Duration) -> f64 {
+    events as f64 / span.as_secs_f64()
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rates")]
 fn report(options: &Options, events: u64, baseline: f64, times: &Times, verdicts: &Verdicts) -> Report {
-    let rate = |span: Duration| events as f64 / span.as_secs_f64();
-    let path = rate(times.complete);
+    let path = per_second(events, times.complete);
     Report {
         scenario: "path",
         durability: options.durability.as_str(),
@@ -136,7 +168,7 @@ fn report(options: &Options, events: u64, baseline: f64, times: &Times, verdicts
         events_per_s: path as u64,
         baseline_per_s: baseline as u64,
         ratio: (path / baseline * 100.0).round() / 100.0,
-        accepted_per_s: rate(times.accepted) as u64,
+        accepted_per_s: per_second(events, times.accepted) as u64,
         events,
         lost: verdicts.sum(|v| v.lost),
         doubled: verdicts.sum(|v| v.doubled),

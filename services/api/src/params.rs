@@ -10,7 +10,7 @@ use runtime::problem::Problem;
 use store::Cursor;
 
 /// Values of one filter.
-const VALUES_MAX: usize = 64;
+pub(crate) const VALUES_MAX: usize = 64;
 
 /// The query of a request. Each value is taken out once; [`Params::finish`] refuses what is left.
 #[derive(Debug, Default)]

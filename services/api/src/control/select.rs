@@ -94,6 +94,11 @@ const SORTS: [(&str, Sort); 8] = {
     ]
 };
 
+/// What `sort` may say.
+pub(crate) fn words() -> [&'static str; SORTS.len()] {
+    SORTS.map(|(word, _)| word)
+}
+
 /// Where one left off: the place of the last one that was told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Cursor {

@@ -23,7 +23,7 @@ use self::{lease::Held, report::Report, state::State, work::Worker};
 use super::resources::Client;
 use crate::{
     context::ConnectArgs,
-    exit::{Code, Failure, Result},
+    exit::{Failure, Result},
     output::Output,
 };
 
@@ -86,12 +86,7 @@ pub(crate) async fn run(args: Apply, output: Output) -> Result<()> {
     }
     let mut held = Held::new(&client, args.set.as_deref(), Duration::from_secs(args.wait));
     let mut report = Report::new(output, args.dry_run);
-    let outcome = tokio::select! {
-        outcome = work(&args, &client, documents, &mut held, &mut report) => outcome,
-        _ = tokio::signal::ctrl_c() => {
-            Err(Failure::new(Code::Undrained, "interrupted halfway").hint("apply again to go on"))
-        }
-    };
+    let outcome = work(&args, &client, documents, &mut held, &mut report).await;
     held.end().await;
     let told = report.end();
     outcome.and(told)

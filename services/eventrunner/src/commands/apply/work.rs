@@ -16,10 +16,12 @@ use super::{
     state::{AT_ONCE, Found, State},
 };
 use crate::{
-    commands::resources::{Client, DRY, Id, Kind, Precondition},
+    commands::resources::{Client, Id, Kind, Precondition},
     exit::{Code, Failure, Result},
     output::Item,
 };
+
+const DRY: &[(&str, &str)] = &[("dry_run", "true")];
 
 /// Leaves out the secrets that stay, and puts the others in place of what refers to them.
 pub(super) fn prepare(documents: &mut [Document], state: &State, all: bool) -> Result<()> {

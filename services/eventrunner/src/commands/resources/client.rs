@@ -11,9 +11,6 @@ use crate::{
     output::Item,
 };
 
-/// Asks the API to do nothing, and say what would be.
-pub(crate) const DRY: &[(&str, &str)] = &[("dry_run", "true")];
-
 /// Media type of changes (RFC 7396).
 const MERGE_PATCH: &str = "application/merge-patch+json";
 

@@ -13,7 +13,7 @@ mod verification;
 use clap::{ArgMatches, Command, FromArgMatches, Subcommand, error::ErrorKind};
 
 pub(crate) use self::{
-    client::{Client, DRY, Precondition},
+    client::{Client, Precondition},
     flag::{put, read_text},
     kind::{Extra, Id, Kind, Place},
     run::{connect, show_key},

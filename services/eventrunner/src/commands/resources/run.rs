@@ -7,7 +7,7 @@ use model::ErrorCode;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{Client, DRY, Id, Kind, Place, Precondition, Verb, flag};
+use super::{Client, Id, Kind, Place, Precondition, Verb, flag};
 use crate::{
     context::ConnectArgs,
     exit::{Failure, Result},
@@ -29,9 +29,8 @@ pub(super) async fn run(kind: &'static Kind, verb: Verb, matches: ArgMatches, ou
             let id = id(kind, &matches)?;
             let client = open(&matches)?;
             let tenant = client.owner(kind, id)?;
-            client.delete(kind, (tenant.as_deref(), id), precondition(&matches), dry(&matches)).await?;
-            let done = if dry(&matches).is_empty() { "deleted" } else { "could be deleted" };
-            note(&format!("{} {id} {done}", kind.name));
+            client.delete(kind, (tenant.as_deref(), id), precondition(&matches), &[]).await?;
+            note(&format!("{} {id} deleted", kind.name));
             Ok(())
         }
         Verb::Undelete => {
@@ -56,11 +55,6 @@ fn id<'a>(kind: &Kind, matches: &'a ArgMatches) -> Result<&'a str> {
     let id = matches.get_one::<String>("id").map(String::as_str).unwrap_or_default();
     kind.check_id(id)?;
     Ok(id)
-}
-
-/// What asks the API to do nothing, where that is asked for.
-fn dry(matches: &ArgMatches) -> &'static [(&'static str, &'static str)] {
-    if matches.get_flag("dry-run") { DRY } else { &[] }
 }
 
 fn precondition(matches: &ArgMatches) -> Precondition {
@@ -103,18 +97,15 @@ async fn create(kind: &'static Kind, matches: &ArgMatches, output: Output) -> Re
     let tenant = client.owner(kind, &id)?;
     body.insert(member.to_owned(), kind.plain_id(&id).into());
     let made = if matches.get_flag("replace") {
-        write_over(&client, kind, (tenant.as_deref(), &id), &body, dry(matches)).await?
+        write_over(&client, kind, (tenant.as_deref(), &id), &body).await?
     } else {
-        let made = client.create(kind, tenant.as_deref(), &body, dry(matches)).await;
+        let made = client.create(kind, tenant.as_deref(), &body, &[]).await;
         made.map_err(|failure| match failure.error {
             Some(ErrorCode::Conflict) => failure.hint("write over it with --replace"),
             _ => failure,
         })?
     };
     output.one(&made)?;
-    if !dry(matches).is_empty() {
-        return Ok(());
-    }
     super::special::after_create(kind, &client, &made);
     Ok(())
 }
@@ -125,10 +116,9 @@ async fn write_over(
     kind: &Kind,
     at: (Option<&str>, &str),
     body: &Map<String, Value>,
-    query: &[(&str, &str)],
 ) -> Result<Item> {
-    match client.replace(kind, at, body, Precondition::Nothing, query).await {
-        Err(failure) if failure.error == Some(ErrorCode::Conflict) && query.is_empty() => {
+    match client.replace(kind, at, body, Precondition::Nothing, &[]).await {
+        Err(failure) if failure.error == Some(ErrorCode::Conflict) => {
             client.undelete(kind, at, Precondition::Nothing, &[]).await?;
             client.replace(kind, at, body, Precondition::Nothing, &[]).await
         }
@@ -155,10 +145,7 @@ async fn create_given(
     }
     let client = Client::open(&connect)?;
     let tenant = client.owner(kind, "")?;
-    let made = client.create(kind, tenant.as_deref(), body, dry(matches)).await?;
-    if !dry(matches).is_empty() {
-        return output.one(&made);
-    }
+    let made = client.create(kind, tenant.as_deref(), body, &[]).await?;
     let mut made: Value = serde_json::from_str(made.get())
         .map_err(|e| Failure::failed(format!("the answer is no JSON: {e}")))?;
     let secret = made.as_object_mut().and_then(|made| made.remove("key"));
@@ -190,11 +177,11 @@ async fn change(kind: &'static Kind, verb: Verb, matches: &ArgMatches, output: O
     let tenant = client.owner(kind, id)?;
     let (at, precondition) = ((tenant.as_deref(), id), precondition(matches));
     let changed = if verb == Verb::Patch {
-        client.patch(kind, at, &members, precondition, dry(matches)).await?
+        client.patch(kind, at, &members, precondition, &[]).await?
     } else {
         let precondition =
             if precondition == Precondition::Nothing { Precondition::Exists } else { precondition };
-        client.replace(kind, at, &members, precondition, dry(matches)).await?
+        client.replace(kind, at, &members, precondition, &[]).await?
     };
     output.one(&changed)
 }

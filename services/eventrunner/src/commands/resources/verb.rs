@@ -110,9 +110,6 @@ fn one(kind: &'static Kind, verb: Verb) -> Command {
         }
         Verb::Create | Verb::Get => {}
     }
-    if verb.writes() || verb == Verb::Delete {
-        command = command.arg(switch("dry-run", "Do nothing; show what would be, or why not"));
-    }
     ConnectArgs::augment_args(command)
 }
 

@@ -1,5 +1,7 @@
 //! What the documentation says of every endpoint alike.
 
+mod parameters;
+
 use serde::Serialize;
 use utoipa::{
     OpenApi, ToSchema,
@@ -103,6 +105,7 @@ fn complete(endpoints: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi {
         ];
         for (method, operation) in methods {
             if let Some(operation) = operation {
+                parameters::complete(operation);
                 complete_operation(&method, operation);
             }
         }
