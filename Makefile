@@ -33,7 +33,7 @@ test-gateway: ## the tests on Ory's servers, which are compiled once (5 minutes)
 contract: ## does the API do what its document says? tens of thousands of requests made up from it
 	@scripts/tools.sh nats-server python
 	cargo build --release --locked --package eventrunner
-	@$(CACHE)/venv/bin/python scripts/contract/run.py release $(EXAMPLES)
+	@scripts/contract/run.py release $(EXAMPLES)
 
 docs: ## the pages made from the code: command line, configuration, OpenAPI
 	cargo run --quiet --locked --package eventrunner -- docs

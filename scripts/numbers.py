@@ -20,7 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "numbers.md"
 ROW = re.compile(r"^\| (?P<claim>[^|]+) \| `(?P<command>[^`]+)` \|\s*(?P<figure>[^|]*?)\s*\|$")
-MADE = re.compile(r"^Made on .*$", re.MULTILINE)
+MADE = re.compile(r"^Made (?:on|from) .*$", re.MULTILINE)
 # What a test prints of what it counted begins with the count.
 COUNTED = re.compile(r"(?:^|\.\.\. )(\d+) ([a-z].*)$", re.MULTILINE)
 PASSED = re.compile(r"^test result: \w+\. (\d+) passed; (\d+) failed;", re.MULTILINE)
