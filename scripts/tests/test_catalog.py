@@ -27,14 +27,16 @@ def reported(scenario: str, *options: str) -> dict:
 class Catalog(unittest.TestCase):
     def test_many_entries_are_written_read_and_listed(self) -> None:
         size = ("--tenants", "200", "--subscriptions", "1000", "--keys", "500", "--lists", "60", "--list-ms-max", "500")
+        size += ("--paths", "1", "--events", "5000")
         report = reported("catalog", *size)
         self.assertEqual(report["entries"], 3 * 200 + 1000 + 500)
         self.assertGreater(report["list_ms_p99"], 0)
+        self.assertGreater(report["ratio"], 0)
 
     def test_changes_take_effect_within_a_second(self) -> None:
-        report = reported("changes", "--changes", "50")
-        self.assertEqual(report["changes"], 50)
-        self.assertEqual([of["changes"] for of in report["sorts"]], [10] * 5)
+        report = reported("changes", "--changes", "56")
+        self.assertEqual(report["changes"], 56)
+        self.assertEqual([of["changes"] for of in report["sorts"]], [8] * 7)
 
 
 if __name__ == "__main__":

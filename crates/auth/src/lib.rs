@@ -32,6 +32,7 @@
 mod authenticate;
 mod authority;
 mod caller;
+mod clients;
 mod credentials;
 mod derived;
 mod error;
@@ -49,6 +50,7 @@ pub use self::{
     authenticate::{Principal, authenticate},
     authority::Authority,
     caller::{Caller, Held, Who},
+    clients::client,
     credentials::credentials,
     derived::{Derived, Snapshots},
     error::AuthError,

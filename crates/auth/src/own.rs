@@ -69,7 +69,13 @@ mod tests {
         let (old, new) = ([7; 32], [8; 32]);
         let tokens = |sealer: Sealer| OwnTokenOptions::default().tokens(&sealer).unwrap();
         let holder = Holder::User { session: "s".to_owned() };
-        let grant = Grant { subject: "alice".to_owned(), holder, purpose: Purpose::All, tenant: None };
+        let grant = Grant {
+            subject: "alice".to_owned(),
+            holder,
+            purpose: Purpose::All,
+            tenant: None,
+            scopes: vec![],
+        };
         let now = 1_800_000_000_000_000;
         let before = tokens(Sealer::new(SealingKey::from_bytes(old)));
         let (token, _) = before.issue(&mut rand::rng(), grant, now);

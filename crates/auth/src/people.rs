@@ -140,7 +140,7 @@ mod tests {
     fn access(tenant: Option<&str>, purpose: Purpose) -> Access {
         let holder = Holder::User { session: "s1".to_owned() };
         let tenant = tenant.map(str::to_owned);
-        let grant = Grant { subject: "alice".to_owned(), holder, purpose, tenant };
+        let grant = Grant { subject: "alice".to_owned(), holder, purpose, tenant, scopes: vec![] };
         Access { grant, id: "t1".to_owned(), issued_at: 100, expires_at: 200 }
     }
 

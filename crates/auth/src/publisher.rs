@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use catalog::Snapshot;
 use http::HeaderMap;
-use model::{Clock, Micros, SystemId, resource::Tenant};
+use identity::Holder;
+use model::{Clock, Micros, SystemClock, SystemId, resource::Tenant};
 use relations::{Kind, Permission, Verb};
 
-use crate::{AuthError, Authority, Caller, Snapshots, Tokens, Who, authenticate, scopes};
+use crate::{AuthError, Authority, Caller, Principal, Snapshots, Tokens, Who, authenticate, client, scopes};
 
 /// Where the bearer of a token says which system sends; in gRPC it is metadata.
 pub const SYSTEM_HEADER: &str = "eventrunner-system";
@@ -57,12 +58,13 @@ impl Publishers {
     /// If nobody does ([`authenticate()`], [`Tokens::caller`]).
     pub async fn identify(&self, snapshot: &Arc<Snapshot>, presented: &str) -> Result<Publisher, AuthError> {
         match authenticate(snapshot, presented) {
-            Ok(principal) => {
-                let (tenant, system) = (Arc::clone(&principal.tenant), Some(principal.system.clone()));
-                Ok(Publisher { tenant, system, until: None, caller: principal.into() })
-            }
+            Ok(principal) => Ok(Publisher::of_key(principal, None)),
             // No key has a dot, and a token has two.
             Err(AuthError::Unknown) if presented.contains('.') => {
+                let own = self.tokens.own(presented, SystemClock.now()).transpose()?;
+                if let Some(access) = own.filter(|access| access.grant.holder == Holder::Client) {
+                    return Ok(Publisher::of_key(client(snapshot, &access)?, Some(access.expires_at)));
+                }
                 let caller = self.tokens.caller(presented, || Arc::clone(snapshot)).await?;
                 if caller.tenant.id.is_fleet() {
                     return Err(AuthError::NoTenant);
@@ -111,6 +113,11 @@ pub enum NoSystem {
 }
 
 impl Publisher {
+    fn of_key(principal: Principal, until: Option<Micros>) -> Self {
+        let (tenant, system) = (Arc::clone(&principal.tenant), Some(principal.system.clone()));
+        Self { tenant, system, until, caller: principal.into() }
+    }
+
     /// The system that sends: the key's, or, of the bearer of a token, the one that the header
     /// [`SYSTEM_HEADER`] names. Whoever may publish in a tenant may publish as any of its systems; a key's header is not looked at.
     ///
@@ -130,6 +137,7 @@ impl Publisher {
 
 #[cfg(test)]
 mod tests {
+    use identity::{AccessOptions, AccessTokens, Grant, Purpose, SigningKeys};
     use model::resource::{RoleBinding, Scope, System};
     use secrecy::ExposeSecret as _;
     use serde_json::json;
@@ -143,6 +151,36 @@ mod tests {
         fn now(&self) -> Micros {
             self.0
         }
+    }
+
+    #[tokio::test]
+    async fn a_clients_token_publishes_as_its_key_until_it_expires() {
+        let tenant: Tenant = serde_json::from_value(json!({"id": "acme"})).unwrap();
+        let key: model::resource::ApiKey = serde_json::from_value(json!({
+            "tenant": "acme", "system": "till", "id": "k1", "hash": "", "scopes": ["publish"],
+        }))
+        .unwrap();
+        let there = Arc::new(Snapshot::default().with(tenant.clone()).with(key));
+        let tokens = AccessTokens::new(AccessOptions::new("us", "us"), SigningKeys::generate());
+        let token = |scopes: &[&str]| {
+            let scopes = scopes.iter().map(|scope| (*scope).to_owned()).collect();
+            let (subject, holder, purpose) = ("k1".to_owned(), Holder::Client, Purpose::All);
+            let grant = Grant { subject, holder, purpose, tenant: None, scopes };
+            let (token, access) = tokens.issue(&mut rand::rng(), grant, SystemClock.now());
+            (token.expose_secret().to_owned(), access.expires_at)
+        };
+        let ((sends, expires_at), (idle, _)) = (token(&["publish"]), token(&["read"]));
+        let snapshots = there.clone();
+        let authority = Authority::embedded(Arc::new(move || snapshots.clone()));
+        let publishers = Publishers::new(Arc::new(Tokens::default().with_own(Arc::new(tokens))), authority);
+        let mut publisher = publishers.identify(&there, &sends).await.unwrap();
+        publishers.admit(&mut publisher, &At(7)).await.unwrap();
+        assert_eq!(publisher.until, Some(expires_at));
+        assert_eq!(publisher.system(&there, &HeaderMap::new()).unwrap().as_str(), "till", "its key's own");
+        let mut publisher = publishers.identify(&there, &idle).await.unwrap();
+        assert!(publishers.admit(&mut publisher, &At(7)).await.is_err(), "it was not given for that");
+        let without = Arc::new(Snapshot::default().with(tenant));
+        assert!(publishers.identify(&without, &sends).await.is_err(), "its key was taken away");
     }
 
     #[tokio::test]

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use catalog::Snapshot;
-use identity::{Access, AccessTokens, IssuerOptions, OidcPrincipal, OidcVerifier, SetupError, TokenError};
+use identity::{
+    Access, AccessTokens, Holder, IssuerOptions, OidcPrincipal, OidcVerifier, SetupError, TokenError,
+};
 use model::{Clock, Micros, SystemClock};
 use relations::Role;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{AuthError, Caller, OwnTokenOptions, Who, authenticate, people};
+use crate::{AuthError, Caller, OwnTokenOptions, Who, authenticate, clients, people};
 
 /// Whose signed tokens are believed: our own, and those of issuers that are given.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -89,7 +91,11 @@ impl Tokens {
     ) -> Result<Caller, AuthError> {
         // A token is three parts with dots between; a key has no dot.
         if let Some(access) = self.own(presented, SystemClock.now()) {
-            return people::caller(&snapshot(), self.issuer(), &access?);
+            let access = access?;
+            return match access.grant.holder {
+                Holder::Client => clients::client(&snapshot(), &access).map(Caller::from),
+                Holder::User { .. } => people::caller(&snapshot(), self.issuer(), &access),
+            };
         }
         let Some(verifier) = self.others.as_ref().filter(|_| presented.contains('.')) else {
             return authenticate(&snapshot(), presented).map(Caller::from);

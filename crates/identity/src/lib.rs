@@ -16,7 +16,7 @@
 //! let tokens = AccessTokens::new(AccessOptions::new("https://er.example", "eventrunner"), SigningKeys::generate());
 //! let (session, refresh) = Session::begin(rng, "alice", Purpose::All, now);
 //! let holder = Holder::User { session: session.id.clone() };
-//! let grant = Grant { subject: "alice".into(), holder, purpose: Purpose::All, tenant: None };
+//! let grant = Grant { subject: "alice".into(), holder, purpose: Purpose::All, tenant: None, scopes: vec![] };
 //! let (access, _) = tokens.issue(rng, grant, now);
 //! assert_eq!(tokens.verify(access.expose_secret(), now)?.grant.subject, "alice");
 //!

@@ -49,8 +49,6 @@ pub(crate) struct Options {
     /// Lists that are asked for
     #[arg(long, default_value_t = 1_000)]
     lists: usize,
-    #[command(flatten)]
-    load: LoadArgs,
     /// Events sent all the way in each of several runs before the catalog is filled, and after
     #[arg(long, default_value_t = 300_000)]
     events: u64,
@@ -97,15 +95,14 @@ struct Report {
 }
 
 /// Runs it. Whether its claims hold.
-pub(crate) async fn run(mut options: Options) -> anyhow::Result<bool> {
-    options.load.prefer_http();
+pub(crate) async fn run(options: Options) -> anyhow::Result<bool> {
     ensure!(
         options.fleet.context.is_none(),
         "only a fleet of this scenario's own may be filled so: leave --context out"
     );
     let (mut own, access) = Box::pin(Own::start(&options.fleet, options.durability)).await?;
     let operator = own.operator(&access)?;
-    let small_path_ratio = path(&access, &options).await?;
+    let small_path_ratio = path(&own, &access, &options, "small").await?;
     let writer = open(&access).await?;
     let before = Instant::now();
     let entries = fill(&writer, &options).await?;
@@ -131,7 +128,7 @@ pub(crate) async fn run(mut options: Options) -> anyhow::Result<bool> {
         memory_mb_max = memory_mb_max.max(if counts { megabytes } else { 0 });
     }
     let listed = lists(&access, &operator, &options).await?;
-    let path_ratio = path(&access, &options).await?;
+    let path_ratio = path(&own, &access, &options, "large").await?;
     own.stop().await?;
     let report = Report {
         scenario: "catalog",
@@ -158,10 +155,11 @@ pub(crate) async fn run(mut options: Options) -> anyhow::Result<bool> {
 }
 
 /// The median of several runs all the way.
-async fn path(access: &Access, options: &Options) -> anyhow::Result<Option<f64>> {
+async fn path(own: &Own, access: &Access, options: &Options, name: &str) -> anyhow::Result<Option<f64>> {
     let mut ratios = Vec::new();
-    for _ in 0..options.paths {
-        ratios.push(super::path::ratio(access, &options.load, options.events).await?);
+    for run in 0..options.paths {
+        let tenant = own.tenant(access, &format!("path-{name}-{run}"), 0)?;
+        ratios.push(super::path::ratio(&tenant, &LoadArgs::batches(), options.events).await?);
     }
     ratios.sort_by(f64::total_cmp);
     Ok(ratios.get(ratios.len() / 2).copied().map(hundredths))

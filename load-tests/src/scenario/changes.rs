@@ -52,16 +52,19 @@ enum Sort {
     SourceChanged,
     /// A session is ended: the door answers 401 to its access token.
     SessionEnded,
+    /// A key is deleted by which an OAuth client got a token: the door answers 401 to that.
+    ClientRevoked,
 }
 
 impl Sort {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::KeyMade,
         Self::KeyRevoked,
         Self::RoleChanged,
         Self::LimitChanged,
         Self::SourceChanged,
         Self::SessionEnded,
+        Self::ClientRevoked,
     ];
 }
 
@@ -261,7 +264,26 @@ impl World {
                 self.until(|| self.publish(token), StatusCode::UNAUTHORIZED).await?;
                 Ok(began.elapsed())
             }
+            Sort::ClientRevoked => {
+                let (id, key) = self.make_key().await?;
+                let token = self.token_of(&id, &key).await?;
+                self.until(|| self.publish(&token), StatusCode::ACCEPTED).await?;
+                let began = Instant::now();
+                self.api(Method::DELETE, &format!("/tenants/{TENANT}/keys/{id}"), Value::Null).await?;
+                self.until(|| self.publish(&token), StatusCode::UNAUTHORIZED).await?;
+                Ok(began.elapsed())
+            }
         }
+    }
+
+    /// What a client gets for its key.
+    async fn token_of(&self, id: &str, key: &str) -> anyhow::Result<String> {
+        let request =
+            self.http.post(format!("{}/oauth2/token", self.access.api_url)).basic_auth(id, Some(key));
+        let request = request.header("content-type", "application/x-www-form-urlencoded");
+        let answer = request.body("grant_type=client_credentials").send().await?.error_for_status()?;
+        let given: Value = answer.json().await?;
+        given["access_token"].as_str().map(str::to_owned).context("no access token")
     }
 
     async fn patch_until(&self, path: &str, patch: Value, expected: StatusCode) -> anyhow::Result<Duration> {

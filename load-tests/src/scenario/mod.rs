@@ -104,6 +104,20 @@ impl Setup {
 }
 
 impl LoadArgs {
+    /// Batches through the HTTP door, as fast as they come.
+    pub(crate) fn batches() -> Self {
+        Self {
+            batch: None,
+            data_bytes: 512,
+            connections: None,
+            doors: vec![Door::Http],
+            rate: None,
+            keys: None,
+            deadline_seconds: 15,
+            seed: None,
+        }
+    }
+
     /// The seed, from here on the same.
     pub(crate) fn seed(&mut self) -> u64 {
         *self.seed.get_or_insert_with(|| u64::from(rand::random::<u32>()))

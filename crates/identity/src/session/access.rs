@@ -81,6 +81,8 @@ pub struct Grant {
     pub purpose: Purpose,
     /// The tenant that its holder is at home in, of those who may be at home in several.
     pub tenant: Option<String>,
+    /// What a client may do with it (RFC 9068, section 2.2.3); of a person bindings say that.
+    pub scopes: Vec<String>,
 }
 
 /// What a valid token says.
@@ -105,6 +107,9 @@ struct Own {
     purpose: Purpose,
     #[serde(default)]
     tenant: Option<String>,
+    /// Names with spaces between (RFC 6749, section 3.3).
+    #[serde(default)]
+    scope: String,
 }
 
 /// Issues access tokens and verifies them.
@@ -150,6 +155,7 @@ impl AccessTokens {
                 claims["holder"] = "client".into();
                 // RFC 9068, section 2.2.
                 claims["client_id"] = grant.subject.as_str().into();
+                claims["scope"] = grant.scopes.join(" ").into();
             }
         }
         #[expect(clippy::expect_used, reason = "there is a first key, whose seed is of the right length")]
@@ -190,6 +196,7 @@ impl AccessTokens {
                 holder: own.holder,
                 purpose: own.purpose,
                 tenant: own.tenant,
+                scopes: own.scope.split_whitespace().map(str::to_owned).collect(),
             },
             id: said.id.ok_or(TokenError::Missing("jti"))?,
             issued_at: said.issued_at.ok_or(TokenError::Missing("iat"))?,

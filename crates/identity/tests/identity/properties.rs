@@ -9,8 +9,13 @@ use crate::NOW;
 
 fn tokens() -> (AccessTokens, String) {
     let tokens = AccessTokens::new(AccessOptions::new("issuer", "audience"), SigningKeys::generate());
-    let grant =
-        Grant { subject: "alice".into(), holder: Holder::Client, purpose: Purpose::All, tenant: None };
+    let grant = Grant {
+        subject: "alice".into(),
+        holder: Holder::Client,
+        purpose: Purpose::All,
+        tenant: None,
+        scopes: vec![],
+    };
     let token = tokens.issue(&mut rand::rng(), grant, NOW).0.expose_secret().to_owned();
     (tokens, token)
 }

@@ -118,6 +118,7 @@ fn tokens(seen: &Seen, secrets: &mut Vec<String>) {
         holder: Holder::User { session: session.id.clone() },
         purpose: Purpose::All,
         tenant: None,
+        scopes: vec![],
     };
     let (access, said) = tokens.issue(rng, grant, NOW);
     seen.debug(&(&tokens, &access, &said, &session, &refresh));

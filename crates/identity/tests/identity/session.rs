@@ -33,11 +33,12 @@ fn tokens(seeds: &[[u8; 32]]) -> AccessTokens {
 
 fn user() -> Grant {
     let holder = Holder::User { session: "s1".into() };
-    Grant { subject: "alice".into(), holder, purpose: Purpose::All, tenant: None }
+    Grant { subject: "alice".into(), holder, purpose: Purpose::All, tenant: None, scopes: vec![] }
 }
 
 fn client() -> Grant {
-    Grant { subject: "c1".into(), holder: Holder::Client, purpose: Purpose::All, tenant: None }
+    let scopes = vec!["publish".to_owned(), "read".to_owned()];
+    Grant { subject: "c1".into(), holder: Holder::Client, purpose: Purpose::All, tenant: None, scopes }
 }
 
 fn issue(tokens: &AccessTokens, grant: Grant, now: i64) -> String {

@@ -44,6 +44,8 @@ pub(crate) enum Thing {
     Limits,
     /// A person's session.
     Session,
+    /// An OAuth client's token.
+    Token,
     /// Who is at some work.
     Lease,
     /// An invitation to a tenant.
@@ -60,6 +62,7 @@ impl Thing {
             Self::Audit => "audit",
             Self::Limits => "limit",
             Self::Session => "session",
+            Self::Token => "token",
             Self::Lease => "lease",
             Self::Invitation => "invitation",
             Self::PasswordReset => "password-reset",
@@ -78,7 +81,7 @@ impl Thing {
         match self {
             Self::Audit => Kind::Audit,
             Self::Limits => Kind::Limit,
-            Self::Session => Kind::Session,
+            Self::Session | Self::Token => Kind::Session,
             // Who may change systems may change what is made of them.
             Self::Lease => Kind::System,
             Self::Invitation | Self::PasswordReset => Kind::User,

@@ -3,7 +3,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use auth::AuthError;
-use axum::{body::Body, extract::Request, response::Response};
+use axum::{
+    body::{Body, Bytes},
+    extract::Request,
+    response::Response,
+};
 use http::{HeaderMap, request::Parts};
 use identity::{Access, Holder, Purpose};
 use model::{ErrorCode, FLEET, resource::User};
@@ -119,10 +123,17 @@ impl Visit {
     /// What is wrong with it.
     pub(crate) async fn read<T: DeserializeOwned>(&self) -> Result<T, Problem> {
         body::check_media_type(&self.headers, body::JSON)?;
+        body::read(Value::Object(body::object(&self.bytes().await?)?))
+    }
+
+    /// The body, as it is.
+    ///
+    /// # Errors
+    /// If it is too large or does not come.
+    pub(crate) async fn bytes(&self) -> Result<Bytes, Problem> {
         let timeout = self.app.options.http.body_read_timeout();
         let body = self.body.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default();
-        let bytes = runtime::http::read_body(body, BODY_BYTES_MAX, timeout).await?;
-        body::read(Value::Object(body::object(&bytes)?))
+        runtime::http::read_body(body, BODY_BYTES_MAX, timeout).await
     }
 
     /// The end of it: a refusal is recorded before it is answered.
@@ -163,11 +174,11 @@ impl App {
         match self.tokens.own(presented, self.clock.now()) {
             Some(access) => {
                 let access = access?;
-                let user = auth::people::person(&snapshot, &access)?;
-                match access.grant.holder {
-                    Holder::User { .. } => Ok(Person { user, access }),
-                    Holder::Client => Err(AuthError::NoPerson),
+                if access.grant.holder == Holder::Client {
+                    return auth::client(&snapshot, &access).and(Err(AuthError::NoPerson));
                 }
+                let user = auth::people::person(&snapshot, &access)?;
+                Ok(Person { user, access })
             }
             None => self.authenticate(headers).await.and(Err(AuthError::NoPerson)),
         }

@@ -30,10 +30,12 @@ mod password_change;
 mod password_reset_create;
 mod password_reset_redeem;
 mod permission_check;
+mod public_keys;
 mod resources;
 mod session_end;
 mod session_list;
 mod session_refresh;
+mod token_create;
 mod usage_records;
 mod usage_sum;
 
@@ -65,6 +67,8 @@ pub(crate) fn router() -> OpenApiRouter<App> {
         .routes(routes!(login::handle))
         .routes(routes!(session_refresh::handle))
         .routes(routes!(logout::handle))
+        .routes(routes!(token_create::handle))
+        .routes(routes!(public_keys::handle))
         .routes(routes!(me::handle))
         .routes(routes!(password_change::handle))
         .routes(routes!(password_reset_create::handle))

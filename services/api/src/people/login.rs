@@ -131,6 +131,7 @@ fn issued(
         holder: Holder::User { session: kept.session.id.clone() },
         purpose: kept.session.purpose,
         tenant: kept.tenant.as_ref().map(ToString::to_string),
+        scopes: Vec::new(),
     };
     let (access, said) = tokens.issue(&mut rand::rng(), grant, now);
     Ok(Begun {

@@ -5,6 +5,7 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
 use super::{
+    oauth::FORM,
     people::{PASSWORD, bind, log_in, user},
     world::{Control, Told, send},
 };
@@ -29,6 +30,8 @@ struct Before {
     begun: Told,
     invitation: Told,
     reset: Told,
+    /// An API key of acme's.
+    key: String,
 }
 
 struct Row {
@@ -70,6 +73,7 @@ fn rows() -> Vec<Row> {
     let redeem: fn(&Before) -> Value = |b| json!({"token": b.reset.json["token"], "new_password": OTHER});
     let accept: fn(&Before) -> Value =
         |b| json!({"token": b.invitation.json["token"], "username": "newcomer", "password": OTHER});
+    let token: fn(&Before) -> Value = |b| super::oauth::form(&b.key, None).into();
     vec![
         row(("log_in", post.clone(), "/api/v1/login"), Anybody, log_in, 200).recorded("session", "create"),
         row(("refresh_session", post.clone(), "/api/v1/sessions/refresh"), Anybody, refresh, 200),
@@ -109,6 +113,8 @@ fn rows() -> Vec<Row> {
         .recorded("invitation", "delete"),
         row(("accept_invitation", post, "/api/v1/invitations/accept"), Anybody, accept, 200)
             .recorded("user", "create"),
+        row(("create_token", Method::POST, "/oauth2/token"), Anybody, token, 200),
+        row(("get_public_keys", Method::GET, "/.well-known/jwks.json"), Anybody, NOTHING, 200),
     ]
 }
 
@@ -130,7 +136,8 @@ async fn prepare(control: &Control) -> (Before, Told) {
     let invitation = control.post("/invitations", &json!({"role": "viewer"})).await;
     let reset = send(control.operate(Method::POST, "/api/v1/users/alice/password-resets")).await;
     assert_eq!((invitation.status, reset.status), (201, 201), "{invitation:?} {reset:?}");
-    (Before { begun, invitation, reset }, log_in(control, "bob", PASSWORD).await)
+    let key = control.keys.acme.clone();
+    (Before { begun, invitation, reset, key }, log_in(control, "bob", PASSWORD).await)
 }
 
 #[tokio::test]
@@ -150,7 +157,11 @@ async fn every_operation_of_people_is_refused_who_may_not_and_recorded_for_who_m
             let request: RequestBuilder =
                 control.world.http.request(row.method.clone(), control.world.url(&path));
             let body = (row.body)(&before);
-            let request = if body.is_null() { request } else { request.json(&body) };
+            let request = match &body {
+                Value::Null => request,
+                Value::String(form) => request.header("content-type", FORM).body(form.clone()),
+                json => request.json(json),
+            };
             send(match credential {
                 Some(credential) => request.bearer_auth(credential),
                 None => request,
