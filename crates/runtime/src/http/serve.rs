@@ -69,6 +69,15 @@ pub async fn serve(
     let accepted = metrics::counter(Metric::HttpAcceptedConnections, &[]);
     let open = metrics::gauge(Metric::HttpOpenConnections, &[]);
     let mut connections = JoinSet::new();
+    let take = |connections: &mut JoinSet<()>, socket: TcpStream, slot: OwnedSemaphorePermit| {
+        accepted.inc();
+        let held = (slot, InFlight::enter(&open));
+        let server = Arc::clone(&server);
+        connections.spawn(async move {
+            let _held = held;
+            server.connection(socket).await;
+        });
+    };
     loop {
         let (socket, slot) = tokio::select! {
             biased;
@@ -77,15 +86,13 @@ pub async fn serve(
             // Reap what has ended, so that the set does not grow.
             Some(_) = connections.join_next() => continue,
         };
-        accepted.inc();
-        let gauge = InFlight::enter(&open);
-        let server = Arc::clone(&server);
-        connections.spawn(async move {
-            let _held = (slot, gauge);
-            server.connection(socket).await;
-        });
+        take(&mut connections, socket, slot);
     }
-    drop(listener);
+    // Whoever the kernel has let in may have sent a request, and would be cut off without an answer.
+    for socket in waiting(listener) {
+        let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else { break };
+        take(&mut connections, socket, slot);
+    }
     drain(connections, options, &shutdown).await;
     Ok(())
 }
@@ -126,6 +133,25 @@ async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> (TcpStream, O
             }
         }
     }
+}
+
+/// The connections that wait to be taken; then the listener closes.
+fn waiting(listener: TcpListener) -> impl Iterator<Item = TcpStream> {
+    let listener = listener.into_std();
+    std::iter::from_fn(move || {
+        loop {
+            match listener.as_ref().ok()?.accept() {
+                Ok((socket, _)) => {
+                    socket.set_nonblocking(true).ok()?;
+                    let socket = TcpStream::from_std(socket).ok()?;
+                    let _ = socket.set_nodelay(true);
+                    return Some(socket);
+                }
+                Err(error) if is_peers_fault(&error) => {}
+                Err(_) => return None,
+            }
+        }
+    })
 }
 
 /// The connection was gone before we took it (accept(2)).

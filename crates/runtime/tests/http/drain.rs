@@ -2,10 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use runtime::{config::Millis, http::ServerOptions};
+use runtime::{
+    config::Millis,
+    http::{self, ServerOptions},
+    lifecycle::Shutdown,
+};
 use tokio::{net::TcpStream, time::timeout};
 
-use super::server::{LONG, Server, options};
+use super::server::{Client, LONG, Server, options};
 
 #[tokio::test]
 async fn what_is_in_flight_is_finished_and_new_connections_are_refused() {
@@ -48,6 +52,20 @@ async fn a_request_that_is_on_its_way_is_answered() {
 }
 
 #[tokio::test]
+async fn who_only_the_kernel_has_let_in_is_answered_too() {
+    let options = options();
+    let listener = http::bind(options.listen).await.unwrap();
+    let mut client = Client(TcpStream::connect(listener.local_addr().unwrap()).await.unwrap());
+    client.send("GET /ok HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    let shutdown = Shutdown::new();
+    shutdown.drain();
+    let server = Server::start_on(listener, options, shutdown);
+    let said = client.answer().await;
+    assert!(said.starts_with("HTTP/1.1 200 ") && said.contains("connection: close"), "{said}");
+    timeout(LONG, server.task).await.unwrap().unwrap().unwrap();
+}
+
+#[tokio::test]
 async fn what_does_not_end_is_cut_off_at_the_deadline() {
     let server = Server::start(ServerOptions { drain_timeout_ms: Millis(200), ..options() }).await;
     let mut busy = server.client().await;
@@ -75,7 +93,7 @@ async fn an_abort_does_not_wait() {
 #[tokio::test]
 async fn a_taken_port_says_which() {
     let server = Server::start(options()).await;
-    let error = runtime::http::bind(server.address).await.unwrap_err();
+    let error = http::bind(server.address).await.unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
     assert!(error.to_string().contains(&format!("cannot listen on {}", server.address)), "{error}");
 }

@@ -19,7 +19,7 @@ use runtime::{
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
     sync::Notify,
     task::JoinHandle,
     time::timeout,
@@ -72,8 +72,11 @@ pub(crate) fn options_idle() -> ServerOptions {
 impl Server {
     pub(crate) async fn start(options: ServerOptions) -> Self {
         let listener = http::bind(options.listen).await.unwrap();
-        let (address, shutdown, hold) =
-            (listener.local_addr().unwrap(), Shutdown::new(), Arc::new(Hold::default()));
+        Self::start_on(listener, options, Shutdown::new())
+    }
+
+    pub(crate) fn start_on(listener: TcpListener, options: ServerOptions, shutdown: Shutdown) -> Self {
+        let (address, hold) = (listener.local_addr().unwrap(), Arc::new(Hold::default()));
         let router = router(Arc::clone(&hold), options.body_read_timeout());
         let stop = shutdown.clone();
         let task = tokio::spawn(async move { http::serve(listener, router, &options, stop).await });
