@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use catalog::Snapshot;
 use http::HeaderMap;
-use identity::Holder;
-use model::{Clock, Micros, SystemClock, SystemId, resource::Tenant};
+use model::{Clock, Micros, SystemId, resource::Tenant};
 use relations::{Kind, Permission, Verb};
 
-use crate::{AuthError, Authority, Caller, Principal, Snapshots, Tokens, Who, authenticate, client, scopes};
+use crate::{AuthError, Authority, Caller, Snapshots, Tokens, Who, scopes, tokens::Bearer};
 
 /// Where the bearer of a token says which system sends; in gRPC it is metadata.
 pub const SYSTEM_HEADER: &str = "eventrunner-system";
@@ -32,7 +31,7 @@ pub struct Publishers {
 pub struct Publisher {
     /// Whose it is.
     pub tenant: Arc<Tenant>,
-    /// The system its key is bound to; none of the bearer of a token.
+    /// The system its key is bound to, also if it comes by a token for that; people have none.
     pub system: Option<SystemId>,
     /// When it must be asked for again who it is, even if the catalog has not changed.
     pub until: Option<Micros>,
@@ -55,28 +54,13 @@ impl Publishers {
     /// Who presents that.
     ///
     /// # Errors
-    /// If nobody does ([`authenticate()`], [`Tokens::caller`]).
+    /// If nobody does ([`Tokens::caller`]), or somebody who is at home in no tenant.
     pub async fn identify(&self, snapshot: &Arc<Snapshot>, presented: &str) -> Result<Publisher, AuthError> {
-        match authenticate(snapshot, presented) {
-            Ok(principal) => Ok(Publisher::of_key(principal, None)),
-            // No key has a dot, and a token has two.
-            Err(AuthError::Unknown) if presented.contains('.') => {
-                let own = self.tokens.own(presented, SystemClock.now()).transpose()?;
-                if let Some(access) = own.filter(|access| access.grant.holder == Holder::Client) {
-                    return Ok(Publisher::of_key(client(snapshot, &access)?, Some(access.expires_at)));
-                }
-                let caller = self.tokens.caller(presented, || Arc::clone(snapshot)).await?;
-                if caller.tenant.id.is_fleet() {
-                    return Err(AuthError::NoTenant);
-                }
-                let until = match &caller.who {
-                    Who::Key { .. } => None,
-                    Who::User { expires_at, .. } => Some(*expires_at),
-                };
-                Ok(Publisher { tenant: Arc::clone(&caller.tenant), system: None, until, caller })
-            }
-            Err(error) => Err(error),
+        let Bearer { caller, system, until } = self.tokens.bearer(presented, || Arc::clone(snapshot)).await?;
+        if caller.tenant.id.is_fleet() {
+            return Err(AuthError::NoTenant);
         }
+        Ok(Publisher { tenant: Arc::clone(&caller.tenant), system, until, caller })
     }
 
     /// Insists that it may publish.
@@ -113,11 +97,6 @@ pub enum NoSystem {
 }
 
 impl Publisher {
-    fn of_key(principal: Principal, until: Option<Micros>) -> Self {
-        let (tenant, system) = (Arc::clone(&principal.tenant), Some(principal.system.clone()));
-        Self { tenant, system, until, caller: principal.into() }
-    }
-
     /// The system that sends: the key's, or, of the bearer of a token, the one that the header
     /// [`SYSTEM_HEADER`] names. Whoever may publish in a tenant may publish as any of its systems; a key's header is not looked at.
     ///
@@ -137,8 +116,11 @@ impl Publisher {
 
 #[cfg(test)]
 mod tests {
-    use identity::{AccessOptions, AccessTokens, Grant, Purpose, SigningKeys};
-    use model::resource::{RoleBinding, Scope, System};
+    use identity::{AccessOptions, AccessTokens, Grant, Holder, Purpose, SigningKeys};
+    use model::{
+        SystemClock,
+        resource::{RoleBinding, Scope, System},
+    };
     use secrecy::ExposeSecret as _;
     use serde_json::json;
 

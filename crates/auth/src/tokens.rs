@@ -6,12 +6,12 @@ use catalog::Snapshot;
 use identity::{
     Access, AccessTokens, Holder, IssuerOptions, OidcPrincipal, OidcVerifier, SetupError, TokenError,
 };
-use model::{Clock, Micros, SystemClock};
+use model::{Clock, Micros, SystemClock, SystemId};
 use relations::Role;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{AuthError, Caller, OwnTokenOptions, Who, authenticate, clients, people};
+use crate::{AuthError, Caller, OwnTokenOptions, Principal, Who, authenticate, clients, people};
 
 /// Whose signed tokens are believed: our own, and those of issuers that are given.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -89,19 +89,49 @@ impl Tokens {
         presented: &str,
         snapshot: impl FnOnce() -> Arc<Snapshot>,
     ) -> Result<Caller, AuthError> {
+        self.bearer(presented, snapshot).await.map(|bearer| bearer.caller)
+    }
+
+    /// The same, with what a door asks besides.
+    pub(crate) async fn bearer(
+        &self,
+        presented: &str,
+        snapshot: impl FnOnce() -> Arc<Snapshot>,
+    ) -> Result<Bearer, AuthError> {
         // A token is three parts with dots between; a key has no dot.
         if let Some(access) = self.own(presented, SystemClock.now()) {
             let access = access?;
-            return match access.grant.holder {
-                Holder::Client => clients::client(&snapshot(), &access).map(Caller::from),
-                Holder::User { .. } => people::caller(&snapshot(), self.issuer(), &access),
-            };
+            let until = Some(access.expires_at);
+            return Ok(match access.grant.holder {
+                Holder::Client => Bearer::of_key(clients::client(&snapshot(), &access)?, until),
+                Holder::User { .. } => Bearer {
+                    caller: people::caller(&snapshot(), self.issuer(), &access)?,
+                    system: None,
+                    until,
+                },
+            });
         }
         let Some(verifier) = self.others.as_ref().filter(|_| presented.contains('.')) else {
-            return authenticate(&snapshot(), presented).map(Caller::from);
+            return Ok(Bearer::of_key(authenticate(&snapshot(), presented)?, None));
         };
         let said = verifier.verify(presented).await.map_err(AuthError::Token)?;
-        spoken_of(&snapshot(), said)
+        let until = Some(said.expires_at);
+        Ok(Bearer { caller: spoken_of(&snapshot(), said)?, system: None, until })
+    }
+}
+
+/// Who presents a key or a token.
+pub(crate) struct Bearer {
+    pub(crate) caller: Caller,
+    /// The system that its key is bound to; people have none.
+    pub(crate) system: Option<SystemId>,
+    /// When a token ends.
+    pub(crate) until: Option<Micros>,
+}
+
+impl Bearer {
+    fn of_key(principal: Principal, until: Option<Micros>) -> Self {
+        Self { system: Some(principal.system.clone()), caller: principal.into(), until }
     }
 }
 
