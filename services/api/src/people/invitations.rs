@@ -12,6 +12,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use super::{
+    bucket::handed_out,
     login,
     one_time::{self, Kept},
     passwords::Proof,
@@ -56,7 +57,7 @@ pub(crate) async fn issue(
     let announced = audit::announce(app, &asked, None, Some(view(&kept))).await?;
     let revision = app.people.one_time.keep(owner, &kept).await?;
     audit::done(app, &asked, announced, revision).await;
-    Ok(Issued { token: one_time::handed_out(&shown, owner), kept })
+    Ok(Issued { token: handed_out(&shown, owner), kept })
 }
 
 /// A token as whoever issued it, and the audit, sees it.

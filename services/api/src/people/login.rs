@@ -11,6 +11,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 
 use super::{
+    bucket::handed_out,
     passwords::Proof,
     sessions::{self, Found, Kept},
 };
@@ -140,7 +141,7 @@ fn issued(
         session: kept.session.id.clone(),
         access,
         said,
-        refresh: sessions::handed_out(refresh, &user.id),
+        refresh: handed_out(refresh, &user.id),
         refresh_expires_at: kept.session.expires_at(policy),
     })
 }

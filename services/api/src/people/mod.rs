@@ -5,6 +5,7 @@
 
 mod bootstrap;
 pub(crate) mod browser;
+mod bucket;
 pub(crate) mod invitations;
 pub(crate) mod login;
 pub(crate) mod one_time;

@@ -1,16 +1,12 @@
 //! What is good once, in a KV bucket: invitations under `i.<tenant>.<id>`, links to set a password under `p.<user>.<id>`.
 
-use async_nats::jetstream::kv::{Operation, Store, UpdateErrorKind};
 use bus::{Bus, topology::ONE_TIME};
-use futures::TryStreamExt as _;
 use identity::{OneTimePurpose, OneTimeToken};
-use model::{Micros, TenantId, UserId};
+use model::{Micros, TenantId};
 use runtime::problem::Problem;
-use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
-use tokio::sync::OnceCell;
 
-use crate::error::of_broker;
+use super::bucket::{self, Bucket, is_key_part};
 
 /// A token as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,19 +24,12 @@ pub(crate) struct Kept {
     pub(crate) email: Option<String>,
 }
 
-/// A token, and the revision it was read at.
-#[derive(Debug, Clone)]
-pub(crate) struct Found {
-    pub(crate) revision: u64,
-    pub(crate) kept: Kept,
-}
+/// One that was read.
+pub(crate) type Found = bucket::Found<Kept>;
 
 /// The bucket.
 #[derive(Debug)]
-pub(crate) struct OneTime {
-    bus: Bus,
-    store: OnceCell<Store>,
-}
+pub(crate) struct OneTime(Bucket<Kept>);
 
 const fn prefix(purpose: OneTimePurpose) -> &'static str {
     match purpose {
@@ -49,24 +38,23 @@ const fn prefix(purpose: OneTimePurpose) -> &'static str {
     }
 }
 
+/// Under which the tokens of somebody stand.
+fn owned_by(purpose: OneTimePurpose, owner: &str) -> String {
+    format!("{}.{owner}", prefix(purpose))
+}
+
 fn key(purpose: OneTimePurpose, owner: &str, id: &str) -> String {
-    format!("{}.{owner}.{id}", prefix(purpose))
+    format!("{}.{id}", owned_by(purpose, owner))
 }
 
 impl OneTime {
     pub(crate) fn new(bus: Bus) -> Self {
-        Self { bus, store: OnceCell::new() }
-    }
-
-    async fn store(&self) -> Result<&Store, Problem> {
-        let open = || async { self.bus.jetstream().get_key_value(ONE_TIME).await.map_err(of_broker) };
-        self.store.get_or_try_init(open).await
+        Self(Bucket::new(bus, ONE_TIME))
     }
 
     /// Keeps a new one.
     pub(crate) async fn keep(&self, owner: &str, kept: &Kept) -> Result<u64, Problem> {
-        let key = key(kept.token.purpose, owner, &kept.token.id);
-        self.store().await?.create(key, encode(kept)?).await.map_err(of_broker)
+        self.0.create(key(kept.token.purpose, owner, &kept.token.id), kept).await
     }
 
     /// Looks one up.
@@ -76,16 +64,11 @@ impl OneTime {
         owner: &str,
         id: &str,
     ) -> Result<Option<Found>, Problem> {
-        // Both have the form of an id, and none may become more than one part of a key.
-        if owner.parse::<UserId>().is_err() || id.parse::<UserId>().is_err() {
-            return Ok(None);
+        if is_key_part(owner) && is_key_part(id) {
+            self.0.find(key(purpose, owner, id)).await
+        } else {
+            Ok(None)
         }
-        let entry = self.store().await?.entry(key(purpose, owner, id)).await.map_err(of_broker)?;
-        let entry = entry.filter(|e| e.operation == Operation::Put);
-        Ok(entry.and_then(|e| {
-            let kept = serde_json::from_slice(&e.value).ok()?;
-            Some(Found { revision: e.revision, kept })
-        }))
     }
 
     /// Uses one that is presented as it was handed out: what it was kept with. Of two who do so at once one has it.
@@ -103,44 +86,22 @@ impl OneTime {
         let used = found.kept.token.redeem(presented, purpose, now).map_err(|_| super::not_good())?;
         let kept = Kept { token: used, ..found.kept.clone() };
         let key = key(purpose, owner, &kept.token.id);
-        match self.store().await?.update(key, encode(&kept)?, found.revision).await {
-            Ok(_) => Ok(()),
-            Err(error) if error.kind() == UpdateErrorKind::WrongLastRevision => Err(super::not_good()),
-            Err(error) => Err(of_broker(error)),
-        }
+        if self.0.update(key, &kept, found.revision).await? { Ok(()) } else { Err(super::not_good()) }
     }
 
     /// Takes one out.
     pub(crate) async fn remove(&self, purpose: OneTimePurpose, owner: &str, id: &str) -> Result<(), Problem> {
-        let subject = format!("$KV.{ONE_TIME}.{}", key(purpose, owner, id));
-        self.store().await?.stream.purge().filter(subject).await.map(drop).map_err(of_broker)
+        self.0.remove(&key(purpose, owner, id)).await
     }
 
     /// The invitations of a tenant that could still be accepted, those first that end first.
     pub(crate) async fn invitations(&self, tenant: &TenantId, now: Micros) -> Result<Vec<Kept>, Problem> {
-        let purpose = OneTimePurpose::Invitation;
-        let stream = &self.store().await?.stream;
-        let filter = format!("$KV.{ONE_TIME}.{}", key(purpose, tenant, "*"));
-        let subjects = stream.info_with_subjects(filter).await.map_err(of_broker)?;
-        let subjects: Vec<(String, usize)> = subjects.try_collect().await.map_err(of_broker)?;
-        let mut all = Vec::new();
-        for (subject, _) in subjects {
-            let id = subject.rsplit('.').next().unwrap_or_default();
-            all.extend(self.find(purpose, tenant, id).await?.map(|found| found.kept));
-        }
+        let found = self.0.below(&owned_by(OneTimePurpose::Invitation, tenant)).await?;
+        let mut all: Vec<Kept> = found.into_iter().map(|found| found.kept).collect();
         all.retain(|kept| kept.token.used_at.is_none() && kept.token.expires_at > now);
         all.sort_by(|a, b| (a.token.expires_at, &a.token.id).cmp(&(b.token.expires_at, &b.token.id)));
         Ok(all)
     }
-}
-
-fn encode(kept: &Kept) -> Result<bytes::Bytes, Problem> {
-    serde_json::to_vec(kept).map(Into::into).map_err(Problem::internal)
-}
-
-/// A token as it is handed out: the token, and whose it is, by which it is found.
-pub(crate) fn handed_out(token: &SecretString, owner: &str) -> SecretString {
-    format!("{}.{owner}", token.expose_secret()).into()
 }
 
 /// A token that was handed out: itself, whose it is, its id.
