@@ -13,7 +13,7 @@ use oracle::Access;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-use super::{LoadArgs, rate};
+use super::{LoadArgs, hundredths, rate};
 use crate::{
     faults,
     fleet::{Durability, FleetArgs, Member, Own},
@@ -163,10 +163,6 @@ async fn path(own: &Own, access: &Access, options: &Options, name: &str) -> anyh
     }
     ratios.sort_by(f64::total_cmp);
     Ok(ratios.get(ratios.len() / 2).copied().map(hundredths))
-}
-
-fn hundredths(value: f64) -> f64 {
-    (value * 100.0).round() / 100.0
 }
 
 /// Milliseconds of a histogram of microseconds.

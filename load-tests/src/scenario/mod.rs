@@ -32,6 +32,11 @@ pub(crate) const KEYS: u64 = 4;
 /// Events a second, where a fleet is to be struck while it works and not while it is behind.
 pub(crate) const STEADY: f64 = 5_000.0;
 
+/// Bytes of an event's data unless something else is asked for.
+const DATA_BYTES: usize = 512;
+/// How long an answer may take unless something else is asked for.
+const DEADLINE_SECONDS: u64 = 15;
+
 /// What every scenario sends.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct LoadArgs {
@@ -39,7 +44,7 @@ pub(crate) struct LoadArgs {
     #[arg(long)]
     pub(crate) batch: Option<u64>,
     /// Bytes of each event's data
-    #[arg(long, default_value_t = 512)]
+    #[arg(long, default_value_t = DATA_BYTES)]
     pub(crate) data_bytes: usize,
     /// Connections, each with one request under way [default: 16; 64 where single events are measured]
     #[arg(long)]
@@ -54,7 +59,7 @@ pub(crate) struct LoadArgs {
     #[arg(long)]
     pub(crate) keys: Option<u64>,
     /// How long an answer may take, in seconds
-    #[arg(long, default_value_t = 15)]
+    #[arg(long, default_value_t = DEADLINE_SECONDS)]
     pub(crate) deadline_seconds: u64,
     /// Makes the events, and whatever is random about a scenario, the same again
     #[arg(long)]
@@ -108,12 +113,12 @@ impl LoadArgs {
     pub(crate) fn batches() -> Self {
         Self {
             batch: None,
-            data_bytes: 512,
+            data_bytes: DATA_BYTES,
             connections: None,
             doors: vec![Door::Http],
             rate: None,
             keys: None,
-            deadline_seconds: 15,
+            deadline_seconds: DEADLINE_SECONDS,
             seed: None,
         }
     }
@@ -182,5 +187,10 @@ pub(crate) fn rate(events: u64, span: Duration) -> u64 {
 /// A part, to two digits.
 #[expect(clippy::cast_precision_loss, reason = "a ratio for people")]
 pub(crate) fn ratio(one: u64, other: u64) -> f64 {
-    (one as f64 / other.max(1) as f64 * 100.0).round() / 100.0
+    hundredths(one as f64 / other.max(1) as f64)
+}
+
+/// To two digits, for people.
+pub(crate) fn hundredths(value: f64) -> f64 {
+    (value * 100.0).round() / 100.0
 }

@@ -7,7 +7,7 @@ use clap::Args;
 use oracle::{Access, Pace, Run, Times, Verdicts};
 use serde::Serialize;
 
-use super::LoadArgs;
+use super::{LoadArgs, hundredths};
 use crate::{
     baseline, cpu,
     fleet::{Durability, FleetArgs, Own},
@@ -167,7 +167,7 @@ fn report(options: &Options, events: u64, baseline: f64, times: &Times, verdicts
         tenant_stream: options.fleet.tenant_stream.as_str(),
         events_per_s: path as u64,
         baseline_per_s: baseline as u64,
-        ratio: (path / baseline * 100.0).round() / 100.0,
+        ratio: hundredths(path / baseline),
         accepted_per_s: per_second(events, times.accepted) as u64,
         events,
         lost: verdicts.sum(|v| v.lost),

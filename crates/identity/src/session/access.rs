@@ -170,7 +170,7 @@ impl AccessTokens {
     }
 
     /// What a token says, if we issued it and it is valid now. Whether it was taken back is for
-    /// [`Revocations`](super::Revocations) to say.
+    /// the catalog to say (`auth::people`, `auth::client`).
     ///
     /// # Errors
     /// Why it is refused.

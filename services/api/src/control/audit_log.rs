@@ -68,10 +68,12 @@ impl Actor {
     }
 }
 
+/// What `outcome` may say.
+pub(crate) const OUTCOMES: [&str; 3] = ["announced", "done", "refused"];
+
 impl Filter {
     /// Takes its parameters out of the query.
     pub(crate) fn take(params: &mut Params) -> Self {
-        const OUTCOMES: [&str; 3] = ["announced", "done", "refused"];
         let outcome = |text: &str| {
             let known = OUTCOMES.into_iter().find(|o| *o == text);
             known.ok_or_else(|| format!("must be one of: {}", OUTCOMES.join(", ")))

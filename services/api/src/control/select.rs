@@ -60,7 +60,7 @@ impl LabelTest {
 
 /// In which order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-struct Sort {
+pub(crate) struct Sort {
     by: Field,
     descending: bool,
 }
@@ -74,7 +74,7 @@ enum Field {
 }
 
 /// The words of `sort`.
-const SORTS: [(&str, Sort); 8] = {
+pub(crate) const SORTS: [(&str, Sort); 8] = {
     use Field::{Created, Id, Name, Updated};
     const fn up(by: Field) -> Sort {
         Sort { by, descending: false }
@@ -93,11 +93,6 @@ const SORTS: [(&str, Sort); 8] = {
         ("-updated_at", down(Updated)),
     ]
 };
-
-/// What `sort` may say.
-pub(crate) fn words() -> [&'static str; SORTS.len()] {
-    SORTS.map(|(word, _)| word)
-}
 
 /// Where one left off: the place of the last one that was told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -22,6 +22,10 @@ use crate::{
 /// Where a batch answer says how to go on: its body has no room for it.
 const NEXT_CURSOR: HeaderName = HeaderName::from_static("eventrunner-next-cursor");
 
+/// What `order` may say.
+pub(crate) const ORDERS: [(&str, Order); 2] =
+    [("newest", Order::NewestFirst), ("oldest", Order::OldestFirst)];
+
 /// One page of events.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = EventList)]
@@ -79,14 +83,13 @@ pub(super) async fn handle(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let (since_us, until_us) = params.range();
-    let orders = [("newest", Order::NewestFirst), ("oldest", Order::OldestFirst)];
     let query = EventQuery {
         since_us,
         until_us,
         types: params.many("type"),
         sources: params.many("source"),
         subjects: params.many("subject"),
-        order: params.choice("order", &orders).unwrap_or_default(),
+        order: params.choice("order", &ORDERS).unwrap_or_default(),
         limit: params.limit(100, 1_000),
         cursor: params.cursor(),
     };

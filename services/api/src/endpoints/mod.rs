@@ -41,7 +41,13 @@ mod usage_sum;
 
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-pub(crate) use self::{audit_list::AuditRecord, invitation_list::InvitationView, session_list::SessionView};
+pub(crate) use self::{
+    audit_list::AuditRecord,
+    event_list::ORDERS,
+    invitation_list::InvitationView,
+    session_list::SessionView,
+    usage_sum::{METERS, WIDTHS},
+};
 use crate::app::App;
 
 /// Every endpoint, with its documentation.

@@ -55,9 +55,13 @@ pub(super) struct Bucket {
 }
 
 /// The name of a width, the width, and the range it has when none is given.
-type Width = (&'static str, Micros, Option<Micros>);
+pub(crate) type Width = (&'static str, Micros, Option<Micros>);
 
-const WIDTHS: [(&str, Width); 4] = [
+/// What `meter` may say.
+pub(crate) const METERS: [(&str, &str); 2] = [(METER_EVENTS, METER_EVENTS), (METER_BYTES, METER_BYTES)];
+
+/// What `bucket` may say.
+pub(crate) const WIDTHS: [(&str, Width); 4] = [
     ("minute", ("minute", MINUTE_US, Some(1_440 * MINUTE_US))),
     ("hour", ("hour", 60 * MINUTE_US, Some(31 * 1_440 * MINUTE_US))),
     ("day", ("day", 1_440 * MINUTE_US, Some(366 * 1_440 * MINUTE_US))),
@@ -86,8 +90,7 @@ pub(super) async fn handle(
     mut params: Params,
 ) -> Result<Json<Usage>, Problem> {
     let tenant = own_tenant(&caller, &tenant)?;
-    let meters = [(METER_EVENTS, METER_EVENTS), (METER_BYTES, METER_BYTES)];
-    let meter = params.choice("meter", &meters).unwrap_or(METER_EVENTS);
+    let meter = params.choice("meter", &METERS).unwrap_or(METER_EVENTS);
     let (bucket, bucket_us, usual_us) = params.choice("bucket", &WIDTHS).unwrap_or(("total", 0, None));
     let (since, until_us) = params.range();
     params.finish()?;

@@ -4,6 +4,11 @@
 use serde_json::{Value, json};
 use utoipa::openapi::path::Operation;
 
+use crate::{
+    control::{audit_log::OUTCOMES, select::SORTS},
+    endpoints::{METERS, ORDERS, WIDTHS},
+};
+
 /// An RFC 3339 time that can be told in microseconds since 1970.
 const TIME: &str = "^(19[7-9][0-9]|2[0-1][0-9]{2})-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?(Z|[+-](0[0-9]|1[0-3]):[0-5][0-9])$";
 /// What may stand in a header (RFC 9110, section 5.5).
@@ -43,26 +48,34 @@ fn never_null(schema: &mut Value) {
     }
 }
 
+fn one_of<const N: usize>(words: [&str; N]) -> Value {
+    json!({"type": "string", "enum": words.as_slice()})
+}
+
+/// The word of a choice.
+fn first<T>((word, _): (&'static str, T)) -> &'static str {
+    word
+}
+
 fn said(place: &str, name: &str) -> Option<Value> {
-    let one_of = |words: &[&str]| json!({"type": "string", "enum": words});
     let like = |pattern: &str| json!({"type": "string", "pattern": pattern});
     Some(match (place, name) {
         ("query", "all" | "deleted" | "dry_run") => json!({"type": "boolean"}),
         ("query", "since" | "until") => json!({"type": "string", "format": "date-time", "pattern": TIME}),
-        ("query", "order") => one_of(&["newest", "oldest"]),
-        ("query", "outcome") => one_of(&["announced", "done", "refused"]),
-        ("query", "bucket") => one_of(&["minute", "hour", "day", "total"]),
-        ("query", "meter") => one_of(&["events", "bytes"]),
-        ("query", "sort") => one_of(&crate::control::select::words()),
+        ("query", "order") => one_of(ORDERS.map(first)),
+        ("query", "outcome") => one_of(OUTCOMES),
+        ("query", "bucket") => one_of(WIDTHS.map(first)),
+        ("query", "meter") => one_of(METERS.map(first)),
+        ("query", "sort") => one_of(SORTS.map(first)),
         ("query", "label") => like("^!?[^!=]+$|^[^!=]+!?=[^=]*$"),
         ("query", "stage" | "code") => like("^[A-Za-z0-9_-]{1,64}$"),
         ("query", "cursor") => like("^[A-Za-z0-9_-]+$"),
         ("query", "start") => like(&format!("^new$|^(0|[1-9][0-9]{{0,17}})$|{TIME}")),
         ("header", "If-Match") => like("^(\\*|\"[1-9][0-9]{0,17}\")$"),
-        ("header", "If-None-Match") => one_of(&["*"]),
+        ("header", "If-None-Match") => one_of(["*"]),
         ("header", "Idempotency-Key") => json!({"type": "string", "pattern": HEADER, "maxLength": 255}),
         ("header", "last-event-id") => like("^(0|[1-9][0-9]{0,17})$"),
-        ("header", "Content-Encoding") => one_of(&["gzip", "zstd", "identity"]),
+        ("header", "Content-Encoding") => one_of(["gzip", "zstd", "identity"]),
         ("header", _) => like(HEADER),
         _ => return None,
     })
@@ -70,7 +83,7 @@ fn said(place: &str, name: &str) -> Option<Value> {
 
 #[cfg(test)]
 mod tests {
-    use crate::{control::select, openapi::openapi};
+    use crate::{control::select::SORTS, openapi::openapi};
 
     #[test]
     fn no_parameter_may_be_null_or_empty() {
@@ -94,6 +107,6 @@ mod tests {
     #[test]
     fn every_order_of_a_list_is_told() {
         let sort = super::said("query", "sort").unwrap();
-        assert_eq!(sort["enum"].as_array().unwrap().len(), select::words().len());
+        assert_eq!(sort["enum"].as_array().unwrap().len(), SORTS.len());
     }
 }
