@@ -7,7 +7,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Context as _;
 use async_nats::jetstream::{self, context::PublishAckFuture, stream};
 use bytes::Bytes;
 use hdrhistogram::Histogram;
@@ -27,12 +26,8 @@ pub(crate) struct Bare(jetstream::Context);
 impl Bare {
     /// Makes the stream.
     pub(crate) async fn open(access: &Access) -> anyhow::Result<Self> {
-        let client = async_nats::ConnectOptions::new()
-            .client_capacity(4_096)
-            .subscription_capacity(1 << 16)
-            .connect(access.brokers())
-            .await
-            .with_context(|| format!("no broker at {}", access.nats_url))?;
+        let options = async_nats::ConnectOptions::new().client_capacity(4_096).subscription_capacity(1 << 16);
+        let client = access.broker(options).await?;
         let jetstream = jetstream::context::ContextBuilder::new()
             .ack_timeout(Duration::from_secs(30))
             .max_ack_inflight(WINDOW * 2)

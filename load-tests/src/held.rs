@@ -19,7 +19,7 @@ pub(crate) struct Held {
 impl Held {
     /// Pauses the consumer of each partition.
     pub(crate) async fn hold(access: &Access, stream: &str, at_most: Duration) -> anyhow::Result<Self> {
-        let context = jetstream::new(async_nats::connect(access.brokers()).await?);
+        let context = jetstream::new(access.broker(async_nats::ConnectOptions::new()).await?);
         let held = context.get_stream(stream).await?;
         let until = SystemTime::now() + at_most;
         let mut consumers = Vec::new();

@@ -27,7 +27,7 @@ pub(crate) struct Tail {
 impl Tail {
     /// Begins to read.
     pub(crate) async fn follow(access: &Access) -> anyhow::Result<Self> {
-        let client = async_nats::connect(access.brokers()).await?;
+        let client = access.broker(async_nats::ConnectOptions::new()).await?;
         let context = jetstream::new(client);
         let name = context.stream_by_subject(format!("tenant.default.{}.any", access.tenant)).await?;
         let stream = context.get_stream(name).await?;

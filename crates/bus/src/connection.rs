@@ -2,23 +2,39 @@
 
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
-use async_nats::{ServerAddr, jetstream};
+use async_nats::{ConnectErrorKind, ServerAddr, jetstream};
+use runtime::{
+    config::{Secret, without_passwords},
+    lifecycle::Context,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-use runtime::lifecycle::Context;
 use tokio::sync::watch;
 
-use crate::{Error, chain};
+use crate::{Error, chain, login::Login, tls::Tls};
 
-/// Where the broker is and how to talk to it.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+/// Where the broker is and how to talk to it. At most one login: `user`, `token`, `nkey_seed`, `credentials_file`, or one in `url`.
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
-    /// Comma-separated `nats://` or `tls://` addresses of one cluster.
+    /// Comma-separated `nats://` or `tls://` addresses of one cluster. `tls://` refuses a broker without TLS.
     pub url: String,
-    /// A NATS credentials file, if the broker wants one.
+    /// The user; empty where the broker asks for none.
+    pub user: String,
+    /// The user's password.
+    pub password: Secret,
+    /// A token, where the broker wants one instead of a user.
+    pub token: Secret,
+    /// The seed of an nkey (`SU…`), where the broker knows the fleet by its public half.
+    pub nkey_seed: Secret,
+    /// A NATS credentials file, where the broker wants a JWT. Read again for each connection.
     pub credentials_file: Option<PathBuf>,
+    /// PEM file of the certificate authorities to trust, the machine's own when absent. With it a broker without TLS is refused.
+    pub tls_ca_file: Option<PathBuf>,
+    /// PEM file of the certificate to show, where the broker wants one, with those that vouch for it.
+    pub tls_certificate_file: Option<PathBuf>,
+    /// PEM file of its private key.
+    pub tls_key_file: Option<PathBuf>,
     /// How long a request to the broker, and an acknowledgement by it, may take before it counts as away.
     pub request_timeout_ms: u64,
     /// Publishes that may await their acknowledgement on this connection.
@@ -29,23 +45,53 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             url: "nats://127.0.0.1:4222".to_owned(),
+            user: String::new(),
+            password: Secret::default(),
+            token: Secret::default(),
+            nkey_seed: Secret::default(),
             credentials_file: None,
+            tls_ca_file: None,
+            tls_certificate_file: None,
+            tls_key_file: None,
             request_timeout_ms: 5_000,
             unacknowledged_max: 65_536,
         }
     }
 }
 
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options").field("url", &self.shown_url()).finish_non_exhaustive()
+    }
+}
+
 impl Options {
-    /// Each address.
-    fn addresses(&self) -> impl Iterator<Item = &str> {
-        self.url.split(',').map(str::trim)
+    /// The addresses without a login that may be in them.
+    #[must_use]
+    pub fn shown_url(&self) -> String {
+        without_passwords(&self.url)
     }
 
-    /// Each address, if all are such.
-    pub(crate) fn servers(&self) -> Option<Vec<ServerAddr>> {
-        self.addresses().map(|address| address.parse().ok()).collect()
+    /// Each address.
+    pub(crate) fn servers(&self) -> Result<Vec<ServerAddr>, Error> {
+        let parse = |address: &str| {
+            address.trim().parse().map_err(|e| Error::Login(format!("nats.url is no address: {e}")))
+        };
+        self.url.split(',').map(parse).collect()
     }
+
+    /// Whether a broker without TLS is refused.
+    pub(crate) fn tls_required(&self) -> bool {
+        self.url.contains("tls://") || self.tls_ca_file.is_some() || self.tls_certificate_file.is_some()
+    }
+}
+
+/// How the broker is reached, for each connection to it.
+#[derive(Debug)]
+pub(crate) struct Way {
+    pub(crate) servers: Vec<ServerAddr>,
+    pub(crate) login: Login,
+    pub(crate) tls: Tls,
 }
 
 /// The state of the connection.
@@ -63,7 +109,7 @@ pub struct Bus {
     jetstream: jetstream::Context,
     request_timeout: Duration,
     link: watch::Receiver<Link>,
-    options: Arc<Options>,
+    way: Arc<Way>,
 }
 
 impl fmt::Debug for Bus {
@@ -76,11 +122,12 @@ impl Bus {
     /// Connects once; afterwards the connection is kept up by itself.
     ///
     /// # Errors
-    /// If there is no broker at the address now, or the credentials file cannot be read.
+    /// If there is no broker at the address now, it refuses the login, or what is to be shown or trusted cannot be read.
     pub async fn connect(options: &Options) -> Result<Self, Error> {
-        let failed = |reason: String| Error::Connect { url: options.url.clone(), reason };
+        let servers = options.servers()?;
+        let way = Way { login: Login::new(options, &servers)?, tls: Tls::new(options)?, servers };
         let (state, link) = watch::channel(Link { up: true, losses: 0 });
-        let mut connect = async_nats::ConnectOptions::new()
+        let connect = Tls::apply(options, way.login.connect_options())
             .name("eventrunner")
             .client_capacity(4_096)
             .subscription_capacity(65_536)
@@ -103,25 +150,19 @@ impl Bus {
                 }
                 std::future::ready(())
             });
-        if let Some(file) = &options.credentials_file {
-            connect = connect.credentials_file(file).await.map_err(|e| {
-                failed(format!("the credentials file {} cannot be used: {e}", file.display()))
-            })?;
-        }
-        let servers: Vec<&str> = options.addresses().collect();
-        let client = connect.connect(servers).await.map_err(|e| failed(chain(&e)))?;
+        let client = connect.connect(&way.servers[..]).await.map_err(|e| refusal(options, &e))?;
         let request_timeout = Duration::from_millis(options.request_timeout_ms);
         let jetstream = jetstream::context::ContextBuilder::new()
             .timeout(request_timeout)
             .ack_timeout(request_timeout)
             .max_ack_inflight(options.unacknowledged_max)
             .build(client.clone());
-        Ok(Self { client, jetstream, request_timeout, link, options: Arc::new(options.clone()) })
+        Ok(Self { client, jetstream, request_timeout, link, way: Arc::new(way) })
     }
 
-    /// What it was connected with.
-    pub(crate) fn options(&self) -> &Options {
-        &self.options
+    /// How it was reached.
+    pub(crate) fn way(&self) -> &Arc<Way> {
+        &self.way
     }
 
     /// The NATS client.
@@ -188,5 +229,16 @@ impl Bus {
         if let Err(error) = self.client.drain().await {
             tracing::debug!(%error, "broker connection was closed already");
         }
+    }
+}
+
+/// Why there is no connection. A login that is refused is refused again tomorrow: it is told apart from a broker that is away.
+fn refusal(options: &Options, error: &async_nats::ConnectError) -> Error {
+    let url = options.shown_url();
+    match error.kind() {
+        ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => Error::Login(format!(
+            "the broker at {url} refuses the login; see nats.user, nats.token, nats.nkey_seed and nats.credentials_file"
+        )),
+        _ => Error::Connect { url, reason: chain(error) },
     }
 }

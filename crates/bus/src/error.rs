@@ -13,6 +13,9 @@ pub enum Error {
         /// Why not.
         reason: String,
     },
+    /// The broker does not know who is asking, or what is configured for it to know cannot be used.
+    #[error("{0}")]
+    Login(String),
     /// The broker is there and refuses, or answered something unexpected.
     #[error("the broker refused {what}: {reason}")]
     Broker {

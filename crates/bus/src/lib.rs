@@ -20,12 +20,14 @@ pub mod dead;
 mod door;
 mod error;
 mod idle;
+mod login;
 pub mod members;
 pub mod pipe;
 mod publish;
 pub mod purge;
 pub mod reader;
 mod stage;
+mod tls;
 pub mod topology;
 
 pub use self::{

@@ -1,7 +1,9 @@
 //! Where a fleet is, and who asks.
 
-use std::fmt;
+use std::{fmt, path::PathBuf};
 
+use anyhow::Context as _;
+use async_nats::{Client, ConnectOptions, ServerAddr};
 use serde::Deserialize;
 
 /// How to reach a fleet as one of its tenants: what the context file of `eventrunner up` says.
@@ -13,6 +15,12 @@ pub struct Access {
     pub api_url: String,
     /// The broker: one address or several, separated by commas.
     pub nats_url: String,
+    /// What the broker is shown, where it wants to see something.
+    #[serde(default)]
+    pub nats_credentials_file: Option<PathBuf>,
+    /// Who vouches for the broker, where it speaks TLS.
+    #[serde(default)]
+    pub nats_ca_file: Option<PathBuf>,
     /// Whose events they are.
     pub tenant: String,
     /// A key of that tenant's that may publish and read.
@@ -26,10 +34,24 @@ pub struct Access {
 }
 
 impl Access {
-    /// The broker's nodes.
-    #[must_use]
-    pub fn brokers(&self) -> Vec<String> {
-        self.nats_url.split(',').map(|url| url.trim().to_owned()).collect()
+    /// A connection to the broker, as the fleet itself has one.
+    ///
+    /// # Errors
+    /// If there is no broker, or it refuses.
+    pub async fn broker(&self, options: ConnectOptions) -> anyhow::Result<Client> {
+        let nodes = self.nats_url.split(',').map(|url| url.trim().parse::<ServerAddr>());
+        let nodes = nodes.collect::<Result<Vec<_>, _>>().context("the broker's address is none")?;
+        let mut options = options;
+        if let Some(file) = &self.nats_credentials_file {
+            options = options.credentials_file(file).await?;
+        }
+        if let Some(file) = &self.nats_ca_file {
+            options = options.require_tls(true).add_root_certificates(file.clone());
+        }
+        if let Some((user, password)) = nodes.iter().find_map(|node| node.username().zip(node.password())) {
+            options = options.user_and_password(user.to_owned(), password.to_owned());
+        }
+        options.connect(nodes).await.context("no broker where it should be")
     }
 }
 

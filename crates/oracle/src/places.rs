@@ -47,11 +47,9 @@ struct Event<'a> {
 impl Places {
     /// Connects. The broker's connection heals itself over a restart.
     pub(crate) async fn open(access: &Access) -> anyhow::Result<Self> {
-        let client = async_nats::ConnectOptions::new()
-            .reconnect_delay_callback(|_| Duration::from_millis(50))
-            .connect(access.brokers())
-            .await
-            .with_context(|| format!("no broker at {}", access.nats_url))?;
+        let options =
+            async_nats::ConnectOptions::new().reconnect_delay_callback(|_| Duration::from_millis(50));
+        let client = access.broker(options).await?;
         let jetstream = jetstream::new(client);
         let name = jetstream.stream_by_subject(format!("tenant.default.{}.any", access.tenant)).await?;
         let stream = jetstream.get_stream(name).await?;

@@ -20,6 +20,7 @@
 //! ```
 
 mod cassandra;
+mod certificates;
 mod clickhouse;
 mod clock;
 mod http;
@@ -32,6 +33,7 @@ mod wait;
 
 pub use self::{
     cassandra::{Cassandra, CassandraOptions},
+    certificates::Certificates,
     clickhouse::{ClickHouse, ClickHouseOptions},
     clock::ManualClock,
     keto::Keto,

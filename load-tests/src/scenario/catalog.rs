@@ -173,7 +173,7 @@ fn ms(times: &Histogram<u64>, quantile: f64) -> f64 {
 
 /// The catalog, as a service would open it.
 async fn open(access: &Access) -> anyhow::Result<Catalog> {
-    let client = async_nats::connect(access.brokers()).await?;
+    let client = access.broker(async_nats::ConnectOptions::new()).await?;
     let js = async_nats::jetstream::new(client);
     Ok(Catalog::open(js, catalog::Options::default()).await)
 }

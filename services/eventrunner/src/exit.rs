@@ -143,7 +143,7 @@ pub(crate) fn code_of(code: ErrorCode) -> Code {
 impl From<bus::Error> for Failure {
     fn from(error: bus::Error) -> Self {
         match error {
-            bus::Error::Mismatch(_) => Self::config(error.to_string()),
+            bus::Error::Mismatch(_) | bus::Error::Login(_) => Self::config(error.to_string()),
             _ => Self::unavailable(error.to_string()),
         }
     }

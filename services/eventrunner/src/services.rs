@@ -68,7 +68,7 @@ impl Ground {
 
     /// Connects to a fleet's broker and waits, for as long as it takes, until the streams and the catalog are there.
     pub(crate) async fn wait_for(config: Config) -> Result<Self> {
-        let bus = connect(&config.nats).await;
+        let bus = connect(&config.nats).await?;
         durability::check(&config).await?;
         let topology = wait_for_streams(&bus).await?;
         let catalog = open_catalog(&bus, &config).await;
@@ -82,12 +82,16 @@ pub(crate) async fn open_catalog(bus: &Bus, config: &Config) -> Catalog {
 }
 
 /// Looks for the broker until it is there: it may start after us, and may be away for any length of time.
-pub(crate) async fn connect(options: &bus::Options) -> Bus {
+///
+/// # Errors
+/// If it refuses the login, or what is configured for it cannot be used.
+pub(crate) async fn connect(options: &bus::Options) -> Result<Bus> {
     let mut backoff = Backoff::default();
     let mut told = false;
     loop {
         match Bus::connect(options).await {
-            Ok(bus) => return bus,
+            Ok(bus) => return Ok(bus),
+            Err(error @ bus::Error::Login(_)) => return Err(error.into()),
             Err(error) if !told => tracing::warn!(%error, "broker not reached yet, trying again"),
             Err(_) => {}
         }

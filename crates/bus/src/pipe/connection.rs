@@ -3,14 +3,13 @@
 use std::{collections::VecDeque, io, sync::Arc, time::Duration};
 
 use async_nats::ServerAddr;
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use bytes::BytesMut;
+use rustls::pki_types::ServerName;
 use serde::{Deserialize, Serialize};
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{
-        TcpStream,
-        tcp::{OwnedReadHalf, OwnedWriteHalf},
-    },
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    net::TcpStream,
     sync::mpsc,
     time::{Instant, timeout},
 };
@@ -19,7 +18,7 @@ use super::{
     protocol::{self, NotUnderstood, Said},
     shipment::{Slot, Slots},
 };
-use crate::{Backoff, Bus};
+use crate::{Backoff, connection::Way};
 
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -27,22 +26,11 @@ const CONNECT: Duration = Duration::from_secs(5);
 const SILENCE: Duration = Duration::from_secs(5);
 const READ_BYTES: usize = 64 << 10;
 
-/// The broker's addresses, if this connection can be had.
-pub(super) fn servers(bus: &Bus) -> Option<Servers> {
-    let options = bus.options();
-    let info = bus.client().server_info();
-    if options.credentials_file.is_some() || info.tls_required {
-        return None;
-    }
-    let addresses: VecDeque<ServerAddr> = options.servers()?.into();
-    let is_plain = |address: &ServerAddr| !address.tls_required() && !address.is_websocket();
-    addresses.iter().all(is_plain).then_some(Servers { addresses })
-}
-
-/// The nodes of the broker's cluster.
+/// The nodes of the broker's cluster, and how one is spoken to.
 #[derive(Debug)]
-pub(super) struct Servers {
+struct Servers {
     addresses: VecDeque<ServerAddr>,
+    way: Arc<Way>,
 }
 
 impl Servers {
@@ -66,6 +54,8 @@ enum Error {
     NotUnderstood(#[from] NotUnderstood),
     #[error("the broker refuses: {0}")]
     Refused(String),
+    #[error("{0}")]
+    Login(String),
     #[error("the broker is silent")]
     Silent,
 }
@@ -77,7 +67,8 @@ impl From<tokio::time::error::Elapsed> for Error {
 }
 
 /// Runs until nobody can send any more.
-pub(super) async fn run(mut servers: Servers, slots: Arc<Slots>, mut buffers: mpsc::Receiver<Vec<u8>>) {
+pub(super) async fn run(way: Arc<Way>, slots: Arc<Slots>, mut buffers: mpsc::Receiver<Vec<u8>>) {
+    let mut servers = Servers { addresses: way.servers.iter().cloned().collect(), way };
     let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(2));
     loop {
         let ended = match timeout(CONNECT, Connection::open(&mut servers, &slots)).await {
@@ -91,7 +82,12 @@ pub(super) async fn run(mut servers: Servers, slots: Arc<Slots>, mut buffers: mp
         };
         slots.disconnected();
         let Err(error) = ended else { return };
-        tracing::debug!(%error, "the pipe to the broker is interrupted");
+        match error {
+            Error::Refused(_) | Error::Login(_) => {
+                tracing::warn!(%error, "the broker does not take the pipe");
+            }
+            _ => tracing::debug!(%error, "the pipe to the broker is interrupted"),
+        }
         // Nobody awaits what was meant for the connection that is gone.
         while buffers.try_recv().is_ok() {}
         servers.addresses.rotate_left(1);
@@ -99,9 +95,12 @@ pub(super) async fn run(mut servers: Servers, slots: Arc<Slots>, mut buffers: mp
     }
 }
 
+type Reader = Box<dyn AsyncRead + Send + Unpin>;
+type Writer = Box<dyn AsyncWrite + Send + Unpin>;
+
 struct Connection {
-    reader: OwnedReadHalf,
-    writer: OwnedWriteHalf,
+    reader: Reader,
+    writer: Writer,
     read: BytesMut,
     message_bytes_max: usize,
 }
@@ -111,9 +110,14 @@ struct Info {
     max_payload: usize,
     #[serde(default)]
     connect_urls: Vec<String>,
+    #[serde(default)]
+    tls_required: bool,
+    /// What the broker wants signed.
+    #[serde(default)]
+    nonce: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 struct Connect {
     verbose: bool,
     pedantic: bool,
@@ -123,24 +127,18 @@ struct Connect {
     name: &'static str,
     lang: &'static str,
     version: &'static str,
+    user: Option<String>,
+    pass: Option<String>,
+    auth_token: Option<String>,
+    jwt: Option<String>,
+    nkey: Option<String>,
+    sig: Option<String>,
 }
 
-impl Connection {
-    async fn open(servers: &mut Servers, slots: &Slots) -> Result<Self, Error> {
-        let no_address = || io::Error::new(io::ErrorKind::NotFound, "no address");
-        let address = servers.addresses.front().cloned().ok_or_else(no_address)?;
-        let stream = TcpStream::connect((address.host(), address.port())).await?;
-        stream.set_nodelay(true)?;
-        let (reader, writer) = stream.into_split();
-        let read = BytesMut::with_capacity(READ_BYTES);
-        let mut connection = Self { reader, writer, read, message_bytes_max: 0 };
-        let Said::Info(info) = connection.hear(slots).await? else {
-            return Err(Error::Refused("it does not say who it is".to_owned()));
-        };
-        let info: Info = serde_json::from_slice(&info).map_err(io::Error::from)?;
-        servers.learn(&info.connect_urls);
-        connection.message_bytes_max = info.max_payload;
-        let connect = Connect {
+impl Connect {
+    fn new(way: &Way, nonce: &str) -> Result<Self, Error> {
+        let auth = way.login.answer(nonce.as_bytes()).map_err(Error::Login)?;
+        Ok(Self {
             verbose: false,
             pedantic: false,
             headers: true,
@@ -149,28 +147,50 @@ impl Connection {
             name: "eventrunner pipe",
             lang: "rust",
             version: env!("CARGO_PKG_VERSION"),
+            user: auth.username,
+            pass: auth.password,
+            auth_token: auth.token,
+            jwt: auth.jwt,
+            nkey: auth.nkey,
+            sig: auth.signature.map(|signature| BASE64_URL_SAFE_NO_PAD.encode(signature)),
+        })
+    }
+}
+
+impl Connection {
+    async fn open(servers: &mut Servers, slots: &Slots) -> Result<Self, Error> {
+        let no_address = || io::Error::new(io::ErrorKind::NotFound, "no address");
+        let address = servers.addresses.front().cloned().ok_or_else(no_address)?;
+        let mut stream = TcpStream::connect((address.host(), address.port())).await?;
+        stream.set_nodelay(true)?;
+        let mut read = BytesMut::with_capacity(READ_BYTES);
+        let Said::Info(info) = hear(&mut stream, &mut read, slots).await? else {
+            return Err(Error::Refused("it does not say who it is".to_owned()));
         };
-        let connect = serde_json::to_string(&connect).map_err(io::Error::from)?;
+        let info: Info = serde_json::from_slice(&info).map_err(io::Error::from)?;
+        let way = Arc::clone(&servers.way);
+        let (mut reader, mut writer) = if info.tls_required || way.tls.required() {
+            if !read.is_empty() {
+                return Err(Error::Refused("it says in the clear what it should not".to_owned()));
+            }
+            Box::pin(encrypt(stream, &address, &way)).await?
+        } else {
+            let (reader, writer) = stream.into_split();
+            (Box::new(reader) as Reader, Box::new(writer) as Writer)
+        };
+        servers.learn(&info.connect_urls);
+        let connect = serde_json::to_string(&Connect::new(&way, &info.nonce)?).map_err(io::Error::from)?;
         let hello = format!("CONNECT {connect}\r\nSUB {}.*.* 1\r\nPING\r\n", slots.inbox);
-        connection.writer.write_all(hello.as_bytes()).await?;
+        writer.write_all(hello.as_bytes()).await?;
+        writer.flush().await?;
         loop {
-            match connection.hear(slots).await? {
-                Said::Pong => return Ok(connection),
+            match hear(&mut reader, &mut read, slots).await? {
+                Said::Pong => break,
                 Said::Error(reason) => return Err(Error::Refused(reason)),
                 _ => {}
             }
         }
-    }
-
-    async fn hear(&mut self, slots: &Slots) -> Result<Said, Error> {
-        loop {
-            if let Some(said) = protocol::next(&mut self.read, &slots.inbox)? {
-                return Ok(said);
-            }
-            if self.reader.read_buf(&mut self.read).await? == 0 {
-                return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
-            }
-        }
+        Ok(Self { reader, writer, read, message_bytes_max: info.max_payload })
     }
 
     /// Until nobody sends any more, or the connection is lost.
@@ -185,10 +205,31 @@ impl Connection {
     }
 }
 
+async fn encrypt(stream: TcpStream, address: &ServerAddr, way: &Way) -> Result<(Reader, Writer), Error> {
+    let name = ServerName::try_from(address.host().to_owned()).map_err(io::Error::other)?;
+    let (reader, writer) = tokio::io::split(way.tls.connector().connect(name, stream).await?);
+    Ok((Box::new(reader), Box::new(writer)))
+}
+
+async fn hear(
+    reader: &mut (impl AsyncRead + Unpin),
+    read: &mut BytesMut,
+    slots: &Slots,
+) -> Result<Said, Error> {
+    loop {
+        if let Some(said) = protocol::next(read, &slots.inbox)? {
+            return Ok(said);
+        }
+        if reader.read_buf(read).await? == 0 {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+        }
+    }
+}
+
 /// Sends what is to be sent. It does not wait for the hearing half, nor that one for it: while a large buffer goes out,
 /// answers to the one before come in.
 async fn write(
-    mut writer: OwnedWriteHalf,
+    mut writer: Writer,
     buffers: &mut mpsc::Receiver<Vec<u8>>,
     mut said: mpsc::Receiver<&'static str>,
 ) -> Result<(), Error> {
@@ -204,11 +245,13 @@ async fn write(
                 None => return Ok(()),
             },
         }
+        // TLS may hold back the end.
+        writer.flush().await?;
     }
 }
 
 struct Hearing {
-    reader: OwnedReadHalf,
+    reader: Reader,
     read: BytesMut,
     /// What is to be said between buffers.
     say: mpsc::Sender<&'static str>,

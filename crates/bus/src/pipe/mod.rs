@@ -4,12 +4,8 @@
 //! random letters, a channel and a timer for each acknowledgement. Here the messages of a batch are written one after
 //! the other into one buffer, and their acknowledgements are counted in one place (`shipment`); a connection of its own
 //! sends the buffers as they are (`connection`).
-//!
-//! This connection speaks the broker's protocol in the clear. Where the broker wants TLS or a credentials file, the client's own
-//! connection is used instead (`library`): slower, and otherwise the same.
 
 mod connection;
-mod library;
 mod protocol;
 mod shipment;
 
@@ -27,49 +23,35 @@ const WAITING_MAX: usize = 16;
 
 /// Where shipments are sent. Cheap to clone; the order of one task's shipments is kept.
 #[derive(Clone)]
-pub struct Pipe(Way);
-
-#[derive(Clone)]
-enum Way {
-    Own {
-        slots: Arc<Slots>,
-        buffers: mpsc::Sender<Vec<u8>>,
-        patience: Duration,
-        _connection: Arc<AbortOnDropHandle<()>>,
-    },
-    Library(Arc<Bus>),
+pub struct Pipe {
+    slots: Arc<Slots>,
+    buffers: mpsc::Sender<Vec<u8>>,
+    patience: Duration,
+    _connection: Arc<AbortOnDropHandle<()>>,
 }
 
 impl fmt::Debug for Pipe {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let is_own = matches!(self.0, Way::Own { .. });
-        f.debug_struct("Pipe").field("own_connection", &is_own).finish_non_exhaustive()
+        f.debug_struct("Pipe").field("patience", &self.patience).finish_non_exhaustive()
     }
 }
 
 impl Pipe {
-    /// A pipe to the broker that the bus is connected to. Connects in the background, and again as often as it takes.
+    /// A pipe to the broker that the bus is connected to, with the same login and TLS. Connects in the background, and again as
+    /// often as it takes.
     #[must_use]
     pub fn open(bus: &Bus) -> Self {
-        let Some(servers) = connection::servers(bus) else {
-            return Self(Way::Library(Arc::new(bus.clone())));
-        };
         let slots = Arc::new(Slots::new());
         let (buffers, waiting) = mpsc::channel(WAITING_MAX);
-        let run = connection::run(servers, Arc::clone(&slots), waiting);
+        let run = connection::run(Arc::clone(bus.way()), Arc::clone(&slots), waiting);
         let connection = Arc::new(AbortOnDropHandle::new(tokio::spawn(run)));
-        Self(Way::Own { slots, buffers, patience: bus.request_timeout(), _connection: connection })
+        Self { slots, buffers, patience: bus.request_timeout(), _connection: connection }
     }
 
     /// A shipment to be filled with at most so many messages. Waits for the connection, as long as the broker may take
     /// to answer. One task's shipments arrive in the order in which they are sent.
     pub async fn shipment(&self, messages: usize) -> Shipment {
-        match &self.0 {
-            Way::Own { slots, buffers, patience, .. } => {
-                slots.connection(*patience).await;
-                Shipment::own(slots, buffers.clone(), *patience, messages)
-            }
-            Way::Library(bus) => Shipment::library(Arc::clone(bus), messages),
-        }
+        self.slots.connection(self.patience).await;
+        Shipment::new(&self.slots, self.buffers.clone(), self.patience, messages)
     }
 }

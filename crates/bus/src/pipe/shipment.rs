@@ -12,8 +12,7 @@ use std::{
 use bytes::Bytes;
 use tokio::sync::{Notify, mpsc, watch};
 
-use super::{library, protocol};
-use crate::Bus;
+use super::protocol;
 
 /// The headers of a message. A value that would end its line is left out.
 pub trait Headers {
@@ -29,16 +28,7 @@ pub trait Messages {
 
 /// Messages to be sent together; at most as many as were announced.
 #[derive(Debug)]
-pub struct Shipment(Form);
-
-#[derive(Debug)]
-enum Form {
-    Own(Own),
-    Library { bus: Arc<Bus>, messages: Vec<library::Message> },
-}
-
-#[derive(Debug)]
-struct Own {
+pub struct Shipment {
     slot: Held,
     buffers: mpsc::Sender<Vec<u8>>,
     patience: Duration,
@@ -48,7 +38,7 @@ struct Own {
 }
 
 impl Shipment {
-    pub(super) fn own(
+    pub(super) fn new(
         slots: &Arc<Slots>,
         buffers: mpsc::Sender<Vec<u8>>,
         patience: Duration,
@@ -56,72 +46,51 @@ impl Shipment {
     ) -> Self {
         let (buffer, headers) = (Vec::with_capacity(messages * 1_024), Vec::with_capacity(512));
         let slot = Slots::take(slots, messages);
-        Self(Form::Own(Own { slot, buffers, patience, buffer, headers, messages: 0 }))
-    }
-
-    pub(super) fn library(bus: Arc<Bus>, messages: usize) -> Self {
-        Self(Form::Library { bus, messages: Vec::with_capacity(messages) })
+        Self { slot, buffers, patience, buffer, headers, messages: 0 }
     }
 
     /// Sends it. Not being able to is said where acknowledgements are awaited.
     pub async fn send(self) -> Sent {
-        match self.0 {
-            Form::Own(Own { slot, buffers, patience, buffer, messages, .. }) => {
-                // An error means that the runtime ends; acknowledgements will not come either.
-                if !slot.is_lost() && buffers.send(buffer).await.is_err() {
-                    slot.slot.lose();
-                }
-                Sent(SentForm::Own { slot, messages, patience })
-            }
-            Form::Library { bus, messages } => Sent(SentForm::Library(library::send(&bus, messages).await)),
+        let Self { slot, buffers, patience, buffer, messages, .. } = self;
+        // An error means that the runtime ends; acknowledgements will not come either.
+        if !slot.is_lost() && buffers.send(buffer).await.is_err() {
+            slot.slot.lose();
         }
+        Sent { slot, messages, patience }
     }
 }
 
 impl Messages for Shipment {
     fn add(&mut self, subject: &str, fill: impl FnOnce(&mut dyn Headers), payload: &Bytes) {
-        match &mut self.0 {
-            Form::Own(Own { slot, buffer, headers, messages, .. }) => {
-                headers.clear();
-                fill(headers);
-                let message = *messages;
-                *messages += 1;
-                if protocol::size(headers, payload) > slot.slots.message_bytes_max.load(Ordering::Relaxed) {
-                    // The broker would end the connection for it, and everybody's messages with it.
-                    tracing::error!(
-                        subject,
-                        bytes = payload.len(),
-                        "a message is larger than the broker takes"
-                    );
-                    slot.slot.answer(message, None);
-                    return;
-                }
-                let reply = (slot.slots.inbox.as_str(), slot.number, message);
-                protocol::publish(buffer, subject, reply, headers, payload);
-            }
-            Form::Library { messages, .. } => messages.push(library::Message::new(subject, fill, payload)),
+        let Self { slot, buffer, headers, messages, .. } = self;
+        headers.clear();
+        fill(headers);
+        let message = *messages;
+        *messages += 1;
+        if protocol::size(headers, payload) > slot.slots.message_bytes_max.load(Ordering::Relaxed) {
+            // The broker would end the connection for it, and everybody's messages with it.
+            tracing::error!(subject, bytes = payload.len(), "a message is larger than the broker takes");
+            slot.slot.answer(message, None);
+            return;
         }
+        let reply = (slot.slots.inbox.as_str(), slot.number, message);
+        protocol::publish(buffer, subject, reply, headers, payload);
     }
 }
 
 /// Messages that have been sent.
 #[derive(Debug)]
-pub struct Sent(SentForm);
-
-#[derive(Debug)]
-enum SentForm {
-    Own { slot: Held, messages: usize, patience: Duration },
-    Library(Vec<library::Ack>),
+pub struct Sent {
+    slot: Held,
+    messages: usize,
+    patience: Duration,
 }
 
 impl Sent {
     /// Waits for the acknowledgements. Gives for each message its sequence in its stream, or none if it was not
     /// acknowledged: refused, or the outcome is not known because the broker went away or fell silent.
     pub async fn acknowledged(self) -> Vec<Option<u64>> {
-        match self.0 {
-            SentForm::Own { slot, messages, patience } => slot.outcome(messages, patience).await,
-            SentForm::Library(acks) => library::acknowledged(acks).await,
-        }
+        self.slot.outcome(self.messages, self.patience).await
     }
 }
 

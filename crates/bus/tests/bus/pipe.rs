@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::stream;
 use bus::{
-    Bus, Options,
+    Bus,
     pipe::{Messages as _, Pipe},
 };
 use bytes::Bytes;
@@ -168,24 +168,4 @@ async fn a_broker_that_falls_silent_is_given_up() {
     nats.resume();
     let again = send_when_connected(&pipe, &[("A.x", 2)]).await;
     assert_eq!(again, [Some(2)], "once, whether the first one came or not");
-}
-
-/// Credentials are the client's to know: then its connection is used.
-#[tokio::test(flavor = "multi_thread")]
-async fn with_credentials_the_clients_own_connection_serves() {
-    let nats = NatsServer::start();
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("user.creds");
-    // A server without authorization takes any: what is in there need only have the form.
-    let seed = "SUACH75SWCM5D2JMJM6EKLR2WDARVGZT4QC6LX3AGHSWOMVAKERABBBRWM";
-    let text = format!(
-        "-----BEGIN NATS USER JWT-----\na.b.c\n------END NATS USER JWT------\n\n-----BEGIN USER NKEY SEED-----\n{seed}\n------END USER NKEY SEED------\n"
-    );
-    std::fs::write(&file, text).unwrap();
-    let options = Options { url: nats.url(), credentials_file: Some(file), ..Options::default() };
-    let bus = Bus::connect(&options).await.unwrap();
-    make(&bus, all("A")).await;
-    let pipe = Pipe::open(&bus);
-    assert!(format!("{pipe:?}").contains("own_connection: false"));
-    assert_eq!(send(&pipe, &[("A.x", 1), ("nowhere", 2), ("A.x", 1)]).await, [Some(1), None, Some(1)]);
 }

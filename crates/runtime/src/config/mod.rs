@@ -35,7 +35,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 pub use self::{
     error::Error,
-    print::{REDACTED, print, schema},
+    print::{REDACTED, print, schema, without_passwords},
     values::{Millis, Seconds, Secret},
 };
 

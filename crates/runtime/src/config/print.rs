@@ -44,14 +44,18 @@ pub(super) fn redacted_keys(config: &impl Serialize) -> Vec<String> {
 
 fn redact(value: &mut toml::Value) {
     match value {
-        // Lists of URLs are one text in many clients: `nats://a:b@one,nats://c@two`.
-        toml::Value::String(text) if text.contains("://") => {
-            *text = text.split(',').map(redact_url).collect::<Vec<_>>().join(",");
-        }
+        toml::Value::String(text) if text.contains("://") => *text = without_passwords(text),
         toml::Value::Array(items) => items.iter_mut().for_each(redact),
         toml::Value::Table(table) => table.iter_mut().for_each(|(_, value)| redact(value)),
         _ => {}
     }
+}
+
+/// URLs, several separated by commas, as they may be shown.
+#[must_use]
+pub fn without_passwords(urls: &str) -> String {
+    // Lists of URLs are one text in many clients: `nats://a:b@one,nats://c@two`.
+    urls.split(',').map(redact_url).collect::<Vec<_>>().join(",")
 }
 
 /// `scheme://[REDACTED]@host`: a NATS token stands where others have a user, so all of it goes.

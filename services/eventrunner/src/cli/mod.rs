@@ -122,7 +122,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Code> {
         Command::Resources(args) => return resources::run(args, output).await,
         Command::Migrate(args) => return service::migrate(args).await,
         Command::Archive(args) => Box::pin(archive::archive(args, output)).await,
-        Command::Restore(args) => archive::restore(args, output).await,
+        Command::Restore(args) => Box::pin(archive::restore(args, output)).await,
         Command::Stores(args) => stores::run(args, output).await,
         Command::Publish(args) => publish::run(args, output).await,
         Command::Tail(args) => tail::run(args, output).await,

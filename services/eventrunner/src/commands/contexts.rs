@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use runtime::config::without_passwords;
 use serde::Serialize;
 
 use super::resources::read_text;
@@ -73,6 +74,12 @@ struct SetArgs {
     /// Address of the broker
     #[arg(long, value_name = "URL")]
     nats_url: Option<String>,
+    /// NATS credentials file, where the broker wants one
+    #[arg(long, value_name = "FILE")]
+    nats_credentials: Option<PathBuf>,
+    /// PEM file of the certificate authorities that vouch for the broker
+    #[arg(long, value_name = "FILE")]
+    nats_ca: Option<PathBuf>,
     /// The tenant, where a command needs one
     #[arg(long, short = 't', value_name = "TENANT")]
     tenant: Option<String>,
@@ -156,7 +163,7 @@ fn shown(name: &str, file: &File, contexts: &Contexts, path: PathBuf) -> Shown {
         current: current == name,
         api_url: file.api_url.clone(),
         url: file.url.clone(),
-        nats_url: file.nats_url.clone(),
+        nats_url: file.nats_url.as_deref().map(without_passwords),
         tenant: file.tenant.clone(),
         has_key: file.key.is_some(),
         has_operator_key: file.operator_key.is_some(),
@@ -209,6 +216,8 @@ fn set(args: SetArgs) -> Result<()> {
             url: args.url.or(old.url),
             api_url: args.api_url.or(old.api_url),
             nats_url: args.nats_url.or(old.nats_url),
+            nats_credentials_file: args.nats_credentials.or(old.nats_credentials_file),
+            nats_ca_file: args.nats_ca.or(old.nats_ca_file),
             tenant: args.tenant.or(old.tenant),
             key: key.or(old.key),
             operator_key: operator_key.or(old.operator_key),

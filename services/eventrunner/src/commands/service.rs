@@ -198,13 +198,16 @@ pub(crate) async fn migrate(args: Migrate) -> Result<Code> {
 /// The streams; gives the number of partitions.
 async fn migrate_streams(config: &Config, seconds: u64) -> Result<u32> {
     let made = async {
-        let bus = services::connect(&config.nats).await;
+        let bus = services::connect(&config.nats).await?;
         durability::check(config).await?;
         let topology = services::make_streams(&bus, config).await?;
         Ok::<_, Failure>((bus, topology))
     };
     let late = || {
-        Failure::unavailable(format!("the broker at {} did not do it within {seconds} s", config.nats.url))
+        Failure::unavailable(format!(
+            "the broker at {} did not do it within {seconds} s",
+            config.nats.shown_url()
+        ))
     };
     let (bus, topology) =
         tokio::time::timeout(Duration::from_secs(seconds), made).await.map_err(|_| late())??;

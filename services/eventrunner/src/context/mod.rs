@@ -39,6 +39,12 @@ pub(crate) struct ConnectArgs {
     /// Address of the broker, for what is done there directly
     #[arg(long, value_name = "URL", env = "EVENTRUNNER_NATS_URL")]
     pub(crate) nats_url: Option<String>,
+    /// NATS credentials file, where the broker wants one
+    #[arg(long, value_name = "FILE", env = "EVENTRUNNER_NATS_CREDENTIALS")]
+    pub(crate) nats_credentials: Option<PathBuf>,
+    /// PEM file of the certificate authorities that vouch for the broker [default: the machine's own]
+    #[arg(long, value_name = "FILE", env = "EVENTRUNNER_NATS_CA")]
+    pub(crate) nats_ca: Option<PathBuf>,
     /// The tenant, where the command needs one
     #[arg(long, short = 't', value_name = "TENANT", env = "EVENTRUNNER_TENANT")]
     pub(crate) tenant: Option<String>,
@@ -63,6 +69,10 @@ pub(crate) struct File {
     pub(crate) api_url: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) nats_url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) nats_credentials_file: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) nats_ca_file: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tenant: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -129,6 +139,8 @@ pub(crate) struct Context {
     pub(crate) url: String,
     pub(crate) api_url: String,
     pub(crate) nats_url: String,
+    pub(crate) nats_credentials_file: Option<PathBuf>,
+    pub(crate) nats_ca_file: Option<PathBuf>,
     tenant: Option<String>,
     key: Option<SecretString>,
     operator_key: Option<SecretString>,
@@ -170,6 +182,8 @@ impl Context {
             url: http_url(pick(&args.url, file.url, "http://127.0.0.1:8080"))?,
             api_url: http_url(pick(&args.api_url, file.api_url, "http://127.0.0.1:8081"))?,
             nats_url: pick(&args.nats_url, file.nats_url, "nats://127.0.0.1:4222"),
+            nats_credentials_file: args.nats_credentials.clone().or(file.nats_credentials_file),
+            nats_ca_file: args.nats_ca.clone().or(file.nats_ca_file),
             tenant: args.tenant.clone().or(file.tenant),
             // Who says which key means that one.
             operator_key: args.key.is_none().then_some(file.operator_key).flatten().map(SecretString::from),
@@ -186,6 +200,16 @@ impl Context {
     /// Whether our client could speak to the addresses that are given.
     pub(crate) fn check(args: &ConnectArgs) -> Result<()> {
         [&args.url, &args.api_url].into_iter().flatten().try_for_each(|url| http_url(url.clone()).map(drop))
+    }
+
+    /// How the broker is reached.
+    pub(crate) fn nats(&self) -> bus::Options {
+        bus::Options {
+            url: self.nats_url.clone(),
+            credentials_file: self.nats_credentials_file.clone(),
+            tls_ca_file: self.nats_ca_file.clone(),
+            ..bus::Options::default()
+        }
     }
 
     /// The API key.

@@ -59,7 +59,7 @@ impl Banner {
                 topology.durability
             ),
             broker: plan.broker.as_ref().map(|broker| broker.program.version.clone()),
-            nats_url: plan.config.nats.url.clone(),
+            nats_url: plan.config.nats.shown_url(),
             readable: plan.processes.as_ref().is_none_or(processes::Plan::is_whole),
             lowered,
         }

@@ -24,6 +24,8 @@ pub(crate) struct Urls {
     pub(crate) url: String,
     pub(crate) api_url: String,
     pub(crate) nats_url: String,
+    pub(crate) nats_credentials_file: Option<PathBuf>,
+    pub(crate) nats_ca_file: Option<PathBuf>,
     pub(crate) admin_url: String,
     /// None: not known, of a broker that somebody else runs.
     pub(crate) nats_monitor_url: Option<String>,
@@ -52,6 +54,8 @@ pub(crate) async fn prepare(
         url: Some(urls.url.clone()),
         api_url: Some(urls.api_url.clone()),
         nats_url: Some(urls.nats_url.clone()),
+        nats_credentials_file: urls.nats_credentials_file.clone(),
+        nats_ca_file: urls.nats_ca_file.clone(),
         tenant: credentials.as_ref().map(|c| c.tenant.to_string()),
         key: credentials.as_ref().map(|c| c.key.clone()),
         operator_key: credentials.as_ref().map(|c| c.operator_key.clone()),

@@ -73,7 +73,7 @@ impl Addresses {
 impl Fleet {
     /// Makes the streams and the catalog, opens the store, starts the services.
     pub(crate) async fn start(config: Config, health: &Health) -> Result<Self> {
-        let bus = services::connect(&config.nats).await;
+        let bus = services::connect(&config.nats).await?;
         durability::check(&config).await?;
         let topology = services::make_streams(&bus, &config).await?;
         let catalog = services::open_catalog(&bus, &config).await;

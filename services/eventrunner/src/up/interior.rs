@@ -20,10 +20,13 @@ pub(crate) struct Interior {
 
 impl Interior {
     /// Starts the threads and waits, for as long as it takes, until the broker is there.
+    ///
+    /// # Errors
+    /// If it refuses the login.
     pub(crate) async fn start(nats: &bus::Options) -> Result<Self> {
         let threads = Threads::start()?;
         let nats = nats.clone();
-        let bus = threads.run(async move { services::connect(&nats).await }).await;
+        let bus = threads.run(async move { services::connect(&nats).await }).await?;
         Ok(Self { threads, bus })
     }
 

@@ -231,6 +231,8 @@ async fn start(
         url: format!("http://{}", reachable(http)),
         api_url: format!("http://{}", reachable(api)),
         nats_url: config.nats.url.clone(),
+        nats_credentials_file: config.nats.credentials_file.clone(),
+        nats_ca_file: config.nats.tls_ca_file.clone(),
         admin_url: format!("http://{}", reachable(admin)),
         nats_monitor_url: config.broker.monitor_url.clone(),
     };

@@ -31,12 +31,12 @@ pub(crate) struct Opened {
 impl Opened {
     pub(crate) async fn open(connect: &ConnectArgs) -> Result<Self> {
         let context = Context::load(connect)?;
-        let options = bus::Options { url: context.nats_url.clone(), ..bus::Options::default() };
+        let options = context.nats();
         let bus = Bus::connect(&options).await.map_err(|e| Failure::from(e).hint(context.start_hint()))?;
         let rules = Some(std::sync::Arc::new(api::Rules) as std::sync::Arc<dyn catalog::Check>);
         let open = Catalog::open_checked(bus.jetstream().clone(), catalog::Options::default(), rules);
         let catalog = tokio::time::timeout(OPEN_TIMEOUT, open).await.map_err(|_| {
-            Failure::unavailable(format!("the broker at {} holds no catalog", context.nats_url))
+            Failure::unavailable(format!("the broker at {} holds no catalog", options.shown_url()))
                 .hint("make it, and the streams, with: eventrunner migrate")
         })?;
         Ok(Self { context, catalog, bus })

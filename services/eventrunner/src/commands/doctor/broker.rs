@@ -19,8 +19,8 @@ const PAYLOAD_BYTES_MIN: usize = 8 << 20;
 const BACKLOG: u64 = 1_000;
 
 pub(super) async fn look(patient: &Patient) -> Vec<Finding> {
-    let url = &patient.context.nats_url;
-    let options = bus::Options { url: url.clone(), ..bus::Options::default() };
+    let options = patient.context.nats();
+    let url = &options.shown_url();
     let bus = match tokio::time::timeout(PATIENCE, Bus::connect(&options)).await {
         Ok(Ok(bus)) => bus,
         Ok(Err(error)) => return vec![Finding::fail("broker", error.to_string(), away(url))],

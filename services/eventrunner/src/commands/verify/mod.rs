@@ -78,6 +78,8 @@ pub(crate) async fn run(args: Verify, output: Output) -> Result<()> {
                 url: opened.context.url.clone(),
                 api_url: opened.context.api_url.clone(),
                 nats_url: opened.context.nats_url.clone(),
+                nats_credentials_file: opened.context.nats_credentials_file.clone(),
+                nats_ca_file: opened.context.nats_ca_file.clone(),
                 tenant: tenant.to_string(),
                 key: key.expose_secret().to_owned(),
                 admin_url: String::new(),

@@ -138,7 +138,7 @@ impl Processes {
         handed::write(&file, &Config { log: plan.log.clone(), ..config.clone() }, &plan.secrets)?;
         // Made now, so that no two doors make one each.
         config.sealer()?;
-        let bus = services::connect(&config.nats).await;
+        let bus = services::connect(&config.nats).await?;
         durability::check(config).await?;
         services::make_streams(&bus, config).await?;
         stores::migrate(config, Mode::Apply).await?;

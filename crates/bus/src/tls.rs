@@ -1,0 +1,98 @@
+//! Whom the fleet trusts to be the broker, and what it shows the broker of itself.
+
+use std::{fmt, path::Path, sync::Arc};
+
+use async_nats::ConnectOptions;
+use rustls::{
+    ClientConfig, RootCertStore,
+    crypto::ring,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+};
+use tokio_rustls::TlsConnector;
+
+use crate::{Error, Options};
+
+/// How both connections speak TLS, if the broker wants it or the configuration does.
+#[derive(Clone)]
+pub(crate) struct Tls {
+    /// Whether a broker that would do without is refused.
+    required: bool,
+    connector: TlsConnector,
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tls").field("required", &self.required).finish_non_exhaustive()
+    }
+}
+
+impl Tls {
+    /// As configured.
+    ///
+    /// # Errors
+    /// If a file cannot be used.
+    pub(crate) fn new(options: &Options) -> Result<Self, Error> {
+        let bad = |option: &str, path: &Path, e: &dyn fmt::Display| {
+            Error::Login(format!("nats.{option}: cannot use {}: {e}", path.display()))
+        };
+        let mut roots = RootCertStore::empty();
+        match &options.tls_ca_file {
+            Some(file) => {
+                let bad = |e: &dyn fmt::Display| bad("tls_ca_file", file, e);
+                for certificate in CertificateDer::pem_file_iter(file).map_err(|e| bad(&e))? {
+                    roots.add(certificate.map_err(|e| bad(&e))?).map_err(|e| bad(&e))?;
+                }
+                if roots.is_empty() {
+                    return Err(bad(&"it holds no certificate"));
+                }
+            }
+            // Who has none trusts nobody, which is said when a broker wants TLS.
+            None => drop(roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs)),
+        }
+        // Named, not taken from the process: other crates of the tree bring a provider of their own.
+        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(|e| Error::Login(format!("TLS cannot be set up: {e}")))?
+            .with_root_certificates(roots);
+        let config = match (&options.tls_certificate_file, &options.tls_key_file) {
+            (None, None) => builder.with_no_client_auth(),
+            (Some(certificate), Some(key)) => {
+                let chain = CertificateDer::pem_file_iter(certificate)
+                    .and_then(Iterator::collect)
+                    .map_err(|e| bad("tls_certificate_file", certificate, &e))?;
+                let private = PrivateKeyDer::from_pem_file(key).map_err(|e| bad("tls_key_file", key, &e))?;
+                builder
+                    .with_client_auth_cert(chain, private)
+                    .map_err(|e| bad("tls_certificate_file", certificate, &e))?
+            }
+            _ => {
+                let message =
+                    "nats.tls_certificate_file and nats.tls_key_file are given together or not at all";
+                return Err(Error::Login(message.to_owned()));
+            }
+        };
+        Ok(Self { required: options.tls_required(), connector: TlsConnector::from(Arc::new(config)) })
+    }
+
+    /// Whether a broker that would do without is refused.
+    pub(crate) fn required(&self) -> bool {
+        self.required
+    }
+
+    /// What begins a session.
+    pub(crate) fn connector(&self) -> &TlsConnector {
+        &self.connector
+    }
+
+    /// The same for the client library, which reads the files itself.
+    pub(crate) fn apply(options: &Options, connect: ConnectOptions) -> ConnectOptions {
+        let mut connect = connect.require_tls(options.tls_required());
+        if let Some(file) = &options.tls_ca_file {
+            connect = connect.add_root_certificates(file.clone());
+        }
+        if let (Some(certificate), Some(key)) = (&options.tls_certificate_file, &options.tls_key_file) {
+            connect = connect.add_client_certificate(certificate.clone(), key.clone());
+        }
+        connect
+    }
+}
