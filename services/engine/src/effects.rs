@@ -16,12 +16,16 @@ use runtime::{
 };
 use store::Sink;
 
-use crate::tenant_stream::{self, Part, parts};
+use crate::{
+    read_back::{LastPack, NoAnswer, ReadBack},
+    tenant_stream::{self, Part, parts},
+};
 
 /// What the effects need. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Effects {
     pipe: Pipe,
+    streams: ReadBack,
     catalog: Catalog,
     sink: Arc<dyn Sink>,
     health: Component,
@@ -65,8 +69,14 @@ pub(crate) struct Begun {
 }
 
 impl Effects {
-    pub(crate) fn new(pipe: Pipe, catalog: Catalog, sink: Arc<dyn Sink>, health: Component) -> Self {
-        Self { pipe, catalog, sink, health, metrics: Metrics::new() }
+    pub(crate) fn new(
+        pipe: Pipe,
+        streams: ReadBack,
+        catalog: Catalog,
+        sink: Arc<dyn Sink>,
+        health: Component,
+    ) -> Self {
+        Self { pipe, streams, catalog, sink, health, metrics: Metrics::new() }
     }
 
     /// Sends the batch to the tenant streams: the one effect whose order matters. `payload` is the message it was decoded
@@ -129,13 +139,15 @@ impl Effects {
     }
 
     /// Waits for the tenant streams' acknowledgements and gives each event's sequence; what is missing one is sent again,
-    /// in order.
+    /// in order. So is what had one and is gone: the broker that refused the rest may have died, and may have lost a part
+    /// of what it acknowledged before, in the middle of the batch, where nobody looks later (`mend` looks at its end).
     async fn streamed(&self, begun: Begun) -> (Vec<u64>, Batch) {
         let Begun { batch, parts, payload, mut sent, .. } = begun;
         let mut sequences = vec![0; batch.len()];
         let at = Instant::now();
         let mut backoff = Backoff::default();
         let mut missing: Vec<&Part> = parts.iter().collect();
+        let mut sent_again = false;
         loop {
             let acknowledged = sent.acknowledged().await.into_iter().chain(iter::repeat(None));
             let mut still = Vec::new();
@@ -145,6 +157,9 @@ impl Effects {
                     None => still.push(part),
                 }
             }
+            if still.is_empty() && sent_again {
+                still = self.gone(&batch, &parts, &sequences).await;
+            }
             if still.is_empty() {
                 break;
             }
@@ -152,9 +167,39 @@ impl Effects {
             backoff.wait().await;
             let snapshot = self.catalog.snapshot();
             sent = self.send(&snapshot, &batch, still.iter().copied(), payload.as_ref()).await;
-            missing = still;
+            (missing, sent_again) = (still, true);
         }
         self.metrics.stream_seconds.observe(at.elapsed().as_secs_f64());
         (sequences, batch)
+    }
+
+    /// Which parts are not where they were acknowledged. Waits out an outage of the broker.
+    async fn gone<'a>(&self, batch: &Batch, parts: &'a [Part], sequences: &[u64]) -> Vec<&'a Part> {
+        let mut backoff = Backoff::default();
+        loop {
+            match self.try_gone(batch, parts, sequences).await {
+                Ok(gone) => return gone,
+                Err(error) => tracing::debug!(%error, "could not read tenant streams back, trying again"),
+            }
+            backoff.wait().await;
+        }
+    }
+
+    async fn try_gone<'a>(
+        &self,
+        batch: &Batch,
+        parts: &'a [Part],
+        sequences: &[u64],
+    ) -> Result<Vec<&'a Part>, NoAnswer> {
+        let mut last = LastPack::default();
+        let mut gone = Vec::new();
+        for part in parts {
+            let Some((stamp, event, index)) = part.first(batch) else { continue };
+            let Some(&sequence) = sequences.get(index) else { continue };
+            if !self.streams.is_there(stamp, event, sequence, &mut last).await? {
+                gone.push(part);
+            }
+        }
+        Ok(gone)
     }
 }

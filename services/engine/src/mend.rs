@@ -8,18 +8,18 @@
 
 mod mark;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
-use async_nats::jetstream::stream::{DirectGetErrorKind, Stream};
-use bus::{Backoff, Bus, topology};
-use catalog::Catalog;
-use model::{Batch, CloudEvent, Group};
-use proto::packed;
+use bus::{Backoff, Bus};
+use model::{Batch, Group};
 use runtime::metrics::IntCounter;
 use store::{EventStore, StoredEvent, TailBatch};
 
 use self::mark::Look;
-use crate::{effects::Effects, tenant_stream::placement};
+use crate::{
+    effects::Effects,
+    read_back::{LastPack, NoAnswer, ReadBack},
+};
 
 /// Batches looked at in one go.
 const STEP: u32 = 16;
@@ -27,7 +27,7 @@ const STEP: u32 = 16;
 #[derive(Debug, Clone)]
 pub(crate) struct Mender {
     pub(crate) bus: Bus,
-    pub(crate) catalog: Catalog,
+    pub(crate) streams: ReadBack,
     pub(crate) events: Arc<dyn EventStore>,
     pub(crate) effects: Effects,
     pub(crate) mended: IntCounter,
@@ -40,6 +40,8 @@ pub(crate) struct Mender {
 enum Error {
     #[error("the broker does not answer: {0}")]
     Broker(String),
+    #[error(transparent)]
+    Streams(#[from] NoAnswer),
     #[error(transparent)]
     Store(#[from] store::Error),
 }
@@ -102,16 +104,14 @@ impl Mender {
                 return Ok(lost);
             }
             for batch in batches {
-                // What was published last is not always the last event: a packed message stands where its first does.
-                let last = batch.events.iter().zip(batch.streamed).max_by_key(|(_, sequence)| *sequence);
-                match last {
-                    Some((event, sequence)) if !self.is_there(event, sequence, &mut None).await? => {
-                        lost.push((event.place.events_sequence, skip));
+                match self.ends_are_there(&batch).await? {
+                    Some(false) => {
+                        lost.extend(batch.events.first().map(|event| (event.place.events_sequence, skip)));
                         whole = 0;
                     }
+                    Some(true) => whole += 1,
                     // All of it was erased: it tells nothing of the streams.
                     None => {}
-                    Some(_) => whole += 1,
                 }
                 if whole >= self.under_way_max {
                     return Ok(lost);
@@ -121,80 +121,35 @@ impl Mender {
         }
     }
 
+    /// Whether each stream that a batch went to holds what was published there last; that is not always the last event,
+    /// for a packed message stands where its first does. Nothing if nothing is left of the batch.
+    async fn ends_are_there(&self, batch: &TailBatch) -> Result<Option<bool>, Error> {
+        let mut ends: BTreeMap<String, (&StoredEvent, u64)> = BTreeMap::new();
+        for (event, &sequence) in batch.events.iter().zip(&batch.streamed) {
+            let end = ends.entry(self.streams.stream_of(&event.stamp)).or_insert((event, sequence));
+            if sequence >= end.1 {
+                *end = (event, sequence);
+            }
+        }
+        let mut last = LastPack::default();
+        for (event, sequence) in ends.values() {
+            if !self.streams.is_there(&event.stamp, &event.event, *sequence, &mut last).await? {
+                return Ok(Some(false));
+            }
+        }
+        Ok((!ends.is_empty()).then_some(true))
+    }
+
     /// The events of a batch that are not in their streams.
     async fn missing(&self, batch: TailBatch) -> Result<Vec<StoredEvent>, Error> {
-        let first = batch.events.iter().zip(&batch.streamed).min_by_key(|(_, sequence)| **sequence);
-        let mut pack = None;
-        let all_gone = match first {
-            Some((event, sequence)) => !self.is_there(event, *sequence, &mut pack).await?,
-            None => true,
-        };
-        if all_gone {
-            return Ok(batch.events);
-        }
+        let mut last = LastPack::default();
         let mut missing = Vec::new();
         for (event, sequence) in batch.events.into_iter().zip(batch.streamed) {
-            if !self.is_there(&event, sequence, &mut pack).await? {
+            if !self.streams.is_there(&event.stamp, &event.event, sequence, &mut last).await? {
                 missing.push(event);
             }
         }
         Ok(missing)
-    }
-
-    /// Whether the stream holds this event at this sequence, or has let go of it by its own limits. `pack` is the packed
-    /// message looked at last: the events of a batch share one.
-    async fn is_there(
-        &self,
-        event: &StoredEvent,
-        sequence: u64,
-        pack: &mut Option<Pack>,
-    ) -> Result<bool, Error> {
-        let snapshot = self.catalog.snapshot();
-        let name = topology::tenant_stream(placement(&snapshot, &event.stamp));
-        let event = &event.event;
-        if let Some(pack) = pack.as_ref().filter(|pack| pack.stream == name && pack.sequence == sequence) {
-            return Ok(pack.holds(event));
-        }
-        let stream = self.stream(&name).await?;
-        match stream.direct_get(sequence).await {
-            Ok(message) if message.headers.get("ce-id").is_none() => {
-                // What cannot be read is not the event.
-                let events = packed::unpack(message.payload).unwrap_or_default();
-                Ok(pack.insert(Pack { stream: name, sequence, events }).holds(event))
-            }
-            Ok(message) => {
-                let is = |name: &str, value: &str| {
-                    let value = model::nats::encode_value(value);
-                    message.headers.get(name).is_some_and(|v| v.as_str() == value)
-                };
-                Ok(is("ce-id", event.id()) && is("ce-source", event.source()))
-            }
-            Err(error) if error.kind() == DirectGetErrorKind::NotFound => {
-                let info = stream.get_info().await.map_err(|e| Error::Broker(e.to_string()))?;
-                // Below the end and not there: aged out, or erased.
-                Ok(sequence <= info.state.last_sequence)
-            }
-            Err(error) => Err(Error::Broker(error.to_string())),
-        }
-    }
-
-    /// Without asking the broker about it: an event a message, that would double what a take-over asks.
-    async fn stream(&self, name: &str) -> Result<Stream<()>, Error> {
-        self.bus.jetstream().get_stream_no_info(name).await.map_err(|e| Error::Broker(e.to_string()))
-    }
-}
-
-/// A packed message of a tenant stream.
-#[derive(Debug)]
-struct Pack {
-    stream: String,
-    sequence: u64,
-    events: Vec<CloudEvent>,
-}
-
-impl Pack {
-    fn holds(&self, event: &CloudEvent) -> bool {
-        self.events.iter().any(|held| held.id() == event.id() && held.source() == event.source())
     }
 }
 

@@ -16,6 +16,7 @@ use crate::{
     housekeeping::Housekeeper,
     mend::Mender,
     metering::{self, MeterWorker, UsageQueue},
+    read_back::ReadBack,
     worker::EngineWorker,
 };
 
@@ -60,10 +61,12 @@ impl Service {
         );
         context.spawn(housekeeper.run(context.shutdown().clone()));
         let sink = if self.queues_usage { self.start_metering(context).await? } else { self.stores.sink };
-        let effects = Effects::new(Pipe::open(&self.bus), self.catalog.clone(), sink, health.clone());
+        let streams = ReadBack::new(self.bus.clone(), self.catalog.clone());
+        let effects =
+            Effects::new(Pipe::open(&self.bus), streams.clone(), self.catalog, sink, health.clone());
         let mender = Mender {
             bus: self.bus.clone(),
-            catalog: self.catalog,
+            streams,
             events: self.stores.events,
             effects: effects.clone(),
             mended: metrics::counter(Metric::EngineMendedEvents, &[]),

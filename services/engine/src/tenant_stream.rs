@@ -31,6 +31,16 @@ impl Part {
             }
         }
     }
+
+    /// Its first event, with its index in the batch.
+    pub(crate) fn first<'a>(&self, batch: &'a Batch) -> Option<(&'a Stamp, &'a CloudEvent, usize)> {
+        let (group, nth, index) = match self {
+            Self::One { group, nth, index } => (*group, *nth, *index),
+            Self::Packed(groups) => groups.first().map(|&(group, first)| (group, 0, first))?,
+        };
+        let group = batch.groups.get(group)?;
+        Some((&group.stamp, group.events.get(nth)?, index))
+    }
 }
 
 /// A batch's messages, in order.

@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use async_nats::jetstream::stream::{self, DiscardPolicy};
 use async_trait::async_trait;
 use bus::{Bus, TopologyOptions, topology};
 use catalog::{Catalog, Snapshot};
@@ -382,6 +383,28 @@ async fn a_tenant_stream_whose_tail_is_gone_is_made_whole_in_order() {
     rig.acked().await;
     assert_eq!(rig.messages(&name).await, 301);
     third.shutdown().abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_acknowledged_and_lost_while_the_rest_was_refused_is_published_again() {
+    let rig = Rig::new(Durability::Process).await;
+    let name = topology::tenant_stream("default");
+    let config = rig.bus.jetstream().get_stream(&name).await.unwrap().cached_info().config.clone();
+    let full = stream::Config { max_messages: 5, discard: DiscardPolicy::New, ..config.clone() };
+    rig.bus.jetstream().update_stream(full).await.unwrap();
+    let engine = rig.engine().await;
+    rig.publish(message(0..10)).await;
+    wait_until("half of it is there", LONG, async || rig.messages(&name).await == 5).await;
+    rig.bus.jetstream().delete_stream(&name).await.unwrap();
+    rig.bus.jetstream().create_stream(config).await.unwrap();
+    rig.acked().await;
+    let stream = rig.bus.jetstream().get_stream(&name).await.unwrap();
+    for (sequence, id) in (1..).zip([5, 6, 7, 8, 9, 0, 1, 2, 3, 4]) {
+        let message = stream.get_raw_message(sequence).await.unwrap();
+        assert_eq!(message.headers.get("ce-id").unwrap().as_str(), format!("id%20{id}"));
+    }
+    assert_eq!((rig.messages(&name).await, rig.stored().await), (10, 10));
+    engine.shutdown().abort();
 }
 
 #[tokio::test(flavor = "multi_thread")]
