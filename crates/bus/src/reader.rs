@@ -5,7 +5,8 @@
 //! with what it gets: it resets the consumer to its ack floor, and begins with the first message after that. The
 //! consumer sequence tells: after a reset it starts again at 1 and rises by one, so 1 means "nobody was handed
 //! anything since the reset", and a gap means "somebody else was". While it rises by one nothing was missed, even
-//! if the pin itself changed because this replica was slow. (Almost: docs/adr/0003, inversion 3.)
+//! if the pin itself changed because this replica was slow; but then the stream is asked, for another may have been
+//! handed as many messages since a reset of its own.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -19,6 +20,7 @@ use std::{
 use async_nats::jetstream::{
     self, AckKind,
     consumer::{self, Consumer, pull},
+    stream::RawMessageErrorKind,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -345,10 +347,18 @@ impl Session {
             reader.counts.redelivered.inc();
         }
         let pin = message.headers.as_ref().and_then(|h| h.get("Nats-Pin-Id")).map(|p| p.as_str());
-        if pin.is_some() && pin != self.pin.as_deref() {
+        let pinned_anew = pin.is_some() && pin != self.pin.as_deref();
+        if pinned_anew {
             self.pin = pin.map(str::to_owned);
         }
         let in_step = self.in_step.is_some_and(|last| position == last + 1);
+        if in_step
+            && pinned_anew
+            && let Some(left) = self.left_by_another(reader, sequence).await?
+        {
+            self.left = Some(left);
+            return self.resynchronize(reader).await;
+        }
         let is_first = position == 1 && self.left.is_none_or(|left| sequence <= left);
         if !in_step && !is_first {
             if position == 1 {
@@ -386,6 +396,26 @@ impl Session {
         self.held.insert(task.id(), Held { message, sequence, since: now_us() });
         self.report(reader);
         Ok(())
+    }
+
+    /// The first message between the last we began and this one: another replica was handed it, has left it undone, and was handed
+    /// just as many since it reset the consumer as we were before, so that the numbers are in step.
+    async fn left_by_another<W: Worker>(
+        &self,
+        reader: &Reader<W>,
+        sequence: u64,
+    ) -> Result<Option<u64>, Error> {
+        let what = || format!("the messages of partition {} of {}", reader.partition, reader.stream);
+        let Some(last) = self.begun.last() else { return Ok(None) };
+        let subject = self.consumer.cached_info().config.filter_subject.clone();
+        let stream = reader.bus.jetstream().get_stream_no_info(reader.stream).await;
+        let stream = stream.map_err(|e| Error::broker(what(), &e))?;
+        // Of the leader: a replica of the stream may not know yet what is there.
+        match stream.get_first_raw_message_by_subject(subject, last + 1).await {
+            Ok(next) => Ok((next.sequence < sequence).then_some(next.sequence)),
+            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
+            Err(error) => Err(Error::broker(what(), &error)),
+        }
     }
 
     /// Somebody else was handed messages in between. Finish what is ours, then start again from the ack floor.
