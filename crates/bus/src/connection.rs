@@ -9,7 +9,7 @@ use runtime::{
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
 use crate::{Error, chain, login::Login, tls::Tls};
 
@@ -95,11 +95,13 @@ pub(crate) struct Way {
 }
 
 /// The state of the connection.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 struct Link {
     up: bool,
     /// How often it has been lost.
     losses: u64,
+    /// When it was lost last.
+    lost_at: Instant,
 }
 
 /// A connection that heals itself: when the broker goes away, it is looked for without end. Cheap to clone.
@@ -126,7 +128,7 @@ impl Bus {
     pub async fn connect(options: &Options) -> Result<Self, Error> {
         let servers = options.servers()?;
         let way = Way { login: Login::new(options, &servers)?, tls: Tls::new(options)?, servers };
-        let (state, link) = watch::channel(Link { up: true, losses: 0 });
+        let (state, link) = watch::channel(Link { up: true, losses: 0, lost_at: Instant::now() });
         let connect = Tls::apply(options, way.login.connect_options())
             .name("eventrunner")
             .client_capacity(4_096)
@@ -144,7 +146,11 @@ impl Bus {
                     }
                     async_nats::Event::Disconnected => {
                         tracing::warn!("broker disconnected");
-                        state.send_modify(|link| *link = Link { up: false, losses: link.losses + 1 });
+                        state.send_modify(|link| {
+                            // It may be told again while it is away.
+                            let lost_at = if link.up { Instant::now() } else { link.lost_at };
+                            *link = Link { up: false, losses: link.losses + 1, lost_at };
+                        });
                     }
                     other => tracing::debug!(event = %other, "broker event"),
                 }
@@ -187,6 +193,15 @@ impl Bus {
     #[must_use]
     pub fn is_connected(&self) -> bool {
         self.client.connection_state() == async_nats::connection::State::Connected
+    }
+
+    /// Whether the broker is connected, or is again within `patience` of having been lost: if only the node ended that this
+    /// process was connected to, another answers in a moment.
+    pub async fn is_back(&self, patience: Duration) -> bool {
+        let mut link = self.link.clone();
+        let until = link.borrow().lost_at + patience;
+        self.is_connected()
+            || tokio::time::timeout_at(until, link.wait_for(|now| now.up)).await.is_ok_and(|up| up.is_ok())
     }
 
     /// Makes the broker a component of the process's health: not ready while it is away.

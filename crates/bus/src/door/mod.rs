@@ -35,10 +35,10 @@ use self::{
     outlet::Outlet,
     publisher::{Counts, Publisher, Way, as_f64},
 };
-use crate::{
-    Bus,
-    topology::{EVENTS, RAW},
-};
+use crate::Bus;
+
+/// How long after the broker was lost a request waits for another of its nodes.
+const NEXT_NODE: Duration = Duration::from_secs(2);
 
 /// Limits of the packing publisher. Each holds for one partition of a stream unless it says otherwise.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -66,7 +66,7 @@ impl Default for DoorOptions {
             message_events_max: 4_096,
             linger_us: 0,
             queue_bytes_max: 32 << 20,
-            accept_timeout_ms: 5_000,
+            accept_timeout_ms: 10_000,
         }
     }
 }
@@ -203,14 +203,8 @@ struct Lane {
 
 impl Lane {
     /// Starts a publisher for each partition.
-    fn start(
-        bus: &Bus,
-        (stream, subject): (&str, &str),
-        partitions: u32,
-        options: &DoorOptions,
-        outlet: &Arc<Outlet>,
-    ) -> Self {
-        let counts = Counts::new(stream);
+    fn start(bus: &Bus, subject: &str, partitions: u32, options: &DoorOptions, outlet: &Arc<Outlet>) -> Self {
+        let counts = Counts::new(subject);
         let current = Arc::new(Current { partitions, ..Current::default() });
         let start = |partition| {
             let (sender, jobs) = mpsc::unbounded_channel();
@@ -273,8 +267,8 @@ impl Door {
     #[must_use]
     pub fn start(bus: &Bus, partitions: u32, options: &DoorOptions) -> Self {
         let (partitions, outlet) = (partitions.max(1), Arc::new(Outlet::new()));
-        let lane = |stream| Lane::start(bus, stream, partitions, options, &outlet);
-        let (raw, normal) = (lane((RAW, "raw")), lane((EVENTS, "events")));
+        let lane = |subject| Lane::start(bus, subject, partitions, options, &outlet);
+        let (raw, normal) = (lane("raw"), lane("events"));
         let room = Arc::new(Semaphore::new(options.queue_bytes_max.min(Semaphore::MAX_PERMITS)));
         let watch = {
             let (outlet, bus, full) = (Arc::clone(&outlet), bus.clone(), options.message_bytes_max);
@@ -300,11 +294,11 @@ impl Door {
 impl Accept for Door {
     async fn append(&self, stamp: hops::Stamp, items: Vec<Placed>) -> Result<Appended, AcceptError> {
         let inner = &self.inner;
-        if !inner.bus.is_connected() {
-            return Err(AcceptError::Unavailable("not connected".into()));
-        }
         let limit = Duration::from_millis(inner.options.accept_timeout_ms);
         let deadline = tokio::time::Instant::now() + limit;
+        if !inner.bus.is_back(limit.min(NEXT_NODE)).await {
+            return Err(AcceptError::Unavailable("not connected".into()));
+        }
         let enqueue = async {
             let mut waiting = Vec::new();
             for piece in inner.pieces(&stamp, items)? {

@@ -7,9 +7,10 @@ mod pipe;
 
 use std::{
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
+use async_nats::jetstream::consumer::PullConsumer;
 use async_trait::async_trait;
 use bus::{
     Accept as _, AcceptError, Bus, Door, DoorOptions, Options, Placed, Stage, TopologyOptions,
@@ -17,6 +18,7 @@ use bus::{
     reader::{Incoming, ReaderOptions, Work, Worker},
     topology,
 };
+use futures::StreamExt as _;
 use model::{AttributeValue, CloudEvent, Durability, Text};
 use prost::Message as _;
 use proto::hops::{self, raw_item::Item};
@@ -94,13 +96,24 @@ struct Replica {
 }
 
 async fn replica(bus: &Bus, name: &'static str, seen: &Seen, permits: usize) -> Replica {
+    let reader = ReaderOptions { in_flight_max: 4, ..Default::default() };
+    replica_with(bus, name, seen, permits, reader).await
+}
+
+async fn replica_with(
+    bus: &Bus,
+    name: &'static str,
+    seen: &Seen,
+    permits: usize,
+    reader: ReaderOptions,
+) -> Replica {
     let context = Context::new(Health::new(LONG));
     let gate = Arc::new(Semaphore::new(permits));
     let stage = Stage {
         name: "recorder",
         stream: topology::RAW,
         partitions: 2,
-        reader: ReaderOptions { in_flight_max: 4, ..Default::default() },
+        reader,
         members: MembersOptions { replica: name.into(), announce_ms: 100, ttl_ms: 500 },
     };
     let health = context.health().component("recorder");
@@ -183,6 +196,10 @@ async fn what_is_normal_goes_past_the_normalizer_and_the_rest_to_it() {
     };
     assert_eq!(ids(&kept(topology::RAW, "raw").await), [2]);
     let batch = hops::EventBatch::decode(kept(topology::EVENTS, "events").await).unwrap();
+    for stream in ["raw", "events"] {
+        let counted = format!("eventrunner_bus_published_events_total{{stream=\"{stream}\"}}");
+        assert!(runtime::metrics::render().contains(&counted), "{stream}");
+    }
     let [group] = &*batch.groups else { panic!("{batch:?}") };
     assert_eq!(group.stamp.as_ref(), Some(&stamp()));
     assert_eq!(group.events, ["1", "3", "4"].map(|id| hops::Event::from(&event(id))));
@@ -227,6 +244,26 @@ async fn a_full_stream_and_a_broker_away_are_told_apart_and_both_refuse() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_request_waits_a_moment_for_a_broker_that_comes_back_and_no_longer() {
+    let mut nats = NatsServer::start();
+    let bus = connect(&nats).await;
+    topology::ensure(&bus, &topology_options()).await.unwrap();
+    let door = Door::start(&bus, 2, &DoorOptions::default());
+    let lost = bus.lost();
+    nats.kill();
+    lost.await;
+    let (accepted, ()) =
+        tokio::join!(door.accept(stamp(), vec![placed(0, Some("k"))]), async { nats.restart() });
+    accepted.unwrap();
+    nats.kill();
+    wait_until("nothing more is waited for", LONG, async || !bus.is_back(Duration::from_secs(2)).await).await;
+    let asked = Instant::now();
+    let refused = door.accept(stamp(), vec![placed(1, Some("k"))]).await;
+    assert!(matches!(refused, Err(AcceptError::Unavailable(_))), "{refused:?}");
+    assert!(asked.elapsed() < Duration::from_secs(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_door_without_traffic_knows_when_the_broker_takes_messages_again() {
     let nats = NatsServer::start();
     let bus = connect(&nats).await;
@@ -268,6 +305,54 @@ async fn what_is_not_acknowledged_is_sent_again_and_kept_once() {
         got.extend(ids(&stream.get_raw_message(sequence).await.unwrap().payload));
     }
     assert_eq!(got, [0]);
+}
+
+/// Another replica resets the consumer, is handed just as many messages as the first was, and leaves them undone.
+#[tokio::test(flavor = "multi_thread")]
+async fn numbers_that_are_in_step_by_chance_hide_nothing_that_another_left() {
+    let nats = NatsServer::start();
+    let (ours, theirs) = (connect(&nats).await, connect(&nats).await);
+    topology::ensure(&ours, &topology_options()).await.unwrap();
+    let door = Door::start(&ours, 2, &DoorOptions { message_events_max: 1, ..Default::default() });
+    for id in 0..30 {
+        door.accept(stamp(), vec![placed(id, Some("k"))]).await.unwrap();
+    }
+    let partition = partition_of_key("k");
+    let seen = Seen::default();
+    let reader = ReaderOptions { in_flight_max: 4, pull_messages: 1, ..Default::default() };
+    let first = replica_with(&ours, "first", &seen, 2, reader).await;
+    let mut consumer: PullConsumer = theirs
+        .jetstream()
+        .get_consumer_from_stream(topology::consumer_name(partition), topology::RAW)
+        .await
+        .unwrap();
+    // Two are done, four are under way: it asks for no more and its pin lapses.
+    wait_until("the first replica is stuck", LONG, async || begun(&seen, partition).len() == 6).await;
+    let handed = Mutex::new(0);
+    wait_until("two are acked, and nobody is pinned", LONG, async || {
+        let mut consumer = consumer.clone();
+        let info = consumer.info().await.unwrap();
+        *handed.lock().unwrap() = info.delivered.consumer_sequence;
+        info.ack_floor.stream_sequence == 2
+            && info.priority_groups.iter().all(|group| group.pinned_client_id.is_none())
+    })
+    .await;
+    consumer.reset(None).await.unwrap();
+    let handed = usize::try_from(*handed.lock().unwrap()).unwrap();
+    let inbox = theirs.client().new_inbox();
+    let taken = theirs.client().subscribe(inbox.clone()).await.unwrap().take(handed);
+    let next = format!("$JS.API.CONSUMER.MSG.NEXT.{}.{}", topology::RAW, topology::consumer_name(partition));
+    let request = format!(r#"{{"batch": {handed}, "expires": 30000000000, "group": "owner"}}"#);
+    theirs.client().publish_with_reply(next, inbox, request.into()).await.unwrap();
+    let taken: Vec<_> = taken.collect().await;
+    assert!(
+        taken.iter().all(|message| message.status.is_none()),
+        "the other one is handed as many: {taken:?}"
+    );
+    first.gate.add_permits(10_000);
+    wait_until("everything is worked", LONG, async || begun(&seen, partition).len() == 30).await;
+    assert_eq!(begun(&seen, partition), (0..30).collect::<Vec<_>>());
+    first.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -369,7 +454,7 @@ async fn replicas_find_each_other_again_on_a_broker_that_was_restarted() {
     nats.restart();
     let members = async || ours.jetstream().get_key_value(topology::MEMBERS).await.ok()?.keys().await.ok();
     testkit::wait_for("both are announced again", LONG, async || {
-        let keys: Vec<_> = futures::StreamExt::collect(members().await?).await;
+        let keys: Vec<_> = members().await?.collect().await;
         (keys.len() == 2).then_some(())
     })
     .await;
