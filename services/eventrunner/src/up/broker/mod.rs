@@ -44,11 +44,16 @@ pub(crate) fn start(
         log: settings.log_file(),
         last_fault,
         judge: |_| (Code::Unavailable, false),
-        // A stream that could not be written to, because the disk was full, refuses everything from then on, room or not.
-        is_stuck: |said| said.contains("write error"),
+        is_stuck,
         stop: STOP,
         tell,
     }))
+}
+
+/// Whether it has met a full disk, which it does not get over when there is room again: a stream that could not be written to
+/// refuses everything from then on, and a node of a cluster does without JetStream.
+fn is_stuck(said: &str) -> bool {
+    ["write error", "JetStream not enabled"].iter().any(|end| said.contains(end))
 }
 
 /// The last line of its log that tells of an error.
