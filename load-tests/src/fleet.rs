@@ -256,6 +256,12 @@ impl Own {
         self.folder.path()
     }
 
+    /// Leaves its folder, with logs and data, to be looked at.
+    pub(crate) fn keep(&mut self) -> &Path {
+        self.folder.disable_cleanup(true);
+        self.folder.path()
+    }
+
     /// Its process.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()

@@ -15,6 +15,7 @@ mod proxy;
 mod readiness;
 mod scenario;
 mod servers;
+mod standstill;
 mod tail;
 mod trial;
 

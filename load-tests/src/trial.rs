@@ -15,7 +15,12 @@ use crate::{
     faults,
     fleet::{Durability, FleetArgs, Own},
     memory::Peaks,
+    standstill,
 };
+
+/// Nothing may move for longer where something is struck: a message whose owner has died in silence comes back after
+/// `topology.ack_wait_seconds` (60). That would be late, and is not lost.
+const STRUCK: Duration = Duration::from_secs(90);
 
 /// What is tried.
 pub(crate) struct Trial {
@@ -129,7 +134,7 @@ pub(crate) async fn run<T>(
     let peaks = Peaks::watch(own.processes());
     let beginning = Run::begin(&access, trial.load, trial.requests, pace, trial.manner);
     let mut run = Box::pin(beginning).await?;
-    run.stall += trial.patience;
+    run.stall += trial.patience + STRUCK;
     let (ledger, answers) = (Arc::clone(&run.ledger), Arc::clone(&run.answers));
     let mut stage = Stage {
         own,
@@ -140,19 +145,26 @@ pub(crate) async fn run<T>(
         peaks,
         faults: Vec::new(),
     };
-    let (times, done) = {
+    let struck = {
         let mut act = Box::pin(act(&mut stage));
         let mut completing = Box::pin(run.complete());
         tokio::select! {
             // Whoever still waits for the right moment would wait for ever.
-            times = &mut completing => {
-                let times = times?;
-                (times, act.await?)
-            }
-            done = &mut act => {
-                let done = done?;
-                (completing.await?, done)
-            }
+            times = &mut completing => match times {
+                Ok(times) => act.await.map(|done| (times, done)),
+                Err(error) => Err(error),
+            },
+            done = &mut act => match done {
+                Ok(done) => completing.await.map(|times| (times, done)),
+                Err(error) => Err(error),
+            },
+        }
+    };
+    let (times, done) = match struck {
+        Ok(both) => both,
+        Err(error) => {
+            standstill::tell(&stage.own).await;
+            return Err(error.context(format!("its folder is kept: {}", stage.own.keep().display())));
         }
     };
     stage.own.ready().await.context("after all that was done")?;
