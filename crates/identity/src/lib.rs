@@ -47,6 +47,6 @@ pub use self::{
     secret::{Digest, InvalidDigest},
     session::{
         Access, AccessOptions, AccessTokens, Grant, Holder, KeyError, Purpose, RefreshError, RefreshPolicy,
-        Revocations, Session, SigningKeys, refresh_id,
+        Session, SigningKeys, refresh_id,
     },
 };

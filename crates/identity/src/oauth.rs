@@ -5,40 +5,11 @@ use std::time::Duration;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{HeaderMap, StatusCode, header};
 use percent_encoding::percent_decode_str;
-use rand::CryptoRng;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 
-use crate::secret::{self, Digest};
-
-const PREFIX: &str = "ers";
 /// The largest request: three short parameters.
 const BODY_BYTES_MAX: usize = 4 * 1024;
-
-/// A new client's id, the secret to show once, and what to store of it.
-pub fn generate_client(rng: &mut impl CryptoRng) -> (String, SecretString, Digest) {
-    let (id, secret) = secret::generate(rng, PREFIX);
-    let digest = secret::digest(&secret);
-    (id, secret, digest)
-}
-
-/// Another secret for a client: what to show once, and what to store. While both are stored, both are good.
-pub fn generate_secret(rng: &mut impl CryptoRng, client_id: &str) -> (SecretString, Digest) {
-    let secret = secret::generate_for(rng, PREFIX, client_id);
-    let digest = secret::digest(&secret);
-    (secret, digest)
-}
-
-/// Whether a client presented one of its secrets, in a time that does not tell whether there is such a client: pass no digest
-/// for one that is not there.
-#[must_use]
-pub fn verify_client(stored: &[Digest], presented: &SecretString) -> bool {
-    let (presented, nobody) = (secret::digest(presented), Digest::of(""));
-    let known = !stored.is_empty();
-    let compared = if known { stored } else { std::slice::from_ref(&nobody) };
-    // All are compared, whichever matches; and what matches nobody's matches nothing.
-    compared.iter().fold(false, |found, digest| found | (*digest == presented)) & known
-}
 
 /// A request for a token, its client not verified yet.
 #[derive(Debug)]

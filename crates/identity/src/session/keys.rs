@@ -1,12 +1,6 @@
 //! Keys that sign access tokens: Ed25519, so that whoever verifies cannot sign.
 
-use std::{
-    fmt,
-    fs::{self, OpenOptions},
-    io::{self, Write as _},
-    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
-    path::{Path, PathBuf},
-};
+use std::fmt;
 
 use base64::{
     Engine as _,
@@ -32,28 +26,9 @@ pub enum KeyError {
     /// No key at all.
     #[error("there is no signing key")]
     None,
-    /// Others can read the file.
-    #[error("{} can be read by others (mode {mode:04o}); run: chmod 600 {}", path.display(), path.display())]
-    Exposed {
-        /// The file.
-        path: PathBuf,
-        /// Its permission bits.
-        mode: u32,
-    },
-    /// The file cannot be read or made.
-    #[error("signing key file {}: {source}", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
 }
 
-/// Signs with the first key, verifies by any.
-///
-/// To rotate while tokens live: add the new key as the second line and restart each replica, so that all know it; move it
-/// to the first line, so that it signs; take the old one away once the tokens it signed have expired.
+/// Signs with the first key, verifies by any: an old one stays behind the new until the tokens it signed have expired.
 pub struct SigningKeys {
     keys: Vec<Key>,
 }
@@ -96,36 +71,6 @@ impl SigningKeys {
         Self { keys: vec![key] }
     }
 
-    /// Reads the keys of a file, one a line, the one that signs first; empty lines and `#` comments are passed over. Makes
-    /// the file with a new key, readable by its owner only, if there is none.
-    ///
-    /// # Errors
-    /// If the group or others may read it, or it cannot be read, understood or made.
-    pub fn load_or_create(path: &Path) -> Result<Self, KeyError> {
-        let failed = |source| KeyError::File { path: path.to_owned(), source };
-        match read_private(path) {
-            Err(KeyError::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
-            read => return Self::from_lines(&read?),
-        }
-        let line = SecretString::from(STANDARD.encode(rand::random::<[u8; SEED_BYTES]>()) + "\n");
-        // Written aside and linked into place: whoever else starts at this moment finds a whole file or none, and the
-        // first one there wins.
-        let aside = path.with_extension(format!("{:08x}.tmp", rand::random::<u32>()));
-        let written = write_private(&aside, line.expose_secret()).and_then(|()| fs::hard_link(&aside, path));
-        let removed = fs::remove_file(&aside);
-        match written {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(failed(error)),
-            _ => removed.map_err(failed).and_then(|()| Self::from_lines(&read_private(path)?)),
-        }
-    }
-
-    fn from_lines(text: &SecretString) -> Result<Self, KeyError> {
-        let lines = text.expose_secret().lines().map(str::trim);
-        let keys: Vec<SecretString> =
-            lines.filter(|line| !line.is_empty() && !line.starts_with('#')).map(SecretString::from).collect();
-        Self::from_base64(&keys)
-    }
-
     /// The public halves, as a JSON Web Key Set (RFC 7517, section 5), for whoever else verifies our tokens.
     #[must_use]
     pub fn public(&self) -> Value {
@@ -147,23 +92,6 @@ fn read_key(text: &SecretString) -> Result<Key, KeyError> {
     let seed = [STANDARD.decode(text), STANDARD_NO_PAD.decode(text), URL_SAFE_NO_PAD.decode(text)];
     let seed = seed.into_iter().find_map(Result::ok).ok_or(KeyError::Form)?;
     Key::from_seed(&seed.try_into().map_err(|_| KeyError::Form)?)
-}
-
-fn read_private(path: &Path) -> Result<SecretString, KeyError> {
-    let failed = |source| KeyError::File { path: path.to_owned(), source };
-    let file = fs::File::open(path).map_err(failed)?;
-    // Asked of the open file, not of the path: it is the file that is read.
-    let mode = file.metadata().map_err(failed)?.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
-        return Err(KeyError::Exposed { path: path.to_owned(), mode });
-    }
-    io::read_to_string(file).map(SecretString::from).map_err(failed)
-}
-
-fn write_private(path: &Path, text: &str) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
 }
 
 impl fmt::Debug for SigningKeys {

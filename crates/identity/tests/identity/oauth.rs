@@ -1,10 +1,8 @@
-//! Our token endpoint's requests, answers and clients.
+//! Our token endpoint's requests and answers.
 
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use identity::oauth::{
-    OauthError, TokenAnswer, generate_client, generate_secret, read_token_request, verify_client,
-};
+use identity::oauth::{OauthError, TokenAnswer, read_token_request};
 use secrecy::ExposeSecret as _;
 use serde_json::json;
 
@@ -126,23 +124,6 @@ fn a_table_of_refused_clients() {
     refuses("two headers", &twice, grant, REQUEST, false);
     let codes = [OauthError::UnauthorizedClient, OauthError::InvalidScope].map(|error| error.code());
     assert_eq!(codes, ["unauthorized_client", "invalid_scope"]);
-}
-
-#[test]
-fn clients_are_known_by_any_of_their_secrets() {
-    let rng = &mut rand::rng();
-    let (id, secret, digest) = generate_client(rng);
-    let (next, next_digest) = generate_secret(rng, &id);
-    let (_, strange, _) = generate_client(rng);
-    for secret in [&secret, &next] {
-        assert!(verify_client(&[digest, next_digest], secret));
-        assert!(!verify_client(&[], secret), "there is no such client");
-    }
-    assert!(verify_client(&[digest], &secret) && !verify_client(&[digest], &next));
-    for bad in [strange.expose_secret(), id.as_str(), ""] {
-        assert!(!verify_client(&[digest, next_digest], &bad.into()));
-        assert!(!verify_client(&[], &bad.into()));
-    }
 }
 
 #[test]

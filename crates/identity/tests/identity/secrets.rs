@@ -145,15 +145,13 @@ fn tokens(seen: &Seen, secrets: &mut Vec<String>) {
 }
 
 fn oauth_clients(seen: &Seen, secrets: &mut Vec<String>) {
-    let (id, secret, digest) = oauth::generate_client(&mut rand::rng());
-    secrets.push(secret.expose_secret()[21..].to_owned());
+    let secret = SecretString::from(format!("{PLANTED}-of-a-client"));
     let form = "application/x-www-form-urlencoded";
     let mut headers = HeaderMap::new();
     headers.insert("content-type", form.parse().unwrap());
-    let body =
-        format!("grant_type=client_credentials&client_id={id}&client_secret={}", secret.expose_secret());
+    let body = format!("grant_type=client_credentials&client_id=c&client_secret={}", secret.expose_secret());
     let request = oauth::read_token_request(&headers, body.as_bytes()).unwrap();
-    seen.debug(&(&request, &digest, &secret));
+    seen.debug(&(&request, &secret));
     let twice = format!("{body}&client_secret={PLANTED}");
     seen.error(&oauth::read_token_request(&headers, twice.as_bytes()).unwrap_err());
     let lifetime = std::time::Duration::from_secs(1);

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use identity::{
-    AccessOptions, AccessTokens, Grant, Holder, KeyError, Purpose, RefreshError, RefreshPolicy, Revocations,
-    Session, SigningKeys, TokenError, refresh_id,
+    AccessOptions, AccessTokens, Grant, Holder, Purpose, RefreshError, RefreshPolicy, Session, SigningKeys,
+    TokenError, refresh_id,
 };
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Validation, jwk::JwkSet};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -163,38 +163,6 @@ fn other_key() -> EncodingKey {
 }
 
 #[test]
-fn the_key_file_is_private_and_stays() {
-    use std::{fs, os::unix::fs::PermissionsExt as _};
-
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("signing.key");
-    let options = || AccessOptions::new("i", "a");
-    let load = || SigningKeys::load_or_create(&path);
-    let token = issue(&AccessTokens::new(options(), load().unwrap()), client(), NOW);
-    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
-    assert!(AccessTokens::new(options(), load().unwrap()).verify(&token, NOW).is_ok());
-
-    let old = fs::read_to_string(&path).unwrap();
-    fs::write(&path, format!("# new\n{}\n\n# old\n{old}", base64(SEED).expose_secret())).unwrap();
-    assert!(AccessTokens::new(options(), load().unwrap()).verify(&token, NOW).is_ok());
-    for mode in [0o640, 0o604, 0o622] {
-        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-        let error = load().unwrap_err();
-        assert!(matches!(error, KeyError::Exposed { .. }) && error.to_string().contains("chmod 600"));
-    }
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-    for (text, expected) in [("# nothing\n", "no signing key"), ("short\n", "32 bytes in base64")] {
-        fs::write(&path, text).unwrap();
-        assert!(load().unwrap_err().to_string().contains(expected));
-    }
-    assert!(matches!(
-        SigningKeys::load_or_create(&folder.path().join("no/where")),
-        Err(KeyError::File { .. })
-    ));
-}
-
-#[test]
 fn a_refresh_token_is_good_once() {
     let (rng, policy) = (&mut rand::rng(), RefreshPolicy::default());
     let (mut session, first) = Session::begin(rng, "alice", Purpose::All, NOW);
@@ -255,52 +223,4 @@ fn sessions_end() {
     assert_eq!(session.expires_at(policy), at(25), "whatever its use");
     assert_eq!(go(&session, &token, at(25)).map(drop), Err(RefreshError::Expired));
     assert!(go(&session, &token, at(25) - 1).is_ok());
-}
-
-#[test]
-fn what_is_taken_back_is_refused() {
-    let tokens = tokens(&[SEED]);
-    let issue = |grant, now| tokens.issue(&mut rand::rng(), grant, now).1;
-    let of_session =
-        |session: &str, now| issue(Grant { holder: Holder::User { session: session.into() }, ..user() }, now);
-    let (one, other) = (of_session("s1", NOW), of_session("s2", NOW));
-    let same_name = issue(Grant { subject: "alice".into(), ..client() }, NOW);
-    let check = |revocations: &Revocations, expected: [bool; 3]| {
-        let found = [&one, &other, &same_name].map(|access| revocations.check(access).is_err());
-        assert_eq!(found, expected);
-    };
-    let end = one.expires_at;
-    let mut by_token = Revocations::default();
-    check(&by_token, [false; 3]);
-    by_token.revoke_token(&one.id, end);
-    check(&by_token, [true, false, false]);
-    let mut by_session = Revocations::default();
-    by_session.revoke_session("s2", end);
-    check(&by_session, [false, true, false]);
-    let mut by_user = Revocations::default();
-    by_user.revoke_user("alice", NOW, end);
-    check(&by_user, [true, true, false]);
-    assert_eq!(by_user.check(&of_session("s3", NOW + 1)), Ok(()), "issued right after it");
-    let mut by_client = Revocations::default();
-    by_client.revoke_client("alice", NOW, end);
-    check(&by_client, [false, false, true]);
-
-    // In any order, any number of times.
-    let parts = [&by_token, &by_session, &by_user, &by_client];
-    let merged = |order: &[usize]| {
-        let mut all = Revocations::default();
-        order.iter().for_each(|n| all.merge(parts[*n]));
-        all
-    };
-    assert_eq!(merged(&[0, 1, 2, 3]), merged(&[3, 2, 2, 1, 0, 3]));
-    check(&merged(&[0, 1, 2, 3]), [true; 3]);
-    let mut earlier = by_user.clone();
-    earlier.revoke_user("alice", NOW - 1, end - 1);
-    assert_eq!(earlier, by_user, "the later one counts");
-
-    let mut all = merged(&[0, 1, 2, 3]);
-    all.forget(end);
-    assert_eq!(all.len(), 4);
-    all.forget(end + 1);
-    assert!(all.is_empty());
 }
