@@ -25,7 +25,7 @@ async fn open(server: &Cassandra, replication: u32) -> Cql {
     let options =
         Options { nodes: server.nodes(), replication, request_timeout_ms: 6_000, ..Options::default() };
     // Nodes that are up may not have heard of each other yet.
-    wait_until("a majority of the nodes", Duration::from_secs(60), async || {
+    wait_until("a majority of the nodes", Duration::from_secs(180), async || {
         migrate(&options, Mode::Apply).await.is_ok()
     })
     .await;
