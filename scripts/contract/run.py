@@ -21,6 +21,8 @@ from fleet import ROOT, Fleet, binary  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 DOCUMENT = ROOT / "docs" / "openapi.json"
+# What the HTTP door answers; all else is the API's.
+DOOR = "^/(v1/|events$)"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "eventrunner"
 
 
@@ -30,8 +32,8 @@ def main() -> int:
     try:
         of_fleet = {"CONTRACT_SUPERUSER": superuser(fleet)}
         parts = [
-            ask(fleet.env["API"], operator(fleet), of_fleet, ["--exclude-path-regex", "^/v1/"], examples, more, fleet.folder),
-            ask(fleet.env["URL"], fleet.env["KEY"], {}, ["--include-path-regex", "^/v1/"], examples, more, fleet.folder),
+            ask(fleet.env["API"], operator(fleet), of_fleet, ["--exclude-path-regex", DOOR], examples, more, fleet.folder),
+            ask(fleet.env["URL"], fleet.env["KEY"], {}, ["--include-path-regex", DOOR], examples, more, fleet.folder),
         ]
         failed = any(failed for _, failed in parts) or fleet.process.poll() is not None
     finally:

@@ -45,6 +45,7 @@ pub struct Problem {
     pub retry_after_seconds: Option<u32>,
     headers: Vec<(HeaderName, HeaderValue)>,
     cause: Option<Box<str>>,
+    envelope: Option<Box<str>>,
 }
 
 impl Problem {
@@ -58,6 +59,7 @@ impl Problem {
             retry_after_seconds: None,
             headers: Vec::new(),
             cause: None,
+            envelope: None,
         }
     }
 
@@ -101,6 +103,14 @@ impl Problem {
         self
     }
 
+    /// Answers in the envelope that clients of the seed read, `{"error": {"message": …}}`, in their words; the code and our
+    /// words stand beside them.
+    #[must_use]
+    pub fn in_envelope(mut self, message: impl Into<Box<str>>) -> Self {
+        self.envelope = Some(message.into());
+        self
+    }
+
     /// The HTTP status.
     #[must_use]
     pub fn status(&self) -> StatusCode {
@@ -122,6 +132,17 @@ impl Problem {
 
     /// The members of the JSON body.
     pub(crate) fn body(&self, trace_id: Option<&str>, instance: Option<&str>) -> Vec<u8> {
+        if let Some(message) = &self.envelope {
+            let detail = self.public_detail();
+            let message = if self.code == ErrorCode::Internal { detail } else { message };
+            let error = Enveloped {
+                message,
+                code: self.code.as_str(),
+                detail: Some(detail).filter(|d| d != &message),
+                trace_id,
+            };
+            return serde_json::to_vec(&serde_json::json!({ "error": error })).unwrap_or_default();
+        }
         let shown = self.errors.len().min(FIELD_ERRORS_MAX);
         let body = Body {
             kind: format!("{TYPE_BASE}{}", self.code),
@@ -154,7 +175,8 @@ impl Problem {
     pub(crate) fn answer(&self, trace: Option<&TraceContext>, instance: Option<&str>) -> Response {
         let trace_id = trace.map(TraceContext::trace_id);
         let body = self.body(trace_id.as_deref(), instance);
-        let mut response = (self.status(), [(header::CONTENT_TYPE, CONTENT_TYPE)], body).into_response();
+        let media_type = if self.envelope.is_some() { "application/json" } else { CONTENT_TYPE };
+        let mut response = (self.status(), [(header::CONTENT_TYPE, media_type)], body).into_response();
         let headers = response.headers_mut();
         if let Some(seconds) = self.retry_delay_seconds() {
             headers.insert(header::RETRY_AFTER, seconds.into());
@@ -188,6 +210,17 @@ struct Body<'a> {
     errors: &'a [FieldError],
     #[serde(skip_serializing_if = "is_zero")]
     errors_omitted: usize,
+}
+
+/// See [`Problem::in_envelope`].
+#[derive(Serialize)]
+struct Enveloped<'a> {
+    message: &'a str,
+    code: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace_id: Option<&'a str>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature serde asks for")]
@@ -293,6 +326,25 @@ mod tests {
         for problem in [Problem::internal("hunter2"), Problem::new(ErrorCode::Internal, "hunter2")] {
             assert!(!json(&problem).to_string().contains("hunter2"));
         }
+    }
+
+    #[test]
+    fn in_an_envelope_the_words_stand_beside_ours_and_the_status_stays() {
+        let problem = Problem::new(ErrorCode::Forbidden, "the key lacks a scope").in_envelope("Forbidden");
+        let error = serde_json::json!({
+            "message": "Forbidden", "code": "forbidden", "detail": "the key lacks a scope", "trace_id": "t",
+        });
+        assert_eq!(json(&problem), serde_json::json!({ "error": error }));
+        let response = problem.into_response();
+        assert_eq!(response.status(), 403);
+        assert_eq!(response.headers()[header::CONTENT_TYPE], "application/json");
+        let said = json(&Problem::new(ErrorCode::NotFound, "no").in_envelope("no"));
+        assert_eq!(
+            said,
+            serde_json::json!({"error": {"message": "no", "code": "not_found", "trace_id": "t"}})
+        );
+        let fault = json(&Problem::internal("hunter2").in_envelope("hunter2"));
+        assert!(!fault.to_string().contains("hunter2"), "{fault}");
     }
 
     #[test]

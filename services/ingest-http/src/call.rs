@@ -10,10 +10,7 @@ use axum::{
 use bus::Accept;
 use bytes::Bytes;
 use catalog::{Sealer, Snapshot};
-use http::{
-    HeaderMap, HeaderValue, StatusCode,
-    header::{AUTHORIZATION, CONTENT_TYPE},
-};
+use http::{HeaderMap, HeaderValue, StatusCode, header::CONTENT_TYPE};
 use model::{
     Clock, ErrorCode, SourceId, SystemId, Text,
     resource::{self, Tenant},
@@ -85,15 +82,19 @@ impl<'a> Call<'a> {
     /// # Errors
     /// 401 without a good one, 403 if it may not publish or its tenant is disabled.
     pub(crate) async fn caller(&mut self, headers: &HeaderMap) -> Result<Publisher, Problem> {
-        let refused = |error| refuse::unauthorized(&error);
-        let presented = auth::credentials(headers).map_err(refused)?;
-        let presented = presented.ok_or_else(|| {
-            refused(AuthError::Missing).field(format!("header:{AUTHORIZATION}"), "is missing")
-        })?;
+        self.identified(headers).await.map_err(|error| refuse::unauthorized(&error))
+    }
+
+    /// The same, with the reason of a refusal.
+    ///
+    /// # Errors
+    /// What is wrong with the credentials, or what the caller lacks.
+    pub(crate) async fn identified(&mut self, headers: &HeaderMap) -> Result<Publisher, AuthError> {
+        let presented = auth::credentials(headers)?.ok_or(AuthError::Missing)?;
         let door = self.door;
-        let mut publisher = door.publishers.identify(&self.snapshot, presented).await.map_err(refused)?;
+        let mut publisher = door.publishers.identify(&self.snapshot, presented).await?;
         self.admit(&publisher.tenant)?;
-        door.publishers.admit(&mut publisher, &*door.clock).await.map_err(refused)?;
+        door.publishers.admit(&mut publisher, &*door.clock).await?;
         Ok(publisher)
     }
 
@@ -108,11 +109,11 @@ impl<'a> Call<'a> {
     /// From here on the request is this tenant's.
     ///
     /// # Errors
-    /// 403 if the tenant is disabled.
-    pub(crate) fn admit(&mut self, tenant: &Arc<Tenant>) -> Result<(), Problem> {
+    /// If the tenant is disabled.
+    pub(crate) fn admit(&mut self, tenant: &Arc<Tenant>) -> Result<(), AuthError> {
         self.tenant = Some((Arc::clone(tenant), self.snapshot.limits(tenant)));
         if tenant.disabled {
-            return Err(refuse::unauthorized(&AuthError::TenantDisabled(tenant.id.clone())));
+            return Err(AuthError::TenantDisabled(tenant.id.clone()));
         }
         Ok(())
     }
@@ -137,7 +138,7 @@ impl<'a> Call<'a> {
         let door = self.door;
         let received_at_us = door.clock.now();
         let body = self.decoded(request.headers, request.body).await?;
-        self.form = decode::form(request.headers)?;
+        self.form = request.form.map_or_else(|| decode::form(request.headers), Ok)?;
         let (tenant, held) =
             self.tenant.clone().ok_or_else(|| Problem::internal("a call without a tenant"))?;
         let limits = Limits {
@@ -150,6 +151,7 @@ impl<'a> Call<'a> {
             mapping: request.mapping,
             new_id: door.new_id,
             query: request.query,
+            received_at_us,
         };
         let items = decode::items(self.form, request.headers, body, limits, &context)?;
         self.events = items.len();
@@ -239,6 +241,8 @@ impl<'a> Call<'a> {
 pub(crate) struct Arrived<'a> {
     pub(crate) headers: &'a HeaderMap,
     pub(crate) query: &'a str,
+    /// The form of its events, where the path says it and the headers do not.
+    pub(crate) form: Option<Form>,
     /// As it arrived.
     pub(crate) body: Bytes,
     pub(crate) system: &'a SystemId,

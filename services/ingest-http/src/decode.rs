@@ -10,13 +10,14 @@ use bytes::Bytes;
 use catalog::Shortcut;
 use mapping::{Headers, Mapping, Raw};
 use model::{
-    BadItem, BatchError, CloudEvent, DecodeError, ErrorCode, EventLimits, InvalidEvent, Text,
+    BadItem, BatchError, CloudEvent, DecodeError, ErrorCode, EventLimits, InvalidEvent, Micros, Text,
     http::{self, Format, Mode},
     json,
 };
 use prost::Message as _;
 use proto::{cloudevents as ce, hops};
 use runtime::problem::Problem;
+use serde::de::IgnoredAny;
 
 use crate::{items::Items, refuse};
 
@@ -29,6 +30,8 @@ pub(crate) enum Form {
     Lines,
     /// One raw event.
     Raw,
+    /// One JSON value: a CloudEvent if it is one, else the data of the event that the mapping makes of it.
+    Json,
 }
 
 impl Form {
@@ -43,7 +46,7 @@ impl Form {
             Self::CloudEvents(_) => "structured",
             Self::Lines => "ndjson",
             Self::Raw if webhook => "webhook",
-            Self::Raw => "raw",
+            Self::Raw | Self::Json => "raw",
         }
     }
 }
@@ -90,6 +93,7 @@ pub(crate) struct Context<'a> {
     pub(crate) mapping: &'a Mapping,
     pub(crate) new_id: fn() -> Text,
     pub(crate) query: &'a str,
+    pub(crate) received_at_us: Micros,
 }
 
 /// Reads a request.
@@ -131,6 +135,7 @@ pub(crate) fn items<'a>(
             Ok(items)
         }
         Form::Raw => one_raw(headers, body, limits, context),
+        Form::Json => one_json(headers, &body, limits, context),
         Form::Lines => lines(headers, &body, limits, context),
     }
 }
@@ -182,6 +187,33 @@ fn one_raw<'a>(
     Ok(items)
 }
 
+fn one_json<'a>(
+    headers: &HeaderMap,
+    body: &Bytes,
+    limits: Limits,
+    context: &Context<'a>,
+) -> Result<Items<'a>, Problem> {
+    const MODE: Mode = Mode::Structured(Format::Json);
+    let event = match json::decode(body) {
+        Ok(event) => event,
+        Err(_) => mapped(headers, body, context)?,
+    };
+    let bytes = limits.event.check(&event).map_err(|e| refuse::over_limit(MODE, "", &e))?;
+    let mut items = Items::with_capacity(1, context.shortcut);
+    items.event(&event, bytes);
+    Ok(items)
+}
+
+/// A JSON value as the data of an event.
+fn mapped(headers: &HeaderMap, body: &Bytes, context: &Context<'_>) -> Result<CloudEvent, Problem> {
+    serde_json::from_slice::<IgnoredAny>(body)
+        .map_err(|error| Problem::new(ErrorCode::Malformed, format!("the body is not JSON: {error}")))?;
+    let headers = JsonHeaders(headers);
+    let raw = Raw::new(&headers, context.query, body);
+    let identity = context.mapping.identify(&raw, context.new_id);
+    context.mapping.apply(&raw, &identity, context.received_at_us).map_err(Problem::internal)
+}
+
 /// Each line is an event: a CloudEvent when it is an object with `specversion`, else a raw one. Empty lines
 /// mean nothing.
 fn lines<'a>(
@@ -211,7 +243,7 @@ fn lines<'a>(
                 items.event(&event, bytes);
             }
             Ok(None) => {
-                let line_headers = LineHeaders(headers);
+                let line_headers = JsonHeaders(headers);
                 let request = Raw::new(&line_headers, context.query, &line);
                 let mut identity = context.mapping.identify(&request, context.new_id);
                 // An id that stands for the whole request (`Idempotency-Key`, a delivery id) must not make one
@@ -253,10 +285,10 @@ fn line_event(line: &Bytes) -> Result<Option<CloudEvent>, InvalidEvent> {
     }
 }
 
-/// The request's headers with the content type of a line.
-struct LineHeaders<'a>(&'a HeaderMap);
+/// The request's headers with the content type of JSON, whatever they call the body.
+struct JsonHeaders<'a>(&'a HeaderMap);
 
-impl Headers for LineHeaders<'_> {
+impl Headers for JsonHeaders<'_> {
     fn first(&self, name: &str) -> Option<&[u8]> {
         if name == CONTENT_TYPE.as_str() { Some(b"application/json") } else { self.0.first(name) }
     }

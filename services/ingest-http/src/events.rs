@@ -90,6 +90,7 @@ async fn serve(call: &mut Call<'_>, request: Request) -> Result<Response, Proble
     let arrived = Arrived {
         headers: &parts.headers,
         query: parts.uri.query().unwrap_or_default(),
+        form: None,
         body,
         system: &system,
         source: None,

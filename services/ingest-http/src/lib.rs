@@ -14,8 +14,8 @@
 //! # }
 //! ```
 //!
-//! In the order a request goes: [`Service`] listens, `events`, `sources` and `handshake` are the endpoints,
-//! `call` is what they share (who calls, quota, answer), `body` undoes the content encoding, `decode` makes
+//! In the order a request goes: [`Service`] listens, `events`, `sources` and `handshake` are the endpoints, `seed` one that speaks the
+//! words of another system's clients, `call` is what they share (who calls, quota, answer), `body` undoes the content encoding, `decode` makes
 //! items of bytes, `accept` hands them to the broker.
 
 mod body;
@@ -28,6 +28,7 @@ mod metrics;
 mod options;
 mod quota;
 mod refuse;
+mod seed;
 mod service;
 mod source_cache;
 mod sources;

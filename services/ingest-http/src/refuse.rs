@@ -2,7 +2,10 @@
 
 use auth::{AuthError, NoSystem, SYSTEM_HEADER, quota::Exceeded};
 use bus::AcceptError;
-use http::{HeaderValue, header::HeaderName};
+use http::{
+    HeaderValue,
+    header::{AUTHORIZATION, HeaderName},
+};
 use model::{BatchError, DecodeError, ErrorCode, InvalidEvent, OverLimit, http::Mode};
 use runtime::problem::Problem;
 
@@ -70,6 +73,8 @@ pub(crate) fn over_limit(mode: Mode, prefix: &str, error: &OverLimit) -> Problem
 pub(crate) fn unauthorized(error: &AuthError) -> Problem {
     match error {
         AuthError::Undecided(cause) => Problem::unavailable(error.to_string(), cause),
+        AuthError::Missing => Problem::new(error.code(), error.to_string())
+            .field(format!("header:{AUTHORIZATION}"), "is missing"),
         error => Problem::new(error.code(), error.to_string()),
     }
 }

@@ -15,7 +15,9 @@ use utoipa::{
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{Options, call::Door, events, handshake, metrics::Metrics, source_cache::SourceCache, sources};
+use crate::{
+    Options, call::Door, events, handshake, metrics::Metrics, seed, source_cache::SourceCache, sources,
+};
 
 /// Gives the catalog as it is now; asked once a request.
 pub type Snapshots = Arc<dyn Fn() -> Arc<Snapshot> + Send + Sync>;
@@ -125,12 +127,16 @@ fn routed() -> OpenApiRouter<Arc<Door>> {
     OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(events::publish))
         .routes(routes!(sources::receive, handshake::validate))
+        .routes(routes!(seed::publish))
 }
 
 #[derive(OpenApi)]
 #[openapi(
     info(title = "EventRunner ingest", description = "Where events come in."),
-    tags((name = "ingest", description = "Publish events and receive webhooks")),
+    tags(
+        (name = "ingest", description = "Publish events and receive webhooks"),
+        (name = "seed", description = "For clients of the seed, EventRunner in Go: docs/moving/eventrunner.md"),
+    ),
     modifiers(&Security)
 )]
 struct Description;

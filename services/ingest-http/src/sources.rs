@@ -17,6 +17,7 @@ use runtime::{problem::Problem, trace::TraceContext};
 
 use crate::{
     call::{Arrived, Call, Door},
+    refuse,
     source_cache::Compiled,
 };
 
@@ -88,6 +89,7 @@ async fn serve(
     let arrived = Arrived {
         headers: &parts.headers,
         query: parts.uri.query().unwrap_or_default(),
+        form: None,
         body,
         system: &source.system,
         source: Some(&source.id),
@@ -129,7 +131,7 @@ async fn find(call: &mut Call<'_>, name: &Name, headers: &HeaderMap) -> Result<(
                 return Err(unknown());
             };
             if source.verification.is_some() {
-                call.admit(tenant)?;
+                call.admit(tenant).map_err(|error| refuse::unauthorized(&error))?;
                 return Ok((Arc::clone(source), true));
             }
             let caller = call.caller(headers).await?;

@@ -14,6 +14,7 @@ mod newcomer;
 mod processes;
 mod publish;
 mod resources;
+mod seed;
 mod support;
 mod up;
 mod verify;

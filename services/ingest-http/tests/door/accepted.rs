@@ -11,7 +11,7 @@ use serde_json::json;
 
 const EVENT: &str = r#"{"specversion":"1.0","id":"1","source":"/s","type":"t","data":{"a": 1}}"#;
 
-fn event(placed: &Placed) -> CloudEvent {
+pub(crate) fn event(placed: &Placed) -> CloudEvent {
     match placed.item.clone() {
         // The tenant has sources, behind whose events one with a key may have to wait.
         Item::Raw(hops::RawItem { item: Some(hops::raw_item::Item::Event(event)) })
@@ -311,6 +311,7 @@ fn the_description_lists_every_route() {
         .collect();
     let route = |path: &str, method: &str| (path.to_owned(), method.to_owned());
     let expected = [
+        route("/events", "post"),
         route("/v1/events", "post"),
         route("/v1/sources/{source}", "options"),
         route("/v1/sources/{source}", "post"),

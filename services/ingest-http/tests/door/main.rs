@@ -10,5 +10,6 @@ mod issuer;
 mod malformed;
 mod malformed_batches;
 mod malformed_webhooks;
+mod seed;
 mod support;
 mod tokens;
