@@ -79,6 +79,16 @@ impl Who {
             Self::User { issuer, subject, .. } => Actor::User(format!("{issuer}|{subject}")),
         }
     }
+
+    /// The same, as bindings write it.
+    #[must_use]
+    pub fn named(&self) -> String {
+        match self {
+            Self::Key { id, .. } => format!("key:{id}"),
+            Self::User { subject, fleet_wide: true, .. } => format!("user:{subject}"),
+            Self::User { issuer, subject, .. } => format!("user:{issuer}|{subject}"),
+        }
+    }
 }
 
 impl From<Principal> for Caller {

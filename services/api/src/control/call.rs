@@ -53,10 +53,38 @@ impl Call {
         let params = Path::<HashMap<String, String>>::from_request_parts(&mut parts, &()).await;
         let Path(mut params) = params
             .map_err(|_| Problem::new(ErrorCode::Malformed, "the path is not UTF-8 once percent-decoded"))?;
-        let named = params.remove("tenant");
+        let (named, id) = (params.remove("tenant"), params.remove("id"));
+        Self::admit_as(Asked::of(&app, verb, thing, &parts), app, named, id, Request::from_parts(parts, body))
+            .await
+    }
+
+    /// The same of a request for what is a tenant's, whose path does not say which.
+    ///
+    /// # Errors
+    /// 401, 403, or 404 for what is another tenant's or does not exist.
+    pub(crate) async fn admit_to(
+        app: App,
+        verb: Verb,
+        thing: Thing,
+        tenant: String,
+        request: Request,
+    ) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        let asked = Asked::of(&app, verb, thing, &parts);
+        Self::admit_as(asked, app, Some(tenant), None, Request::from_parts(parts, body)).await
+    }
+
+    async fn admit_as(
+        mut asked: Asked,
+        app: App,
+        named: Option<String>,
+        id: Option<String>,
+        request: Request,
+    ) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        let (verb, thing) = (asked.verb, asked.thing);
         let is_tenant = thing == Thing::Resource(Kind::Tenant);
-        let mut asked = Asked::of(&app, verb, thing, &parts);
-        asked.id = if is_tenant { named.clone() } else { params.remove("id") };
+        asked.id = if is_tenant { named.clone() } else { id };
         let caller = match app.authenticate(&parts.headers).await {
             Ok(caller) => caller,
             Err(error) => {
@@ -125,6 +153,11 @@ impl Call {
         self.caller.held = Some(Arc::new(held));
     }
 
+    /// From here on it is about another thing, of that tenant's: what follows of a request that makes several.
+    pub(crate) fn turn_to(&mut self, thing: Thing, tenant: Option<TenantId>) {
+        (self.asked.thing, self.asked.tenant, self.asked.id) = (thing, tenant, None);
+    }
+
     /// Whether the caller may read such things of all tenants.
     ///
     /// # Errors
@@ -133,6 +166,18 @@ impl Call {
         let read = access::needed(Verb::Read, self.asked.thing);
         let may = self.app.authority.may(&self.caller, &read, &Place::Fleet).await;
         may.map_err(|e| undecided(&e))
+    }
+
+    /// Whose resources a list of that kind holds. Of tenants, everybody finds their own, and who may read all of them all.
+    ///
+    /// # Errors
+    /// 503 if the authorizer does not answer.
+    pub(crate) async fn listed(&self, kind: Kind) -> Result<Option<&TenantId>, Problem> {
+        match kind {
+            Kind::Tenant if self.reads_everywhere().await? => Ok(None),
+            Kind::Tenant => Ok(Some(&self.caller.tenant.id)),
+            _ => self.tenant().map(Some),
+        }
     }
 
     /// The tenant of the path, or the fleet.

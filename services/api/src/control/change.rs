@@ -270,13 +270,22 @@ fn is_same<R: Managed>(old: &R, new: &R) -> bool {
 /// Whether it could be written. What cannot is not announced.
 async fn ready<R: Managed>(call: &Call, resource: &R, old: Option<&R>) -> Result<(), Problem> {
     call.app.catalog.check(resource).await.map_err(|e| of_catalog(e, false))?;
+    may_give(call, resource, old)?;
+    resource.look(&call.app).await
+}
+
+/// Insists that the caller may do all that a resource allows somebody.
+///
+/// # Errors
+/// 403: nobody gives what they lack.
+pub(crate) fn may_give<R: Managed>(call: &Call, resource: &R, old: Option<&R>) -> Result<(), Problem> {
     for Gift { pointer, permissions } in resource.gives(old, &call.app.catalog.snapshot()) {
         if let Some(lacking) = permissions.into_iter().find(|p| !call.caller.may_give_permission(*p)) {
             return Err(Problem::new(ErrorCode::Forbidden, "nobody gives what they lack")
                 .field(pointer, format!("you may not {lacking} here yourself")));
         }
     }
-    resource.look(&call.app).await
+    Ok(())
 }
 
 /// Deletes a resource.

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::params::Params;
 
+/// Most in a page.
+pub(crate) const LIMIT_MAX: u32 = 1_000;
+
 /// What is asked of a list.
 #[derive(Debug)]
 pub(crate) struct Select {
@@ -121,6 +124,11 @@ pub(crate) struct Found<'a, R> {
 impl Select {
     /// Takes its parameters out of the query.
     pub(crate) fn take(params: &mut Params) -> Self {
+        Self::take_pages_of(params, 100)
+    }
+
+    /// The same, with so many in a page where the query does not say how many.
+    pub(crate) fn take_pages_of(params: &mut Params, limit: u32) -> Self {
         let sort = params.choice("sort", &SORTS).unwrap_or(Sort { by: Field::Id, descending: false });
         let cursor = |text: &str| {
             let bytes = URL_SAFE_NO_PAD.decode(text).ok();
@@ -133,7 +141,7 @@ impl Select {
             labels: params.many_read("label", LabelTest::parse),
             text: params.one("q").map(|text| text.to_lowercase()),
             deleted: params.choice("deleted", &[("true", true), ("false", false)]).unwrap_or(false),
-            limit: usize::try_from(params.limit(100, 1_000)).unwrap_or(usize::MAX),
+            limit: usize::try_from(params.limit(limit, LIMIT_MAX)).unwrap_or(usize::MAX),
             after: params.read("cursor", cursor),
             sort,
         }

@@ -5,10 +5,9 @@ use axum::{
     extract::{Request, State},
     response::{IntoResponse as _, Response},
 };
-use catalog::tuples;
 use http::StatusCode;
 use identity::OneTimePurpose;
-use model::{ErrorCode, resource::RoleBinding};
+use model::ErrorCode;
 use runtime::problem::Problem;
 use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
@@ -17,8 +16,7 @@ use utoipa::ToSchema;
 
 use crate::{
     app::App,
-    control::{Call, Managed as _, Thing, Verb, body, change},
-    error::of_catalog,
+    control::{Call, Thing, Verb, body, change},
     people::invitations::{self, Issued},
 };
 
@@ -89,26 +87,7 @@ async fn invite(call: &Call) -> Result<Response, Problem> {
     if email.as_deref().is_some_and(|email| email.len() > 254 || !email.contains('@')) {
         return Err(bad("/email", "must be an address such as alice@example.com"));
     }
-    // The binding as it would be, but for whom: somebody who is nobody yet.
-    let binding = RoleBinding {
-        tenant: tenant.clone(),
-        id: "invited".parse().map_err(Problem::internal)?,
-        name: String::new(),
-        actor: "user:somebody@invited".to_owned(),
-        role: role.clone(),
-        meta: model::resource::Meta::default(),
-    };
-    call.app.catalog.check(&binding).await.map_err(|e| of_catalog(e, false))?;
-    let snapshot = call.app.catalog.snapshot();
-    if tuples::binding(&binding).is_err() {
-        return Err(bad("/role", "there is no such role"));
-    }
-    for gift in binding.gives(None, &snapshot) {
-        if let Some(lacking) = gift.permissions.into_iter().find(|p| !call.caller.may_give_permission(*p)) {
-            return Err(Problem::new(ErrorCode::Forbidden, "nobody gives what they lack")
-                .field("/role", format!("you may not {lacking} here yourself")));
-        }
-    }
+    invitations::check_role(call, &role).await?;
     let purpose = OneTimePurpose::Invitation;
     let issued = invitations::issue(call, purpose, tenant, Some(role), email).await?;
     Ok((StatusCode::CREATED, Json(OneTime::from(issued))).into_response())

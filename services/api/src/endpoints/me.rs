@@ -59,12 +59,7 @@ pub(super) struct MyRole {
 pub(super) async fn handle(State(app): State<App>, headers: HeaderMap) -> Result<Response, Problem> {
     let caller = app.authenticate(&headers).await.map_err(|e| undecided(&e))?;
     let snapshot = app.catalog.snapshot();
-    let named = match caller.who.actor() {
-        relations::Actor::Key(id) => format!("key:{id}"),
-        relations::Actor::User(id) => format!("user:{id}"),
-        // Nobody comes as a service or a role.
-        _ => String::new(),
-    };
+    let named = caller.who.named();
     let mut bindings: Vec<_> = snapshot.list::<RoleBinding>(None);
     bindings.retain(|entry| entry.value.actor == named);
     let roles = bindings.iter().map(|entry| MyRole {

@@ -1,14 +1,11 @@
 //! `GET /api/v1/tenants/{tenant}/users`.
 
-use std::collections::BTreeMap;
-
 use axum::{
     Json,
     extract::{Request, State},
     response::{IntoResponse as _, Response},
 };
 use catalog::Kind;
-use model::resource::RoleBinding;
 use runtime::problem::Problem;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -16,6 +13,7 @@ use utoipa::ToSchema;
 use crate::{
     app::App,
     control::{Call, Thing, Verb},
+    people,
 };
 
 /// The users who have a role in a tenant.
@@ -67,19 +65,16 @@ pub(super) async fn handle(State(app): State<App>, request: Request) -> Result<R
 
 async fn list(call: &Call) -> Result<Response, Problem> {
     call.params().finish()?;
-    let snapshot = call.app.catalog.snapshot();
-    let mut users: BTreeMap<String, Member> = BTreeMap::new();
-    for entry in snapshot.list::<RoleBinding>(Some(call.tenant()?)) {
-        let named = entry.value.actor.strip_prefix("user:").and_then(|id| snapshot.user(id));
-        let Some(user) = named else { continue };
-        let member = users.entry(user.id.to_string()).or_insert_with(|| Member {
-            id: user.id.to_string(),
-            name: user.name.clone(),
-            email: user.email.clone(),
-            disabled: user.disabled,
-            roles: Vec::new(),
-        });
-        member.roles.push(MemberRole { role: entry.value.role.clone(), binding: entry.value.id.to_string() });
-    }
-    Ok(Json(MemberList { users: users.into_values().collect() }).into_response())
+    let members = people::members(&call.app.catalog.snapshot(), call.tenant()?);
+    let users = members.into_iter().map(|(user, bindings)| Member {
+        id: user.id.to_string(),
+        name: user.name.clone(),
+        email: user.email.clone(),
+        disabled: user.disabled,
+        roles: bindings
+            .iter()
+            .map(|b| MemberRole { role: b.role.clone(), binding: b.id.to_string() })
+            .collect(),
+    });
+    Ok(Json(MemberList { users: users.collect() }).into_response())
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use catalog::tuples;
 use identity::{OneTimePurpose, OneTimeToken};
 use model::{
     ErrorCode, FLEET, TenantId,
@@ -19,7 +20,7 @@ use super::{
 };
 use crate::{
     app::App,
-    control::{Call, Thing, Verb, Visit, audit, audit::Asked, managed},
+    control::{Call, Thing, Verb, Visit, audit, audit::Asked, change, managed},
     error::of_catalog,
     people::Begun,
 };
@@ -33,6 +34,28 @@ pub(crate) struct Issued {
 /// The refusal of a token, whatever is wrong with it.
 pub(super) fn not_good() -> Problem {
     Problem::new(ErrorCode::Unauthenticated, "the token is not good, or not any more; ask for another")
+}
+
+/// Whether the caller may give somebody who is nobody yet a role in the call's tenant.
+///
+/// # Errors
+/// 400 if there is no such role, 403 if it allows what the caller may not do.
+pub(crate) async fn check_role(call: &Call, role: &str) -> Result<(), Problem> {
+    // The binding as it would be, but for whom.
+    let binding = RoleBinding {
+        tenant: call.tenant()?.clone(),
+        id: "invited".parse().map_err(Problem::internal)?,
+        name: String::new(),
+        actor: "user:somebody@invited".to_owned(),
+        role: role.to_owned(),
+        meta: Meta::default(),
+    };
+    call.app.catalog.check(&binding).await.map_err(|e| of_catalog(e, false))?;
+    if tuples::binding(&binding).is_err() {
+        return Err(Problem::new(ErrorCode::InvalidArgument, "the body has an impossible value")
+            .field("/role", "there is no such role"));
+    }
+    change::may_give(call, &binding, None)
 }
 
 /// Issues a token that is good once.

@@ -8,6 +8,7 @@ pub(crate) mod browser;
 mod bucket;
 pub(crate) mod invitations;
 pub(crate) mod login;
+mod members;
 pub(crate) mod one_time;
 mod options;
 mod passwords;
@@ -27,7 +28,7 @@ pub use self::{
     bootstrap::{BootstrapError, FIRST_SUPERUSER, Superuser, first_superuser, superuser},
     options::PeopleOptions,
 };
-pub(crate) use self::{login::Begun, one_time::OneTime, sessions::Sessions};
+pub(crate) use self::{login::Begun, members::members, one_time::OneTime, sessions::Sessions};
 
 /// What logging in needs.
 #[derive(Debug)]

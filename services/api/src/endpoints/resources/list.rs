@@ -5,7 +5,6 @@ use axum::{
     extract::{Request, State},
     response::{IntoResponse as _, Response},
 };
-use catalog::Kind;
 use runtime::problem::Problem;
 use serde_json::{Map, Value, json};
 
@@ -50,12 +49,7 @@ async fn list<R: Managed>(call: &Call) -> Result<Response, Problem> {
     let mut params = call.params();
     let select = Select::take(&mut params);
     params.finish()?;
-    let tenant = match R::KIND {
-        // Of tenants, everybody finds their own, and who may read all of them all.
-        Kind::Tenant if call.reads_everywhere().await? => None,
-        Kind::Tenant => Some(&call.caller.tenant.id),
-        _ => Some(call.tenant()?),
-    };
+    let tenant = call.listed(R::KIND).await?;
     let snapshot = call.app.catalog.snapshot();
     let (page, next) = select.page::<R>(&snapshot, tenant);
     let views = page.iter().map(|found| view(found.resource, Some(found.revision), found.deleted_at));
