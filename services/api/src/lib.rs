@@ -35,6 +35,7 @@ mod reader;
 mod receipt;
 mod rules;
 mod search;
+mod seed;
 mod service;
 mod sse;
 mod subscription;

@@ -91,4 +91,5 @@ pub(crate) fn router() -> OpenApiRouter<App> {
         .routes(routes!(usage_records::handle))
         .routes(routes!(health::handle))
         .routes(routes!(alive::handle))
+        .merge(crate::seed::router())
 }

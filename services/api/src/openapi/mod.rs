@@ -16,6 +16,7 @@ use crate::{
     control::docs::SCOPE,
     endpoints::{self, AuditRecord, InvitationView, SessionView},
     people::browser::ACCESS,
+    seed,
 };
 
 /// The OpenAPI 3.1 document of this service.
@@ -31,7 +32,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         description = "Reading events back, following them, dead letters and usage; tenants and what is theirs.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
-    components(schemas(ProblemDoc, FieldErrorDoc, AuditRecord, InvitationView, SessionView)),
+    components(schemas(ProblemDoc, FieldErrorDoc, AuditRecord, InvitationView, SessionView, seed::Failure)),
     tags(
         (name = "events", description = "A tenant's events: stored ones, and as they come."),
         (name = "dead letters", description = "Events that could not go on."),
@@ -40,6 +41,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         (name = "audit", description = "What was done to the catalog, and what was refused."),
         (name = "usage", description = "What a tenant has used."),
         (name = "health", description = "Whether the service works."),
+        (name = "seed", description = "For clients of the seed, EventRunner in Go: docs/moving/eventrunner.md."),
     ),
 )]
 struct Base;
@@ -121,8 +123,13 @@ fn complete_operation(method: &HttpMethod, operation: &mut Operation) {
     let none: [&str; 0] = [];
     let schemes = ["bearer", "api_key", "cookie"];
     operation.security = Some(schemes.map(|scheme| SecurityRequirement::new(scheme, none)).to_vec());
-    let control =
-        operation.tags.iter().flatten().any(|tag| ["audit", "resources", "people"].contains(&&**tag));
+    let tagged = |tags: &[&str]| operation.tags.iter().flatten().any(|tag| tags.contains(&&**tag));
+    let control = tagged(&["audit", "resources", "people", "seed"]);
+    let (failure, media_type) = if tagged(&["seed"]) {
+        ("SeedFailure", "application/json")
+    } else {
+        ("Problem", "application/problem+json")
+    };
     let scope = if *method == HttpMethod::Get { "read" } else { "write" };
     let forbidden = format!("The key has not the scope `{scope}`, or is another tenant's.");
     let errors = [
@@ -140,9 +147,9 @@ fn complete_operation(method: &HttpMethod, operation: &mut Operation) {
     // Whatever error an operation has of its own is a problem too.
     for (_, response) in responses.iter_mut().filter(|(status, _)| status.starts_with(['4', '5'])) {
         if let RefOr::T(response) = response {
-            let schema = Ref::from_schema_name("Problem");
+            let schema = Ref::from_schema_name(failure);
             let content = ContentBuilder::new().schema(Some(RefOr::Ref(schema))).build();
-            response.content.insert("application/problem+json".to_owned(), content.into());
+            response.content.insert(media_type.to_owned(), content.into());
         }
     }
 }

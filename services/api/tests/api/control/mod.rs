@@ -17,6 +17,7 @@ mod registration;
 mod resources;
 mod roles;
 mod secrets;
+mod seed;
 mod tokens;
 mod versions;
 mod world;
