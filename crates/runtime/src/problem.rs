@@ -131,7 +131,8 @@ impl Problem {
     }
 
     /// The members of the JSON body.
-    pub(crate) fn body(&self, trace_id: Option<&str>, instance: Option<&str>) -> Vec<u8> {
+    #[must_use]
+    pub fn body(&self, trace_id: Option<&str>, instance: Option<&str>) -> Vec<u8> {
         if let Some(message) = &self.envelope {
             let detail = self.public_detail();
             let message = if self.code == ErrorCode::Internal { detail } else { message };

@@ -61,8 +61,9 @@ pub struct LogOptions {
 
 impl Default for LogOptions {
     fn default() -> Self {
-        // The client's own lines about reconnecting come on top of ours; only its warnings are news.
-        Self { format: LogFormat::Auto, filter: "info,async_nats=warn".to_owned() }
+        // The broker client's own lines about reconnecting come on top of ours; only its warnings are news. What MCP warns of is a
+        // caller's fault, and told to it.
+        Self { format: LogFormat::Auto, filter: "info,async_nats=warn,rmcp=error".to_owned() }
     }
 }
 

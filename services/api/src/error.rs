@@ -15,6 +15,9 @@ pub enum Error {
     /// Argon2 does not take what it is given.
     #[error("passwords cannot be hashed: {0}")]
     Passwords(#[from] identity::HashError),
+    /// The OpenAPI document that was built in cannot be read as tools.
+    #[error("the tools of MCP cannot be made: {0}")]
+    Tools(#[from] serde_json::Error),
     /// The gRPC descriptors that were built in cannot be read.
     #[error("gRPC reflection cannot be set up: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),

@@ -1,6 +1,6 @@
 //! Reading back, and the control plane. Stored events and their receipts, events as they come (server-sent events and gRPC), dead letters,
 //! usage, the catalog's resources with the audit of their changes, and the health of what these depend on. HTTP and gRPC on
-//! one listener.
+//! one listener; what HTTP does, language models do by tools (MCP).
 //!
 //! Invariant: a caller reads and changes what belongs to the tenant of its key and nothing else, and what belongs to
 //! another tenant looks to it as if it did not exist. Following a stream, it gets each event once and none is
@@ -25,6 +25,7 @@ mod keeper;
 mod kinds;
 mod letter_view;
 mod letters;
+mod mcp;
 mod metrics;
 mod openapi;
 mod options;
@@ -44,6 +45,7 @@ mod views;
 
 pub use self::{
     error::Error,
+    mcp::McpOptions,
     openapi::openapi,
     options::{Options, PORT},
     people::{BootstrapError, FIRST_SUPERUSER, PeopleOptions, Superuser, first_superuser, superuser},

@@ -4,7 +4,7 @@ use runtime::{config::Millis, http::ServerOptions};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::people::PeopleOptions;
+use crate::{McpOptions, people::PeopleOptions};
 
 /// The port the service listens on unless told otherwise, for HTTP and gRPC.
 pub const PORT: u16 = 8081;
@@ -47,6 +47,8 @@ pub struct Options {
     pub resource_bytes_max: usize,
     /// How people log in.
     pub people: PeopleOptions,
+    /// The API as tools of language models.
+    pub mcp: McpOptions,
     /// Audit records read at most for one request that filters them.
     pub audit_scan_max: usize,
     /// How long a request with an `Idempotency-Key` is believed to be worked by whoever began it.
@@ -73,6 +75,7 @@ impl Default for Options {
             store_timeout_ms: Millis(10_000),
             resource_bytes_max: 256 << 10,
             people: PeopleOptions::default(),
+            mcp: McpOptions::default(),
             audit_scan_max: 10_000,
             idempotency_pending_ms: Millis(30_000),
         }
@@ -86,6 +89,7 @@ impl Options {
     /// The name of the first such option and what it must be.
     pub fn check(&self) -> Result<(), String> {
         self.people.check()?;
+        self.mcp.check()?;
         let at_least_one = [
             ("streams_per_tenant_max", self.streams_per_tenant_max),
             ("stream_buffer_events", self.stream_buffer_events),

@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use tonic::codec::CompressionEncoding::{Gzip, Zstd};
 use tonic_health::server::HealthReporter;
 
-use crate::{Error, Options, app::App, endpoints, grpc::Subscriptions, keeper::Keeper, metrics};
+use crate::{Error, Options, app::App, endpoints, grpc::Subscriptions, keeper::Keeper, mcp, metrics};
 
 /// How often readiness looks at the broker.
 const LOOK: Duration = Duration::from_secs(1);
@@ -97,7 +97,7 @@ impl Service {
         let Self { listener, options, app, component, keeper } = self;
         let (reporter, health) = tonic_health::server::health_reporter();
         reporter.set_serving::<SubscribeServiceServer<Subscriptions>>().await;
-        let router = http_router(&app)
+        let router = http_router(&app)?
             .merge(grpc_router(&app)?.route("/grpc.health.v1.Health/{method}", any_service(health)));
         component.started();
         let keeping = keeper.map(|keeper| {
@@ -115,10 +115,15 @@ impl Service {
     }
 }
 
-fn http_router(app: &App) -> Router {
+fn http_router(app: &App) -> Result<Router, Error> {
     let (router, _) = endpoints::router().split_for_parts();
     let by_cookie = axum::middleware::from_fn_with_state(app.clone(), crate::people::browser::layer);
-    metrics::measured(router.with_state(app.clone()).layer(by_cookie))
+    let operations = metrics::measured(router.with_state(app.clone()).layer(by_cookie));
+    if !app.options.mcp.enabled {
+        return Ok(operations);
+    }
+    let tools = metrics::measured(mcp::router(app, operations.clone())?);
+    Ok(operations.merge(tools))
 }
 
 /// Routes of their own, without tonic's fallback: what is at no path is answered like any other request.

@@ -205,6 +205,8 @@ metrics! {
     ApiSubscribers = Gauge, "eventrunner_api_connected_subscribers", [TRANSPORT];
     /// Events sent to subscribers.
     ApiStreamedEvents = Counter, "eventrunner_api_streamed_events_total", [TRANSPORT];
+    /// Calls of tools over MCP; each is a request of its operation's route too.
+    ApiToolCalls = Counter, "eventrunner_api_mcp_requests_total", [Label { name: "tool", values: Values::Bounded("one for each tool, and `none`") }, one_of("outcome", &["answered", "refused", "failed"])];
 
     /// Whether this replica keeps the authorizer's tuples in step with the catalog, and they are: 1 on one replica where there is Keto.
     AuthorizerInStep = Gauge, "eventrunner_authorizer_in_step_replicas", [];

@@ -21,7 +21,7 @@ const RECEIVED_AT: HeaderName = HeaderName::from_static("eventrunner-received-at
 
 /// Get one event
 ///
-/// By its identity: `source` and `id`, both percent-encoded (`/` as `%2F`). The body is the event in the
+/// By its identity: `source` and `id` (in the URL, `/` is `%2F`). The body is the event in the
 /// CloudEvents JSON format, or protobuf format if that is what `accept` names.
 #[utoipa::path(
     get, path = "/api/v1/events/{source}/{id}", tag = "events", operation_id = "get_event",

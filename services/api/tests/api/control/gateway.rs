@@ -73,6 +73,9 @@ async fn gateway_lets_in_who_has_a_token_and_nobody_gets_around_it() {
     let refused =
         send(at_the_gate(Method::POST, SYSTEMS).bearer_auth(&viewer).json(&json!({"id": "x"}))).await;
     assert_eq!(refused.refusal().0, 403);
+    let tools = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list"});
+    let asked = at_the_gate(Method::POST, "/mcp").header("accept", "application/json, text/event-stream");
+    assert_eq!(send(asked.bearer_auth(&viewer).json(&tools)).await.status, 200, "MCP as well");
     let no_claims = organisation.pair.sign(&{
         let mut claims = organisation.claims("acme", &[]);
         claims.as_object_mut().unwrap().retain(|name, _| !["tenant_id", "roles"].contains(&&**name));

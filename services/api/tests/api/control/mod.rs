@@ -8,6 +8,7 @@ mod idempotency;
 mod issuer;
 mod leases;
 mod limits;
+mod mcp;
 mod oauth;
 mod people;
 mod people_coverage;
