@@ -15,6 +15,7 @@ mod fleet;
 mod gherkin_runner;
 mod github;
 mod grpc;
+mod mcp;
 mod nats;
 mod sdks;
 mod tools;
@@ -41,6 +42,7 @@ const CASES: &[Case] = &[
     ("cloudevents_send_delivers_every_sample", &[Need::Go, Need::Python], conformance::samples),
     ("grpcio_drives_each_rpc_by_reflection", &[Need::Python], grpc::reflection),
     ("grpcurl_drives_each_rpc_by_reflection", &[Need::Go], grpc::grpcurl),
+    ("mcp_client_uses_the_tools", &[Need::Python], mcp::tools),
     ("nats_py_reads_the_tenant_stream", &[Need::Python], nats::tenant_stream),
 ];
 
