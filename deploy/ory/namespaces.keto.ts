@@ -329,6 +329,10 @@ class fleet implements Namespace {
       this.related.superuser.includes(ctx.subject),
     update_limit: (ctx: Context): boolean =>
       this.related.superuser.includes(ctx.subject),
+    update_nats_credential: (ctx: Context): boolean =>
+      this.related.superuser.includes(ctx.subject) ||
+      this.related.tenant_admin.includes(ctx.subject) ||
+      this.related.admin.includes(ctx.subject),
     update_oauth_client: (ctx: Context): boolean =>
       this.related.superuser.includes(ctx.subject) ||
       this.related.tenant_admin.includes(ctx.subject) ||
@@ -709,6 +713,10 @@ class tenant implements Namespace {
       this.related.parent.traverse((it) => it.permits.update_fleet(ctx)),
     update_limit: (ctx: Context): boolean =>
       this.related.parent.traverse((it) => it.permits.update_limit(ctx)),
+    update_nats_credential: (ctx: Context): boolean =>
+      this.related.tenant_admin.includes(ctx.subject) ||
+      this.related.admin.includes(ctx.subject) ||
+      this.related.parent.traverse((it) => it.permits.update_nats_credential(ctx)),
     update_oauth_client: (ctx: Context): boolean =>
       this.related.tenant_admin.includes(ctx.subject) ||
       this.related.admin.includes(ctx.subject) ||

@@ -110,6 +110,28 @@ class Chart(unittest.TestCase):
             (fleet,) = one(documents, "StatefulSet")["spec"]["template"]["spec"]["containers"]
             self.assertEqual(fleet["args"][-2:], ["--durability", durability])
 
+    def test_a_broker_with_accounts_is_reached_by_tenants_and_its_secrets_by_the_fleet_alone(self) -> None:
+        self.assertNotIn("accounts", one(render(), "ConfigMap")["data"]["nats.conf"])
+        documents = render(*self.ALL)
+        conf = one(documents, "ConfigMap")["data"]["nats.conf"]
+        self.assertIn('listen: "0.0.0.0:4222"', conf)
+        self.assertIn("include ../nats-accounts/accounts.conf", conf)
+        self.assertIn("tls {", conf)
+        pod = one(documents, "StatefulSet")["spec"]["template"]["spec"]
+        volumes = {volume["name"]: volume for volume in pod["volumes"]}
+        (broker,), (fleet,) = pod["initContainers"], pod["containers"]
+        seen = lambda container: {  # noqa: E731
+            item["key"]
+            for mount in container["volumeMounts"]
+            for item in volumes.get(mount["name"], {}).get("secret", {}).get("items", [])
+        }
+        self.assertEqual(seen(broker), {"accounts.conf"})
+        self.assertEqual(seen(fleet), {"fleet.creds", "operator.seed", "ca.crt"})
+        self.assertIn("tls://localhost:4222", fleet["args"])
+        service = next(d for d in documents if d["kind"] == "Service" and d["metadata"]["name"].endswith("-nats"))
+        named = {port["name"]: port["containerPort"] for port in broker["ports"]}
+        self.assertEqual(named[service["spec"]["ports"][0]["targetPort"]], 4222)
+
     def test_the_fleet_takes_its_configuration(self) -> None:
         for arguments in ((), self.ALL):
             documents = render(*arguments)
@@ -117,7 +139,11 @@ class Chart(unittest.TestCase):
             with tempfile.TemporaryDirectory() as folder:
                 file = Path(folder) / "eventrunner.toml"
                 file.write_text(one(documents, "ConfigMap")["data"]["eventrunner.toml"])
+                # The broker's secret, mounted where this test may write.
+                made = [binary("eventrunner"), "nats", "init", "--folder", f"{folder}/fleet", "--node-folder", "/data/nats-accounts"]
+                subprocess.run(made, capture_output=True, check=True)
                 env = {each["name"]: each.get("value", "") for each in fleet["env"] if "valueFrom" not in each}
+                env = {name: value.replace("/etc/fleet", f"{folder}/fleet") for name, value in env.items()}
                 done = subprocess.run(
                     [binary("eventrunner"), "config", "check"],
                     env={**os.environ, **env, "EVENTRUNNER_CONFIG": str(file)},
@@ -150,7 +176,7 @@ class Compose(unittest.TestCase):
             self.assertIn("healthcheck", service, name)
             self.assertRegex(service["image"], r":\$\{\w+:-[\w.-]+\}$", name)
             self.assertNotIn("latest", service["image"], name)
-            for port in service["ports"]:
+            for port in service.get("ports", []):
                 self.assertTrue(port.startswith("127.0.0.1:"), f"{name}: {port}")
 
     def test_the_broker_is_the_one_that_is_tested(self) -> None:

@@ -14,6 +14,7 @@
 //! # Ok(()) }
 //! ```
 
+pub mod accounts;
 mod backoff;
 mod connection;
 pub mod dead;

@@ -5,8 +5,8 @@ mod reacting;
 use model::{
     FLEET, TYPE_BYTES_MAX,
     resource::{
-        ApiKey, Customer, EventType, Meta, Plan, Role, RoleBinding, SignatureScheme, Source, System, Tenant,
-        TenantLimits, User,
+        ApiKey, Customer, EventType, Meta, NatsCredential, Plan, Role, RoleBinding, SignatureScheme, Source,
+        System, Tenant, TenantLimits, User,
     },
 };
 use relations::{Actor, Permission, RoleRef};
@@ -264,6 +264,13 @@ pub(crate) fn api_key(key: &ApiKey) -> Vec<FieldError> {
         "must be a SHA-256 in hexadecimal".to_owned()
     });
     errors.unless(!key.scopes.is_empty(), "/scopes", || "must name at least one scope".to_owned());
+    errors.0
+}
+
+pub(crate) fn nats_credential(credential: &NatsCredential) -> Vec<FieldError> {
+    let mut errors = Errors::default();
+    errors.text("/name", &credential.name);
+    errors.meta(&credential.meta);
     errors.0
 }
 

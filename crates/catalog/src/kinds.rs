@@ -6,8 +6,8 @@ use std::{fmt, sync::OnceLock};
 use model::{
     Text,
     resource::{
-        Action, ApiKey, Component, Customer, EventType, Feed, Plan, Role, RoleBinding, RuleSet, Source,
-        Subscription, System, Tenant, User, Workflow,
+        Action, ApiKey, Component, Customer, EventType, Feed, NatsCredential, Plan, Role, RoleBinding,
+        RuleSet, Source, Subscription, System, Tenant, User, Workflow,
     },
 };
 
@@ -127,6 +127,8 @@ kinds! {
     EventType(EventType) = "event-type", "event type", event_types;
     /// [`model::resource::ApiKey`].
     Key(ApiKey) = "key", "key", keys;
+    /// [`model::resource::NatsCredential`].
+    NatsCredential(NatsCredential) = "nats-credential", "NATS credential", nats_credentials;
     /// [`model::resource::Action`].
     Action(Action) = "action", "action", actions;
     /// [`model::resource::Subscription`].

@@ -5,8 +5,8 @@ use std::{borrow::Cow, fmt::Debug};
 use model::{
     FLEET, TenantId,
     resource::{
-        Action, ApiKey, Component, Customer, EventType, Feed, Meta, Plan, RuleSet, Source, Subscription,
-        System, Tenant, Workflow,
+        Action, ApiKey, Component, Customer, EventType, Feed, Meta, NatsCredential, Plan, RuleSet, Source,
+        Subscription, System, Tenant, Workflow,
     },
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -257,6 +257,14 @@ impl Resource for ApiKey {
 
     fn validate(&self) -> Vec<FieldError> {
         check::api_key(self)
+    }
+}
+
+impl Resource for NatsCredential {
+    common!(NatsCredential, tenant: tenant, id: id);
+
+    fn validate(&self) -> Vec<FieldError> {
+        check::nats_credential(self)
     }
 }
 

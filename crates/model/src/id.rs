@@ -125,6 +125,8 @@ slug_ids! {
     SourceId = "source";
     /// The public part of an API key, by which it is found and named in lists and logs.
     KeyId = "key";
+    /// What NATS clients of a tenant log in with.
+    NatsCredentialId = "NATS credential";
     /// What is to be done in a system.
     ActionId = "action";
     /// What is to follow on an event.

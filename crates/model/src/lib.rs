@@ -46,8 +46,8 @@ pub use self::{
         is_json_media_type,
     },
     id::{
-        ActionId, ComponentId, CustomerId, FLEET, FeedId, InvalidId, KeyId, PlanId, RoleBindingId, RoleId,
-        RuleSetId, SourceId, SubscriptionId, SystemId, TenantId, UserId, WorkflowId,
+        ActionId, ComponentId, CustomerId, FLEET, FeedId, InvalidId, KeyId, NatsCredentialId, PlanId,
+        RoleBindingId, RoleId, RuleSetId, SourceId, SubscriptionId, SystemId, TenantId, UserId, WorkflowId,
     },
     limits::{EventLimits, OverLimit, TYPE_BYTES_MAX},
     partition::partition_of,

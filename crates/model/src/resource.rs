@@ -7,6 +7,7 @@ mod action;
 mod event_type;
 mod feed;
 mod limits;
+mod nats_credential;
 mod plan;
 mod program;
 mod subscription;
@@ -22,6 +23,7 @@ pub use self::{
     event_type::{Compatibility, EventType, OLD_SCHEMAS_BYTES_MAX, OLD_SCHEMAS_MAX, SchemaVersion},
     feed::{Feed, FeedKind},
     limits::{LimitOrigin, Limits, TenantLimits},
+    nats_credential::{Begin, NatsCredential},
     plan::Plan,
     program::{Component, RuleSet, Workflow},
     subscription::Subscription,

@@ -42,7 +42,7 @@ const TABLE: &[(Kind, [&str; 6])] = &[
     (Kind::RoleBinding,    ["rcud",   "rcud",       "r",     "-",     "-",             "-"]),
     (Kind::ApiKey,         ["rcud",   "rcud",       "rcud",  "-",     "-",             "-"]),
     (Kind::OauthClient,    ["rcud",   "rcud",       "rcud",  "-",     "-",             "-"]),
-    (Kind::NatsCredential, ["rcd",    "rcd",        "rcd",   "-",     "-",             "-"]),
+    (Kind::NatsCredential, ["rcud",   "rcud",       "rcud",  "-",     "-",             "-"]),
     (Kind::Audit,          ["r",      "r",          "-",     "-",     "-",             "-"]),
     // -- what events pass through --------------------------------------------------------------
     (Kind::System,         ["rcud",   "rcud",       "rcud",  "r",     "r",             "r"]),

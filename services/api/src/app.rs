@@ -9,7 +9,7 @@ use std::{
 
 use auth::{AuthError, Authority, Caller, Tokens};
 use axum::extract::FromRequestParts;
-use bus::{Bus, topology::Topology};
+use bus::{Bus, accounts::Operator, topology::Topology};
 use catalog::{Catalog, Sealer};
 use http::{HeaderMap, request::Parts};
 use model::{Clock, ErrorCode, TenantId};
@@ -21,7 +21,7 @@ use runtime::{
 use store::Stores;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Options, control::call::undecided, error, people::People};
+use crate::{Options, accounts::Told, control::call::undecided, error, people::People};
 
 /// Shared by all requests. Cheap to clone.
 #[derive(Clone)]
@@ -41,6 +41,8 @@ pub(crate) struct Shared {
     pub(crate) draining: CancellationToken,
     pub(crate) probes: crate::probe::Probes,
     pub(crate) people: People,
+    /// None where the broker takes no accounts from this fleet.
+    pub(crate) accounts: Option<Arc<Told>>,
     streams: Mutex<HashMap<TenantId, usize>>,
 }
 
@@ -68,8 +70,14 @@ impl App {
             draining: CancellationToken::new(),
             probes: crate::probe::Probes::default(),
             people,
+            accounts: deps.accounts.map(|accounts| Arc::new(Told::new(accounts))),
             streams: Mutex::default(),
         })))
+    }
+
+    /// Who signs accounts of the broker.
+    pub(crate) fn operator(&self) -> Option<&Operator> {
+        self.accounts.as_deref().map(Told::operator)
     }
 
     /// The caller of a request.

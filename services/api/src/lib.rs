@@ -14,6 +14,7 @@
 //! # Ok(()) }
 //! ```
 
+mod accounts;
 mod app;
 mod control;
 mod endpoints;

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use auth::{Authority, Tokens};
 use axum::{Router, routing::any_service};
-use bus::{Bus, topology::Topology};
+use bus::{Bus, accounts::Accounts, topology::Topology};
 use catalog::{Catalog, Sealer};
 use proto::v1::subscribe_service_server::SubscribeServiceServer;
 use runtime::{
@@ -17,7 +17,10 @@ use tokio::net::TcpListener;
 use tonic::codec::CompressionEncoding::{Gzip, Zstd};
 use tonic_health::server::HealthReporter;
 
-use crate::{Error, Options, app::App, endpoints, grpc::Subscriptions, keeper::Keeper, mcp, metrics};
+use crate::{
+    Error, Options, accounts::Doorkeeper, app::App, endpoints, grpc::Subscriptions, keeper::Keeper, mcp,
+    metrics,
+};
 
 /// How often readiness looks at the broker.
 const LOOK: Duration = Duration::from_secs(1);
@@ -41,6 +44,8 @@ pub struct Deps {
     pub tokens: Arc<Tokens>,
     /// Who decides what callers may do.
     pub authority: Authority,
+    /// The broker's accounts, if the fleet may say which there are.
+    pub accounts: Option<Accounts>,
     /// The health of the process, to which the component `api` is added.
     pub health: Health,
 }
@@ -52,6 +57,7 @@ pub struct Service {
     app: App,
     component: Component,
     keeper: Option<Keeper>,
+    doorkeeper: Option<Doorkeeper>,
 }
 
 impl std::fmt::Debug for Service {
@@ -72,7 +78,14 @@ impl Service {
         let keeper = deps.authority.to_be_told().map(|authorizer| {
             Keeper::new(authorizer, deps.catalog.clone(), deps.health.component("authorizer"))
         });
-        Ok(Self { listener, options: options.http.clone(), app: App::new(options, deps)?, component, keeper })
+        let accounts = deps.accounts.is_some().then(|| deps.health.component("accounts"));
+        let http = options.http.clone();
+        let app = App::new(options, deps)?;
+        let doorkeeper =
+            app.accounts.clone().zip(accounts).map(|(told, component)| {
+                Doorkeeper::new(told, app.catalog.clone(), app.bus.clone(), component)
+            });
+        Ok(Self { listener, options: http, app, component, keeper, doorkeeper })
     }
 
     /// Where it listens.
@@ -94,7 +107,7 @@ impl Service {
     /// # Errors
     /// If the listener breaks.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), Error> {
-        let Self { listener, options, app, component, keeper } = self;
+        let Self { listener, options, app, component, keeper, doorkeeper } = self;
         let (reporter, health) = tonic_health::server::health_reporter();
         reporter.set_serving::<SubscribeServiceServer<Subscriptions>>().await;
         let router = http_router(&app)?
@@ -104,6 +117,9 @@ impl Service {
             let (bus, draining) = (app.bus.clone(), shutdown.draining.clone());
             tokio::spawn(keeper.run(bus, draining))
         });
+        if let Some(doorkeeper) = doorkeeper {
+            tokio::spawn(doorkeeper.run(shutdown.draining.clone()));
+        }
         let watching = tokio::spawn(watch(app, component, reporter, shutdown.draining.clone()));
         let served = http::serve(listener, router, &options, shutdown).await;
         watching.abort();

@@ -219,7 +219,8 @@ pub(crate) async fn start_api(
     let Ground { config, bus, topology, catalog, .. } = ground.clone();
     let (stores, health) = (stores.clone(), context.health().clone());
     let (tokens, authority) = (ground.tokens()?, ground.authority()?);
-    let deps = api::Deps { bus, topology, catalog, stores, sealer, tokens, authority, health };
+    let accounts = bus::accounts::Accounts::new(&bus, &config.accounts)?;
+    let deps = api::Deps { bus, topology, catalog, stores, sealer, tokens, authority, accounts, health };
     let service = api::Service::build(config.api, deps).await.map_err(|e| cannot_listen(&e))?;
     let address = service.local_addr().map_err(|e| cannot_listen(&e))?;
     let shutdown = context.shutdown().clone();

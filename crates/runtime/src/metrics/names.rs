@@ -215,6 +215,11 @@ metrics! {
     /// Times that the authorizer could not be told.
     AuthorizerFailures = Counter, "eventrunner_authorizer_failed_requests_total", [];
 
+    /// Accounts of tenants that the broker was told of.
+    AccountsSet = Counter, "eventrunner_accounts_told_requests_total", [];
+    /// Times that the broker could not be told of its accounts.
+    AccountFailures = Counter, "eventrunner_accounts_failed_requests_total", [];
+
     /// Dead letters written, by stage and error code.
     DeadLettersWritten = Counter, "eventrunner_dead_written_letters_total", [STAGE, CODE];
     /// Dead letters sent back to their stage.

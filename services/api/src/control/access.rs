@@ -92,6 +92,7 @@ impl Thing {
                 catalog::Kind::Source => Kind::Source,
                 catalog::Kind::EventType => Kind::EventType,
                 catalog::Kind::Key => Kind::ApiKey,
+                catalog::Kind::NatsCredential => Kind::NatsCredential,
                 catalog::Kind::Plan => Kind::Plan,
                 catalog::Kind::User => Kind::User,
                 catalog::Kind::Action => Kind::Action,

@@ -93,8 +93,14 @@ pub(crate) async fn create<R: Managed>(
     };
     let mut given = Value::Object(given);
     body::take_read_only::<R>(&mut given, &Value::Null, !R::ID_IS_CHOSEN)?;
-    let making =
-        Making { tenant: &tenant, id: &id, old: None, caller: &call.caller, sealer: &call.app.sealer };
+    let making = Making {
+        tenant: &tenant,
+        id: &id,
+        old: None,
+        caller: &call.caller,
+        sealer: &call.app.sealer,
+        operator: call.app.operator(),
+    };
     let Built { resource, shown_once } = R::build(body::read(given)?, making)?;
     call.asked.id = Some(resource.id().to_owned());
     call.asked.tenant = (!R::KIND.is_fleet_wide()).then_some(tenant);
@@ -110,6 +116,7 @@ pub(crate) async fn create<R: Managed>(
         Err(error) => return Err(call.refused(announced, of_catalog(error, false)).await),
     };
     audit::done(&call.app, &call.asked, announced, written.revision).await;
+    R::settle(&call.app, written.revision).await;
     let mut answer = Answer::of(StatusCode::CREATED, &written);
     if let (Some((name, secret)), Some(body)) = (shown_once, answer.body.as_object_mut()) {
         body.insert(name.to_owned(), secret.expose_secret().into());
@@ -252,6 +259,7 @@ fn wished<R: Managed>(call: &Call, wish: &Wish, old: Option<&Versioned<R>>) -> R
         old: old.map(|o| &o.value),
         caller: &call.caller,
         sealer: &call.app.sealer,
+        operator: call.app.operator(),
     };
     let mut resource = R::build(body::read(given)?, making)?.resource;
     if let Some(old) = old {

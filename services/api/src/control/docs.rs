@@ -145,7 +145,9 @@ fn beside_the_spec<R: Managed>() -> Vec<(&'static str, Value)> {
         members.push((R::ID, json!({"type": "string", "description": text})));
     } else {
         members.push((R::ID, set_by_the_fleet("Its id.")));
-        members.push(("key", set_by_the_fleet("The key itself: only in the answer to who made it.")));
+    }
+    if let Some((name, what)) = R::SHOWN_ONCE {
+        members.push((name, set_by_the_fleet(&format!("{what}: only in the answer to who made it."))));
     }
     members
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use auth::Caller;
+use bus::accounts::Operator;
 use catalog::{Resource, Sealer, Snapshot};
 use model::TenantId;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -31,6 +32,9 @@ pub(crate) trait Managed: Resource {
 
     /// Whether who makes one chooses the id; otherwise it is chosen here, and PUT makes none.
     const ID_IS_CHOSEN: bool = true;
+
+    /// The member that is answered once, to who made it, and what it is.
+    const SHOWN_ONCE: Option<(&'static str, &'static str)> = None;
 
     /// JSON pointers to what only the fleet sets, besides what it sets of every kind. Whoever sends back what was read
     /// sends these too: they must say what they said.
@@ -63,6 +67,12 @@ pub(crate) trait Managed: Resource {
         Vec::new()
     }
 
+    /// Waits until it works, after it was made at that revision: a secret that is told should be good at once. For a while only.
+    fn settle(app: &App, revision: u64) -> impl Future<Output = ()> + Send {
+        let _ = (app, revision);
+        async {}
+    }
+
     /// Whether it fits what there is outside of the catalog.
     ///
     /// # Errors
@@ -89,6 +99,8 @@ pub(crate) struct Making<'a, R> {
     pub(crate) old: Option<&'a R>,
     pub(crate) caller: &'a Caller,
     pub(crate) sealer: &'a Sealer,
+    /// None where the broker takes no accounts from this fleet.
+    pub(crate) operator: Option<&'a Operator>,
 }
 
 /// A resource that was made.

@@ -45,6 +45,7 @@ impl Managed for ApiKey {
     const COLLECTION: &'static str = "keys";
     const SCHEMA: &'static str = "ApiKey";
     const ID_IS_CHOSEN: bool = false;
+    const SHOWN_ONCE: Option<(&'static str, &'static str)> = Some(("key", "The key itself"));
     const GIVES: bool = true;
 
     fn spec(&self) -> Spec {

@@ -5,7 +5,11 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use api::{Deps, Options, Service};
 use async_nats::HeaderMap;
 use auth::{Authority, OwnTokenOptions, TokenOptions, Tokens};
-use bus::{Bus, TopologyOptions, topology};
+use bus::{
+    Bus, TopologyOptions,
+    accounts::{Accounts, Operator, Options as AccountOptions},
+    topology,
+};
 use catalog::{Catalog, Sealer, SealingKey, Snapshot};
 use identity::IssuerOptions;
 use model::{
@@ -123,12 +127,25 @@ impl World {
         authority: Option<Authority>,
         catalog: impl AsyncFnOnce(&Bus) -> Catalog,
     ) -> Self {
-        let nats = NatsServer::start_with(NatsOptions { sync_always: false, ..NatsOptions::default() });
-        let bus = Bus::connect(&bus::Options { url: nats.url(), ..Default::default() }).await.unwrap();
+        let folder = TempDir::with_prefix("eventrunner-api-").unwrap();
+        let seed = Operator::generate().unwrap();
+        let operator = Operator::from_seed(seed.expose_secret()).unwrap();
+        let now = model::Clock::now(&model::SystemClock) / 1_000_000;
+        let extra = operator.broker_config(&folder.path().join("accounts"), now);
+        let nats =
+            NatsServer::start_with(NatsOptions { sync_always: false, extra, ..NatsOptions::default() });
+        let credentials = folder.path().join("fleet.creds");
+        std::fs::write(&credentials, operator.fleet_credentials(now).expose_secret()).unwrap();
+        let connect =
+            bus::Options { url: nats.url(), credentials_file: Some(credentials), ..Default::default() };
+        let bus = Bus::connect(&connect).await.unwrap();
+        let accounts =
+            AccountOptions { operator_seed: seed.expose_secret().into(), ..AccountOptions::default() };
         let layout = TopologyOptions { durability: Durability::Process, partitions: 2, ..Default::default() };
         let topology = topology::ensure(&bus, &layout).await.unwrap();
-        let folder = TempDir::with_prefix("eventrunner-api-").unwrap();
-        let embedded = Embedded::open(folder.path(), Durability::Process, Default::default()).await.unwrap();
+        let embedded = Embedded::open(folder.path().join("store"), Durability::Process, Default::default())
+            .await
+            .unwrap();
         let stores = embedded.stores();
         let catalog = catalog(&bus).await;
         testkit::install_tls();
@@ -137,6 +154,7 @@ impl World {
                 .unwrap();
         let tokens = tokens.with_own(Arc::new(OwnTokenOptions::default().tokens(&sealer()).unwrap()));
         let deps = Deps {
+            accounts: Accounts::new(&bus, &accounts).unwrap(),
             bus: bus.clone(),
             topology,
             catalog: catalog.clone(),

@@ -15,6 +15,7 @@ use crate::{
         doctor::{self, Doctor},
         events::{self, Events},
         login::{self, Login, Logout},
+        nats::{self, Nats},
         publish,
         resources::{self, Resources},
         service::{self, Migrate, Service, ServiceArgs},
@@ -96,6 +97,7 @@ enum Command {
     Archive(ArchiveArgs),
     Restore(RestoreArgs),
     Stores(Stores),
+    Nats(Nats),
 
     Doctor(Doctor),
     Verify(Verify),
@@ -124,6 +126,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Code> {
         Command::Archive(args) => Box::pin(archive::archive(args, output)).await,
         Command::Restore(args) => Box::pin(archive::restore(args, output)).await,
         Command::Stores(args) => stores::run(args, output).await,
+        Command::Nats(args) => nats::run(args),
         Command::Publish(args) => publish::run(args, output).await,
         Command::Tail(args) => tail::run(args, output).await,
         Command::Events(args) => events::run(args, output).await,

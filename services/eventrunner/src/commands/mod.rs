@@ -11,6 +11,7 @@ pub(crate) mod dead_letters;
 pub(crate) mod doctor;
 pub(crate) mod events;
 pub(crate) mod login;
+pub(crate) mod nats;
 mod progress;
 pub(crate) mod publish;
 pub(crate) mod resources;

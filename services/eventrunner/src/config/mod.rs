@@ -36,6 +36,8 @@ pub(crate) struct Config {
     pub(crate) nats: bus::Options,
     /// What else is to be known of the broker.
     pub(crate) broker: Broker,
+    /// Letting tenants read their streams with NATS clients.
+    pub(crate) accounts: bus::accounts::Options,
     /// The streams: read when they are made, by `up` and `migrate`.
     pub(crate) topology: bus::TopologyOptions,
     /// The catalog of tenants, systems, sources, event types and keys.

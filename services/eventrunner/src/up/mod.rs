@@ -6,6 +6,7 @@ mod demo;
 mod fleet;
 pub(crate) mod folder;
 mod interior;
+pub(crate) mod operator;
 mod plan;
 pub(crate) mod ports;
 pub(crate) mod processes;

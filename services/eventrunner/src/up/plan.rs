@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use bus::accounts::Operator;
 use futures::future::join_all;
 use model::Durability;
 use runtime::{config::Loaded, telemetry::LogOptions};
@@ -13,6 +14,7 @@ use super::{
     PortArgs, Up,
     broker::{self, Cluster, Leftover, Program, Settings},
     folder::Folder,
+    operator,
     ports::{self, Held, Port},
     processes::{self, Child, Member, Replicas, Roster, roster},
     room,
@@ -81,7 +83,8 @@ impl Plan {
         let held = places.check(&mut config, children, &leftovers)?;
         let mut plan = Self { config, folder, broker: None, processes, lowered: false, held, leftovers };
         if let Some(program) = program {
-            plan.plan_broker(program, &places)?;
+            let operator = plan.log_in()?;
+            plan.plan_broker(program, &places, &operator)?;
         }
         if let Some(processes) = &mut plan.processes {
             processes.take_addresses(&mut plan.config);
@@ -89,7 +92,26 @@ impl Plan {
         Ok(plan)
     }
 
-    fn plan_broker(&mut self, program: Program, places: &Places) -> Result<()> {
+    /// A broker of our own knows nobody but its folder's operator, so whatever else is configured to log in with is not for it.
+    fn log_in(&mut self) -> Result<Arc<Operator>> {
+        let (operator, files) = operator::of_folder(self.folder.path())?;
+        let nats = &mut self.config.nats;
+        *nats = bus::Options {
+            credentials_file: Some(files.fleet_credentials),
+            request_timeout_ms: nats.request_timeout_ms,
+            unacknowledged_max: nats.unacknowledged_max,
+            ..bus::Options::default()
+        };
+        self.config.accounts.operator_seed = files.seed;
+        if let Some(processes) = &mut self.processes {
+            const SEED: &str = "accounts.operator_seed";
+            processes.secrets.retain(|(key, _)| !key.starts_with("nats.") && key != SEED);
+            processes.secrets.push((SEED.to_owned(), format!("file:{}", files.seed_file.display())));
+        }
+        Ok(Arc::new(operator))
+    }
+
+    fn plan_broker(&mut self, program: Program, places: &Places, operator: &Arc<Operator>) -> Result<()> {
         let durability = self.config.topology.durability;
         let routes: Vec<_> = places.nodes.iter().map(|node| node.meet).collect();
         let mut nodes = Vec::new();
@@ -99,7 +121,8 @@ impl Plan {
             held_bytes += room::size_of(&folder.join("jetstream"));
             let cluster = (routes.len() > 1).then(|| Cluster { listen: place.meet, routes: routes.clone() });
             let (listen, monitor) = (place.listen, place.monitor);
-            nodes.push(Settings { node, folder, listen, monitor, durability, cluster });
+            let operator = Arc::clone(operator);
+            nodes.push(Settings { node, folder, listen, monitor, durability, operator, cluster });
         }
         let urls: Vec<_> = places.nodes.iter().map(|node| format!("nats://{}", node.listen)).collect();
         self.config.nats.url = urls.join(",");

@@ -44,6 +44,7 @@ const CASES: &[Case] = &[
     ("grpcurl_drives_each_rpc_by_reflection", &[Need::Go], grpc::grpcurl),
     ("mcp_client_uses_the_tools", &[Need::Python], mcp::tools),
     ("nats_py_reads_the_tenant_stream", &[Need::Python], nats::tenant_stream),
+    ("the_page_on_nats_reads_a_tenants_stream", &[Need::Python], nats::documented),
 ];
 
 fn main() -> ExitCode {

@@ -2,7 +2,9 @@
 
 use std::{
     collections::BTreeMap,
-    io::{BufRead as _, BufReader, Read as _},
+    fs,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    path::Path,
     process::Stdio,
 };
 
@@ -24,9 +26,15 @@ struct Read {
 pub(crate) fn tenant_stream() {
     let tenant = fleet().tenant("nats");
     let count = sdks::CASES * 3;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("nats.creds").display().to_string();
+    let made = fleet().cli(&["tenants", "nats-credentials", "nats", "--file", &file], "");
     let mut script = tools::python("tenant_stream.py");
-    script.args([&fleet().nats_url, "tenant.default.nats.>", &count.to_string()]);
-    let mut script = script.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    script.args([&fleet().nats_url, &file, &count.to_string()]);
+    let mut script =
+        script.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // Closed, so that the script knows the end.
+    writeln!(script.stdin.take().unwrap(), "{made}").unwrap();
     let mut lines = BufReader::new(script.stdout.take().unwrap()).lines().map(Result::unwrap);
     assert_eq!(lines.next().as_deref(), Some(r#"{"subscribed": true}"#));
 
@@ -57,4 +65,36 @@ pub(crate) fn tenant_stream() {
         assert!(missing.is_empty(), "never came, {way}: {:?}", missing.keys());
     }
     println!("{count} events read by nats-py, as they came and from the stream");
+}
+
+/// The page's program, as it stands there, by who has done what the page says before it.
+pub(crate) fn documented() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/nats.md");
+    let page = fs::read_to_string(page).unwrap();
+    let program = page.split("```python\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (script, file) = (folder.path().join("read.py"), folder.path().join("warehouse.creds"));
+    fs::write(&script, program).unwrap();
+    let tenant = fleet().tenant("documented");
+    let sent: Vec<String> = sdks::run_python(&tenant)
+        .iter()
+        .flat_map(|request| request.events.iter().map(|event| event.text("id").to_owned()))
+        .collect();
+    let file = file.display().to_string();
+    let args = ["tenants", "nats-credentials", "documented", "--name", "warehouse", "--file", &file];
+    let made = fleet().cli(&args, "");
+    let text = |name: &str| made[name].as_str().unwrap();
+    let read = || {
+        let mut command = tools::python_file(&script);
+        let stdout =
+            tools::output(command.args([&fleet().nats_url, &file, text("stream"), text("consumer")]), "");
+        stdout.lines().filter_map(|line| line.split(' ').nth(1).map(str::to_owned)).collect::<Vec<_>>()
+    };
+    let mut found = read();
+    assert_eq!(found.len(), sent.len(), "{found:?}");
+    found.sort();
+    let mut expected = sent;
+    expected.sort();
+    assert_eq!(found, expected);
+    fleet().cli(&["nats-credentials", "list", "--tenant", "documented"], "");
 }

@@ -90,8 +90,13 @@ pub(crate) fn file(name: &str) -> PathBuf {
 
 /// A Python script, run by the Python that has the clients.
 pub(crate) fn python(script: &str) -> Command {
+    python_file(&file(script))
+}
+
+/// The same of any file.
+pub(crate) fn python_file(file: &Path) -> Command {
     let mut command = Command::new(cache().join("venv/bin/python"));
-    command.arg(file(script));
+    command.arg(file);
     command
 }
 

@@ -10,6 +10,7 @@ mod doctor;
 mod erasure;
 mod handover;
 mod login;
+mod nats;
 mod newcomer;
 mod processes;
 mod publish;

@@ -202,9 +202,13 @@ fn a_fleet_gets_its_first_key_on_the_broker() {
     let up: toml::Table = fs::read_to_string(fleet.data_dir().join("context.toml")).unwrap().parse().unwrap();
     let (nats, api) = (up["nats_url"].as_str().unwrap(), up["api_url"].as_str().unwrap());
     let elsewhere = tempfile::tempdir().unwrap();
-    // Nothing is known of the fleet but where its broker is.
+    // Nothing is known of the fleet but where its broker is, and that is not enough.
     let args = ["keys", "create", "--system", "ops", "-t", "ops", "--scope", "operate", "--nats-url", nats];
-    let made = run(elsewhere.path(), &args);
+    let refused = run(elsewhere.path(), &args);
+    assert_eq!(refused.status.code(), Some(78));
+    assert!(stderr(&refused).contains("refuses the login"), "{}", stderr(&refused));
+    let login = up["nats_credentials_file"].as_str().unwrap();
+    let made = run(elsewhere.path(), &[&args[..], &["--nats-credentials", login]].concat());
     assert!(made.status.success(), "{}", stderr(&made));
     let key = String::from_utf8(made.stdout).unwrap();
     let list = ["tenants", "list", "--key", key.trim(), "--api-url", api, "-o", "jsonl"];

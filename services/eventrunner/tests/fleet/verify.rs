@@ -23,11 +23,12 @@ fn failing(fleet: &Fleet, code: i32, args: &[&str]) -> (Value, String) {
 
 /// Tenant streams hold so many messages of a subject from now on: an operator's mistake, behind the fleet's back.
 fn keep_at_most(fleet: &Fleet, messages: i64) {
-    let context = std::fs::read_to_string(fleet.data_dir().join("context.toml")).unwrap();
-    let context: toml::Table = toml::from_str(&context).unwrap();
-    let url = context["nats_url"].as_str().unwrap();
+    let context = fleet.context();
     tokio::runtime::Runtime::new().unwrap().block_on(async {
-        let jetstream = jetstream::new(async_nats::connect(url).await.unwrap());
+        let text = |name: &str| context[name].as_str().unwrap();
+        let options = async_nats::ConnectOptions::with_credentials_file(text("nats_credentials_file"));
+        let client = options.await.unwrap().connect(text("nats_url")).await.unwrap();
+        let jetstream = jetstream::new(client);
         let mut stream = jetstream.get_stream("TENANT-default").await.unwrap();
         let config = stream.info().await.unwrap().config.clone();
         let config = jetstream::stream::Config { max_messages_per_subject: messages, ..config };

@@ -18,7 +18,8 @@ use crate::{
 };
 
 pub(super) fn operation<R: Managed>() -> Value {
-    let secret = if R::ID_IS_CHOSEN { "" } else { " The answer holds the key itself, this once." };
+    let secret = R::SHOWN_ONCE.map(|(name, _)| format!(" The answer holds `{name}`, this once."));
+    let secret = secret.unwrap_or_default();
     json!({
         "summary": format!("Make {}", docs::a::<R>()),
         "description": format!(

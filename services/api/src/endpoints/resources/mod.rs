@@ -11,8 +11,8 @@ mod undelete;
 use axum::{extract::Request, routing::get};
 use http::Method;
 use model::resource::{
-    Action, ApiKey, Component, Customer, EventType, Feed, Plan, Role, RoleBinding, RuleSet, Source,
-    Subscription, System, Tenant, User, Workflow,
+    Action, ApiKey, Component, Customer, EventType, Feed, NatsCredential, Plan, Role, RoleBinding, RuleSet,
+    Source, Subscription, System, Tenant, User, Workflow,
 };
 use runtime::problem::Problem;
 use utoipa_axum::router::OpenApiRouter;
@@ -30,6 +30,7 @@ pub(super) fn router() -> OpenApiRouter<App> {
     let router = of::<Source>(router);
     let router = of::<EventType>(router);
     let router = of::<ApiKey>(router);
+    let router = of::<NatsCredential>(router);
     let router = of::<Action>(router);
     let router = of::<Subscription>(router);
     let router = of::<RuleSet>(router);

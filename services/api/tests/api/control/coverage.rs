@@ -19,7 +19,7 @@ struct Row {
     operators_only: bool,
 }
 
-static KINDS: [Row; 18] = [
+static KINDS: [Row; 19] = [
     Row {
         singular: "tenant",
         plural: "tenants",
@@ -72,6 +72,15 @@ static KINDS: [Row; 18] = [
         collection: "/api/v1/tenants/acme/keys",
         id: None,
         body: |_| json!({"system": "shop", "scopes": ["read"]}),
+        operators_only: false,
+    },
+    Row {
+        singular: "nats_credential",
+        plural: "nats_credentials",
+        schema: "NatsCredential",
+        collection: "/api/v1/tenants/acme/nats-credentials",
+        id: None,
+        body: |_| json!({"begin": "new"}),
         operators_only: false,
     },
     Row {

@@ -4,6 +4,7 @@ mod client;
 mod flag;
 mod kind;
 mod limits;
+mod nats_credentials;
 mod run;
 mod special;
 mod table;

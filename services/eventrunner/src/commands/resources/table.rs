@@ -4,6 +4,7 @@
 
 use super::{
     Flag, Form, Id, Kind, Place,
+    nats_credentials::NATS_CREDENTIALS,
     special::{CHECK, ERASE, LIMITS, VERSIONS},
     verification,
 };
@@ -84,7 +85,7 @@ pub(crate) static KINDS: &[Kind] = &[
             CREATED,
         ])
         .limits()
-        .extras(&[LIMITS, ERASE])
+        .extras(&[LIMITS, NATS_CREDENTIALS, ERASE])
         .examples(
             "  eventrunner tenants create acme --name 'Acme Inc.' --events-per-second 1000
   eventrunner tenants update acme --retention-days 90
@@ -92,6 +93,7 @@ pub(crate) static KINDS: &[Kind] = &[
   eventrunner tenants update acme --plan gold --bytes-per-second 1000000
   eventrunner tenants update acme --unset plan
   eventrunner tenants limits acme
+  eventrunner tenants nats-credentials acme --file orders.creds
   eventrunner tenants erase acme
   eventrunner tenants list -l tier=gold",
         ),
@@ -205,6 +207,22 @@ The provider then posts to <ingest-http>/v1/sources/<tenant>.<source>.",
   eventrunner keys delete 3k9d0xq2m7c1v5b8     # takes effect within a second
   eventrunner keys create --system ops --tenant ops --scope operate --on-broker     # a fleet's first",
         ),
+    Kind::new("nats-credential", "nats-credentials", "NATS credentials: a tenant's NATS clients read its stream with them")
+    .ids(Id::Given)
+    .flags(&[
+        NAME,
+        Flag::new(
+            "begin",
+            "/begin",
+            Form::Choice(&["start", "new"]),
+            "Where its consumer begins: with the oldest that the stream holds, or with what comes from now on",
+        ),
+    ])
+    .columns(&[TENANT, ID, NAMED, Column("begin", "/begin"), LABELS, CREATED])
+    .examples(
+        "  eventrunner tenants nats-credentials acme --file orders.creds     # makes one, and says how it is used
+  eventrunner nats-credentials delete 3k9d0xq2m7c1v5b8 -t acme     # cuts its clients off",
+    ),
     Kind::new("role", "roles", "Roles that a tenant, or the fleet, has made, and what somebody may do")
         .at(Place::Either)
         .flags(&[

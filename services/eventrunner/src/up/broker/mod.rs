@@ -12,7 +12,7 @@ use tokio::process::Command;
 pub(crate) use self::{
     find::{Program, find, is_recent_enough},
     leftover::{Leftover, find as find_leftover},
-    settings::{Cluster, Settings},
+    settings::{Cluster, Settings, epoch_seconds},
 };
 use super::supervise::{Job, News, Supervisor};
 use crate::exit::{Code, Result};
@@ -78,6 +78,11 @@ mod tests {
             listen: taken.local_addr().unwrap(),
             monitor: "127.0.0.1:0".parse().unwrap(),
             durability: model::Durability::Process,
+            operator: bus::accounts::Operator::from_seed(secrecy::ExposeSecret::expose_secret(
+                &bus::accounts::Operator::generate().unwrap(),
+            ))
+            .unwrap()
+            .into(),
             cluster: None,
         };
         let mut supervisor = start(&program, &settings, Arc::new(|_| {})).unwrap();

@@ -5,9 +5,11 @@ use std::{
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
-use model::Durability;
+use bus::accounts::Operator;
+use model::{Clock as _, Durability, SystemClock};
 
 use crate::exit::{Failure, Result};
 
@@ -41,6 +43,8 @@ pub(crate) struct Settings {
     /// Where it tells about itself, over HTTP.
     pub(crate) monitor: SocketAddr,
     pub(crate) durability: Durability,
+    /// Whose signature it believes about accounts.
+    pub(crate) operator: Arc<Operator>,
     /// None: it is alone.
     pub(crate) cluster: Option<Cluster>,
 }
@@ -66,6 +70,24 @@ impl Settings {
         let text = fs::read_to_string(folder.join(CONFIG_FILE)).ok()?;
         let nodes = if text.lines().any(|line| line.starts_with("cluster {")) { 3 } else { 1 };
         folder.join("jetstream").is_dir().then_some(nodes)
+    }
+
+    /// Streams of the time when the broker had no accounts come into the fleet's. A cluster knows its streams by account, and would
+    /// delete what it does not know.
+    pub(crate) fn adopt(&self) -> Result<()> {
+        let store = self.folder.join("jetstream/jetstream");
+        let (old, new) = (store.join("$G"), store.join(self.operator.fleet_account_name()));
+        if new.exists() || !old.exists() {
+            return Ok(());
+        }
+        if self.cluster.is_some() {
+            let message =
+                format!("the broker in {} was made before brokers had logins", self.folder.display());
+            return Err(Failure::config(message).hint(
+                "work off what it holds with the version that made it, then choose another folder with --data-dir",
+            ));
+        }
+        fs::rename(&old, &new).map_err(|e| Failure::file("cannot rename", &old, &e))
     }
 
     pub(crate) fn config_file(&self) -> PathBuf {
@@ -114,6 +136,7 @@ impl Settings {
             RESERVED_BYTES_MAX,
             64 << 20
         );
+        text.push_str(&self.operator.broker_config(&self.folder.join("accounts"), epoch_seconds()));
         if let Some(Cluster { listen, routes }) = &self.cluster {
             let routes: Vec<_> = routes.iter().map(|route| format!("\"nats://{route}\"")).collect();
             let _ = write!(
@@ -127,14 +150,50 @@ impl Settings {
 
     /// Writes the configuration file.
     pub(crate) fn write(&self) -> Result<()> {
+        self.adopt()?;
         let path = self.config_file();
         fs::write(&path, self.text()).map_err(|e| Failure::file("cannot write", &path, &e))
     }
 }
 
+/// Seconds since 1970, as the broker's JWTs have them.
+pub(crate) fn epoch_seconds() -> i64 {
+    SystemClock.now() / 1_000_000
+}
+
 #[cfg(test)]
 mod tests {
+    use secrecy::ExposeSecret as _;
+
     use super::*;
+
+    fn operator() -> Arc<Operator> {
+        Operator::from_seed(Operator::generate().unwrap().expose_secret()).unwrap().into()
+    }
+
+    #[test]
+    fn streams_of_before_there_were_accounts_come_along_unless_a_cluster_would_delete_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut settings = Settings {
+            node: 1,
+            folder: folder.path().into(),
+            listen: "127.0.0.1:4222".parse().unwrap(),
+            monitor: "127.0.0.1:8222".parse().unwrap(),
+            durability: Durability::Disk,
+            operator: operator(),
+            cluster: None,
+        };
+        settings.write().unwrap();
+        let store = folder.path().join("jetstream/jetstream");
+        fs::create_dir_all(store.join("$G/streams/RAW")).unwrap();
+        let meet: SocketAddr = "127.0.0.1:6222".parse().unwrap();
+        settings.cluster = Some(Cluster { listen: meet, routes: vec![meet] });
+        assert!(settings.write().unwrap_err().to_string().contains("before brokers had logins"));
+        settings.cluster = None;
+        settings.write().unwrap();
+        assert!(store.join(settings.operator.fleet_account_name()).join("streams/RAW").is_dir());
+        settings.write().unwrap();
+    }
 
     #[test]
     fn disk_means_that_each_message_is_synced() {
@@ -145,6 +204,7 @@ mod tests {
             listen: "127.0.0.1:4222".parse().unwrap(),
             monitor: "127.0.0.1:8222".parse().unwrap(),
             durability,
+            operator: operator(),
         };
         let disk = settings(Durability::Disk).text();
         assert!(
@@ -167,6 +227,7 @@ mod tests {
                 listen: "127.0.0.1:4222".parse().unwrap(),
                 monitor: "127.0.0.1:8222".parse().unwrap(),
                 durability: Durability::Disk,
+                operator: operator(),
                 cluster,
             };
             fs::create_dir_all(settings.folder.join("jetstream")).unwrap();

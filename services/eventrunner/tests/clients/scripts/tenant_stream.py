@@ -1,9 +1,9 @@
 """Reads a tenant's stream with nats-py, as any NATS client may.
 
-    tenant_stream.py NATS_URL SUBJECT COUNT
+    tenant_stream.py NATS_URL CREDENTIALS_FILE COUNT
 
-Subscribes to the subject, says so with the line {"subscribed": true}, and waits for COUNT messages as they come; then
-reads the same subject from the beginning of its stream with an ordered consumer. Checks that each message is a
+Reads from stdin what `eventrunner tenants nats-credentials -o json` said. Subscribes to the subject, says so with the line
+{"subscribed": true}, and waits for COUNT messages as they come; then reads them from the beginning of the stream, by the consumer. Checks that each message is a
 well-formed CloudEvent in NATS binary mode, and writes it as a line of JSON: {read: live|stream, subject, attributes,
 data}.
 """
@@ -49,16 +49,20 @@ def show(read: str, message: Msg) -> None:
 
 
 async def main() -> None:
-    url, subject, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
-    client = await nats.connect(url)
-    live = await client.subscribe(subject)
+    url, credentials, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    made = json.load(sys.stdin)
+    client = await nats.connect(url, user_credentials=credentials)
+    live = await client.subscribe(made["subject"])
     await client.flush()
     print(json.dumps({"subscribed": True}), flush=True)
     for _ in range(count):
         show("live", await live.next_msg(timeout=TIMEOUT_SECONDS))
-    stored = await client.jetstream().subscribe(subject, ordered_consumer=True)
+    jetstream = client.jetstream(domain=made["domain"])
+    stored = await jetstream.pull_subscribe_bind(consumer=made["consumer"], stream=made["stream"])
     for _ in range(count):
-        show("stream", await stored.next_msg(timeout=TIMEOUT_SECONDS))
+        for message in await stored.fetch(1, timeout=TIMEOUT_SECONDS):
+            show("stream", message)
+            await message.ack_sync()
     await client.close()
 
 

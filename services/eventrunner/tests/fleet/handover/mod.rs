@@ -63,8 +63,11 @@ fn guest(fleet: &Fleet, service: &str) -> (Running, String) {
 async fn start(args: &[&str]) -> (Fleet, Bus) {
     let partitions = format!("topology.partitions={PARTITIONS}");
     let fleet = Fleet::start(&[&["--processes", "--set", &partitions], args].concat());
-    let url = fleet.context()["nats_url"].as_str().unwrap().to_owned();
-    let bus = Bus::connect(&bus::Options { url, ..Default::default() }).await.unwrap();
+    let context = fleet.context();
+    let text = |name: &str| context[name].as_str().unwrap();
+    let (url, credentials) = (text("nats_url").to_owned(), text("nats_credentials_file").into());
+    let options = bus::Options { url, credentials_file: Some(credentials), ..Default::default() };
+    let bus = Bus::connect(&options).await.unwrap();
     (fleet, bus)
 }
 
