@@ -2,26 +2,14 @@
 //!
 //! Taking a partition over. The consumer is pinned: the broker hands messages to one replica until that one falls
 //! silent. The next one is handed *new* messages first and the silent one's only much later, so it must not begin
-//! with what it gets: it resets the consumer to its ack floor, and begins with the first message after that. The
-//! consumer sequence tells: after a reset it starts again at 1 and rises by one, so 1 means "nobody was handed
-//! anything since the reset", and a gap means "somebody else was". While it rises by one nothing was missed, even
-//! if the pin itself changed because this replica was slow; but then the stream is asked, for another may have been
-//! handed as many messages since a reset of its own.
+//! with what it gets: it resets the consumer to its ack floor, and begins with the first message after that
+//! (`session`).
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    fmt,
-    future::Future,
-    pin::Pin,
-    sync::Arc,
-    time::Duration,
-};
+mod session;
 
-use async_nats::jetstream::{
-    self, AckKind,
-    consumer::{self, Consumer, pull},
-    stream::RawMessageErrorKind,
-};
+use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
+
+use async_nats::jetstream::consumer::{self, Consumer, pull};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt as _;
@@ -29,18 +17,16 @@ use model::Micros;
 use runtime::metrics::{self, Gauge, IntCounter, Metric};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tokio::{sync::watch, task::JoinSet};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use self::session::Session;
 use crate::{
     Backoff, Bus, Error,
     idle::IdleCheck,
     members::Owned,
     topology::{GROUP, consumer_name},
 };
-
-/// Sequences remembered of those begun: more than can await their acknowledgement (`max_ack_pending`).
-const REMEMBERED: usize = 4_096;
 
 /// Limits of reading a partition.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -293,205 +279,4 @@ impl<W: Worker> Reader<W> {
 /// Who is handed a partition's messages.
 fn pinned(info: &consumer::Info) -> Option<String> {
     info.priority_groups.iter().find_map(|group| group.pinned_client_id.clone())
-}
-
-/// What is known while a partition is ours.
-struct Session {
-    consumer: Consumer<pull::Config>,
-    /// The pin that came with the last message.
-    pin: Option<String>,
-    /// The consumer sequence of the last message, once in step with the consumer.
-    in_step: Option<u64>,
-    /// A reset has been asked for; what comes before sequence 1 was handed out before it.
-    awaiting_reset: bool,
-    /// The lowest stream sequence that was left to come again with the reset: what comes first must not be behind it.
-    left: Option<u64>,
-    /// The stream sequences begun last in this session. Only what is known to have been begun is passed over when it comes
-    /// again: anything else is worked, be it late.
-    begun: BTreeSet<u64>,
-    under_way: JoinSet<()>,
-    held: HashMap<tokio::task::Id, Held>,
-}
-
-/// A message whose work is under way.
-struct Held {
-    message: jetstream::Message,
-    sequence: u64,
-    since: Micros,
-}
-
-impl Session {
-    fn new(consumer: Consumer<pull::Config>) -> Self {
-        Self {
-            consumer,
-            pin: None,
-            in_step: None,
-            awaiting_reset: false,
-            left: None,
-            begun: BTreeSet::new(),
-            under_way: JoinSet::new(),
-            held: HashMap::new(),
-        }
-    }
-
-    async fn handle<W: Worker>(
-        &mut self,
-        reader: &mut Reader<W>,
-        message: jetstream::Message,
-    ) -> Result<(), Error> {
-        let what = || format!("a message of partition {} of {}", reader.partition, reader.stream);
-        let info = message.info().map_err(|e| Error::Broker { what: what(), reason: e.to_string() })?;
-        let (sequence, position) = (info.stream_sequence, info.consumer_sequence);
-        let stored_at_us = micros(info.published);
-        if info.delivered > 1 {
-            reader.counts.redelivered.inc();
-        }
-        let pin = message.headers.as_ref().and_then(|h| h.get("Nats-Pin-Id")).map(|p| p.as_str());
-        let pinned_anew = pin.is_some() && pin != self.pin.as_deref();
-        if pinned_anew {
-            self.pin = pin.map(str::to_owned);
-        }
-        let in_step = self.in_step.is_some_and(|last| position == last + 1);
-        if in_step
-            && pinned_anew
-            && let Some(left) = self.left_by_another(reader, sequence).await?
-        {
-            self.left = Some(left);
-            return self.resynchronize(reader).await;
-        }
-        let is_first = position == 1 && self.left.is_none_or(|left| sequence <= left);
-        if !in_step && !is_first {
-            if position == 1 {
-                // Asked for again, and judged by what comes from here on: what was left may have been acked meanwhile.
-                self.left = None;
-                return self.resynchronize(reader).await;
-            }
-            self.left = Some(self.left.map_or(sequence, |left| left.min(sequence)));
-            return if self.awaiting_reset { Ok(()) } else { self.resynchronize(reader).await };
-        }
-        if !in_step {
-            reader.counts.takeovers.inc();
-            self.awaiting_reset = false;
-            self.left = None;
-        }
-        self.in_step = Some(position);
-        if self.begun.contains(&sequence) {
-            // Done already, and its ack was lost; or still under way, and then it will be acked.
-            if !self.held.values().any(|h| h.sequence == sequence) {
-                message.ack().await.ok();
-            }
-            return Ok(());
-        }
-        self.begun.insert(sequence);
-        if self.begun.len() > REMEMBERED {
-            self.begun.pop_first();
-        }
-        reader.counts.messages.inc();
-        #[expect(clippy::cast_precision_loss, reason = "an age in microseconds")]
-        reader.counts.lag_seconds.set((now_us() - stored_at_us).max(0) as f64 / 1e6);
-        let payload = message.payload.clone();
-        let incoming = Incoming { partition: reader.partition, sequence, stored_at_us, payload };
-        let work = reader.worker.begin(incoming).await;
-        let task = self.under_way.spawn(work);
-        self.held.insert(task.id(), Held { message, sequence, since: now_us() });
-        self.report(reader);
-        Ok(())
-    }
-
-    /// The first message between the last we began and this one: another replica was handed it, has left it undone, and was handed
-    /// just as many since it reset the consumer as we were before, so that the numbers are in step.
-    async fn left_by_another<W: Worker>(
-        &self,
-        reader: &Reader<W>,
-        sequence: u64,
-    ) -> Result<Option<u64>, Error> {
-        let what = || format!("the messages of partition {} of {}", reader.partition, reader.stream);
-        let Some(last) = self.begun.last() else { return Ok(None) };
-        let subject = self.consumer.cached_info().config.filter_subject.clone();
-        let stream = reader.bus.jetstream().get_stream_no_info(reader.stream).await;
-        let stream = stream.map_err(|e| Error::broker(what(), &e))?;
-        // Of the leader: a replica of the stream may not know yet what is there.
-        match stream.get_first_raw_message_by_subject(subject, last + 1).await {
-            Ok(next) => Ok((next.sequence < sequence).then_some(next.sequence)),
-            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
-            Err(error) => Err(Error::broker(what(), &error)),
-        }
-    }
-
-    /// Somebody else was handed messages in between. Finish what is ours, then start again from the ack floor.
-    async fn resynchronize<W: Worker>(&mut self, reader: &mut Reader<W>) -> Result<(), Error> {
-        while let Some(done) = self.under_way.join_next_with_id().await {
-            self.finish(reader, done).await;
-        }
-        // The acks reach the broker before the reset does.
-        reader.bus.client().flush().await.ok();
-        self.in_step = None;
-        self.awaiting_reset = true;
-        tracing::info!(stream = reader.stream, partition = reader.partition, "partition taken over");
-        let what = || format!("a reset of partition {} of {}", reader.partition, reader.stream);
-        self.consumer.reset(None).await.map(drop).map_err(|e| Error::broker(what(), &e))
-    }
-
-    async fn finish<W: Worker>(
-        &mut self,
-        reader: &Reader<W>,
-        done: Result<(tokio::task::Id, ()), tokio::task::JoinError>,
-    ) {
-        let id = match &done {
-            Ok((id, ())) => *id,
-            Err(error) => error.id(),
-        };
-        let Some(held) = self.held.remove(&id) else { return };
-        match done {
-            Ok(_) => {
-                // Not confirmed: a lost ack means one more delivery, which is recognized.
-                held.message.ack().await.ok();
-            }
-            // A panic is a fault of ours; the message stays and is delivered again after the ack wait.
-            Err(error) => tracing::error!(%error, sequence = held.sequence, "work on a message crashed"),
-        }
-        self.report(reader);
-    }
-
-    fn report<W: Worker>(&self, reader: &Reader<W>) {
-        (reader.on_progress)(reader.partition, self.held.values().map(|h| h.since).min());
-    }
-
-    async fn report_progress(&self) {
-        for held in self.held.values() {
-            held.message.ack_with(AckKind::Progress).await.ok();
-        }
-    }
-
-    /// Nothing has come for a while. If that is because a dead owner's messages are waiting for their ack wait, or
-    /// because the subscription is deaf, act.
-    async fn check_idle<W: Worker>(
-        &mut self,
-        reader: &mut Reader<W>,
-        idle: &mut IdleCheck,
-    ) -> Result<(), Error> {
-        idle.step();
-        if !self.held.is_empty() || !reader.bus.is_connected() {
-            return Ok(());
-        }
-        let what = || format!("partition {} of {}", reader.partition, reader.stream);
-        let info = self.consumer.info().await.map_err(|e| Error::broker(what(), &e))?;
-        let pinned = pinned(info);
-        let free = pinned.is_none() || pinned == self.pin;
-        if free && info.num_ack_pending > 0 {
-            return self.resynchronize(reader).await;
-        }
-        if free && info.num_pending > 0 && idle.deaf() {
-            return Err(Error::Broker { what: what(), reason: "messages wait and none arrive".into() });
-        }
-        Ok(())
-    }
-}
-
-fn micros(at: time::OffsetDateTime) -> Micros {
-    i64::try_from(at.unix_timestamp_nanos() / 1_000).unwrap_or_default()
-}
-
-fn now_us() -> Micros {
-    model::Clock::now(&model::SystemClock)
 }
