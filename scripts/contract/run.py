@@ -22,7 +22,9 @@ from fleet import ROOT, Fleet, binary  # noqa: E402
 HERE = Path(__file__).resolve().parent
 DOCUMENT = ROOT / "docs" / "openapi.json"
 # What the HTTP door answers; all else is the API's.
-DOOR = "^/(v1/|events$)"
+DOOR = r"^/(v1/|events$)"
+# What concerns the whole fleet and does not end the session that asks: its superuser's to ask.
+OF_THE_FLEET = r"^/api/v1/(fleet/.*|plans.*|users.*|tenants(/\{tenant\})?|me|me/sessions)$"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "eventrunner"
 
 
@@ -30,10 +32,11 @@ def main() -> int:
     profile, examples, *more = [*sys.argv[1:], *["release", "100"][len(sys.argv[1:]) :]]
     fleet = Fleet(binary("eventrunner", profile))
     try:
-        of_fleet = {"CONTRACT_SUPERUSER": superuser(fleet)}
+        api, door = fleet.env["API"], fleet.env["URL"]
         parts = [
-            ask(fleet.env["API"], operator(fleet), of_fleet, ["--exclude-path-regex", DOOR], examples, more, fleet.folder),
-            ask(fleet.env["URL"], fleet.env["KEY"], {}, ["--include-path-regex", DOOR], examples, more, fleet.folder),
+            ask(door, fleet.env["KEY"], ["--include-path-regex", DOOR], examples, more, fleet.folder),
+            ask(api, operator(fleet), ["--exclude-path-regex", f"{DOOR}|{OF_THE_FLEET}"], examples, more, fleet.folder),
+            ask(api, superuser(fleet), ["--include-path-regex", OF_THE_FLEET], examples, more, fleet.folder),
         ]
         failed = any(failed for _, failed in parts) or fleet.process.poll() is not None
     finally:
@@ -42,7 +45,7 @@ def main() -> int:
     return int(failed)
 
 
-def ask(url: str, key: str, env: dict, paths: list[str], examples: str, more: list[str], folder: Path) -> tuple[int, bool]:
+def ask(url: str, key: str, paths: list[str], examples: str, more: list[str], folder: Path) -> tuple[int, bool]:
     """Asks what listens at `url` for some of the document's paths. How many requests it took, and whether an answer was wrong."""
     asking = subprocess.Popen(
         [
@@ -50,7 +53,7 @@ def ask(url: str, key: str, env: dict, paths: list[str], examples: str, more: li
             "--url", url, "--header", f"Authorization: Bearer {key}", *paths,
             "--checks", "all", "--mode", "all", "--max-examples", examples, "--continue-on-failure", *more,
         ],
-        cwd=folder, env={**os.environ, **env, "PYTHONPATH": str(HERE)}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        cwd=folder, env={**os.environ, "PYTHONPATH": str(HERE)}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     said = []
     for line in asking.stdout:
