@@ -51,6 +51,14 @@ pub(crate) enum Begun {
 /// A request that is being worked, and, if it has a key, is remembered.
 pub(crate) struct Claim(Option<(Box<Memory>, u64)>);
 
+/// Insists that the key is a possible one, if there is one: also where nothing is done that could be remembered.
+///
+/// # Errors
+/// 400.
+pub(crate) fn check(headers: &HeaderMap) -> Result<(), Problem> {
+    read(headers).map(drop)
+}
+
 /// Looks whether the request was done before.
 ///
 /// # Errors
@@ -96,7 +104,8 @@ fn read(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     if values.next().is_some() {
         return Err(bad("may be given once"));
     }
-    let text = value.to_str().map_err(|_| bad("must be visible ASCII"))?.trim();
+    let text = value.to_str().ok().map(str::trim).filter(|text| text.bytes().all(|b| b.is_ascii_graphic()));
+    let text = text.ok_or_else(|| bad("must be visible ASCII without spaces"))?;
     let key = match text.strip_prefix('"') {
         None => text.to_owned(),
         Some(rest) => unquote(rest).ok_or_else(|| bad("begins with a quote and does not end with one"))?,

@@ -57,6 +57,7 @@ async fn create<R: Managed>(call: &mut Call) -> Result<Response, Problem> {
     let bytes = call.body(body::JSON).await?;
     let given = body::object(&bytes)?;
     if mode == Mode::Dry {
+        idempotency::check(&call.headers)?;
         return Ok(change::create::<R>(call, given, mode).await?.into_response());
     }
     match idempotency::begin(call, &bytes).await? {

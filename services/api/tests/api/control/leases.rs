@@ -94,6 +94,10 @@ async fn a_dry_run_says_what_would_be_and_changes_nothing() {
     let made = control.post(&format!("/systems{dry}"), &json!({"id": "till", "name": "Till"})).await;
     assert_eq!((made.status, &made.json["name"], made.etag.as_str()), (200, &json!("Till"), ""));
     assert_eq!(control.get("/systems/till").await.status, 404);
+    let path = format!("/systems{dry}");
+    let impossible =
+        control.manage(Method::POST, &path).header("idempotency-key", "a b").json(&json!({"id": "till"}));
+    assert_eq!(send(impossible).await.refusal().0, 400);
     let taken = control.post(&format!("/systems{dry}"), &json!({"id": "shop"})).await;
     assert_eq!(taken.refusal().0, 409);
     let dangling = control.put(&format!("/sources/hub{dry}"), &json!({"system": "nowhere"})).await;
