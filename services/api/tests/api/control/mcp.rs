@@ -210,7 +210,9 @@ async fn what_changes_something_is_a_tool_where_that_is_wanted() {
     assert_eq!(hints("create_system"), [false, false, false]);
     assert_eq!(hints("change_system"), [false, true, true]);
     assert_eq!(hints("delete_system"), [false, true, true]);
-    for secret in ["create_key", "log_in", "change_password", "create_password_reset", "create_invitation"] {
+    for secret in
+        ["create_key", "log_in", "change_password", "create_password_reset", "create_nats_credential"]
+    {
         assert!(named(&tools, secret).is_none(), "{secret}");
     }
 
