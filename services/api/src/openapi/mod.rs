@@ -97,22 +97,33 @@ fn complete(endpoints: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi {
         "The access token of who logged in with `cookie`. What changes something takes the header `X-CSRF-Token` too.",
     ));
     components.add_security_scheme("cookie", SecurityScheme::ApiKey(cookie));
-    for item in whole.paths.paths.values_mut() {
-        let methods = [
-            (HttpMethod::Get, &mut item.get),
-            (HttpMethod::Post, &mut item.post),
-            (HttpMethod::Put, &mut item.put),
-            (HttpMethod::Patch, &mut item.patch),
-            (HttpMethod::Delete, &mut item.delete),
-        ];
-        for (method, operation) in methods {
-            if let Some(operation) = operation {
-                parameters::complete(operation);
-                complete_operation(&method, operation);
-            }
-        }
+    for (method, operation) in operations(&mut whole) {
+        parameters::complete(operation);
+        complete_operation(&method, operation);
     }
     whole
+}
+
+/// Says of each parameter of a document what it may be, as [`openapi`] does: another service's words mean the same.
+pub fn complete_parameters(document: &mut utoipa::openapi::OpenApi) {
+    for (_, operation) in operations(document) {
+        parameters::complete(operation);
+    }
+}
+
+fn operations(
+    document: &mut utoipa::openapi::OpenApi,
+) -> impl Iterator<Item = (HttpMethod, &mut Operation)> {
+    document.paths.paths.values_mut().flat_map(|item| {
+        let methods = [
+            (HttpMethod::Get, item.get.as_mut()),
+            (HttpMethod::Post, item.post.as_mut()),
+            (HttpMethod::Put, item.put.as_mut()),
+            (HttpMethod::Patch, item.patch.as_mut()),
+            (HttpMethod::Delete, item.delete.as_mut()),
+        ];
+        methods.into_iter().filter_map(|(method, operation)| Some((method, operation?)))
+    })
 }
 
 fn complete_operation(method: &HttpMethod, operation: &mut Operation) {

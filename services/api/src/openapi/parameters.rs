@@ -75,6 +75,8 @@ fn said(place: &str, name: &str) -> Option<Value> {
         ("header", "If-None-Match") => one_of(["*"]),
         ("header", "Idempotency-Key") => json!({"type": "string", "pattern": HEADER, "maxLength": 255}),
         ("header", "last-event-id") => like("^(0|[1-9][0-9]{0,17})$"),
+        // One that is not valid is not taken over (W3C Trace Context, section 3.2).
+        ("header", "traceparent") => json!({"type": "string"}),
         ("header", "Content-Encoding") => one_of(["gzip", "zstd", "identity"]),
         ("header", _) => like(HEADER),
         _ => return None,

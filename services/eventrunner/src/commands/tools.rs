@@ -58,7 +58,9 @@ pub(crate) fn completions(args: &Completions) -> Result<()> {
 /// The OpenAPI 3.1 document of ingest-http and api, indented.
 pub(crate) fn openapi_text() -> Result<String> {
     let mut whole = api::openapi();
-    whole.merge(ingest_http::openapi());
+    let mut doors = ingest_http::openapi();
+    api::complete_parameters(&mut doors);
+    whole.merge(doors);
     whole.info.title = "EventRunner".to_owned();
     whole.info.description = Some(
         "Events in (`/v1`, served by ingest-http on port 8080) and out (`/api/v1`, served by api on port 8081).".to_owned(),
