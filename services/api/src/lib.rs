@@ -47,7 +47,7 @@ mod views;
 pub use self::{
     error::Error,
     mcp::McpOptions,
-    openapi::openapi,
+    openapi::{complete_parameters, openapi},
     options::{Options, PORT},
     people::{BootstrapError, FIRST_SUPERUSER, PeopleOptions, Superuser, first_superuser, superuser},
     rules::Rules,
