@@ -156,6 +156,7 @@ pub(crate) fn plan(plan: &Plan) -> Vec<FieldError> {
     errors.text("/name", &plan.name);
     errors.meta(&plan.meta);
     errors.limits(&plan.limits);
+    errors.0.extend(plan.faults().into_iter().map(FieldError::from));
     errors.0
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use model::ErrorCode;
+use model::{ErrorCode, resource::Fault};
 
 use crate::{EntryKey, Kind};
 
@@ -19,6 +19,12 @@ impl FieldError {
     /// An error of one field.
     pub fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
         Self { pointer: pointer.into(), detail: detail.into() }
+    }
+}
+
+impl From<Fault> for FieldError {
+    fn from(Fault { pointer, detail }: Fault) -> Self {
+        Self { pointer, detail }
     }
 }
 

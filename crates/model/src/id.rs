@@ -141,6 +141,10 @@ slug_ids! {
     FeedId = "feed";
     /// What tenants are sold; the fleet's.
     PlanId = "plan";
+    /// What is agreed with one party about money.
+    BillingAccountId = "billing account";
+    /// Something within a resource: a charge of a plan, a coupon or credit of a billing account.
+    ItemId = "item";
     /// A role that a tenant, or the fleet, has made.
     RoleId = "role";
     /// A role given to somebody.

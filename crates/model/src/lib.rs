@@ -15,6 +15,9 @@
 //! ```
 
 mod batch;
+mod currency;
+mod date;
+mod decimal;
 mod decode;
 mod durability;
 mod error;
@@ -38,6 +41,9 @@ pub use bytestring::ByteString as Text;
 
 pub use self::{
     batch::{Batch, Group, Stamp},
+    currency::{Currency, UnknownCurrency},
+    date::{Date, InvalidDate, time_zone},
+    decimal::{DECIMAL_DIGITS_MAX, Decimal, InvalidDecimal},
     decode::{BadItem, BatchError, DecodeError},
     durability::Durability,
     error::ErrorCode,
@@ -46,8 +52,9 @@ pub use self::{
         is_json_media_type,
     },
     id::{
-        ActionId, ComponentId, CustomerId, FLEET, FeedId, InvalidId, KeyId, NatsCredentialId, PlanId,
-        RoleBindingId, RoleId, RuleSetId, SourceId, SubscriptionId, SystemId, TenantId, UserId, WorkflowId,
+        ActionId, BillingAccountId, ComponentId, CustomerId, FLEET, FeedId, InvalidId, ItemId, KeyId,
+        NatsCredentialId, PlanId, RoleBindingId, RoleId, RuleSetId, SourceId, SubscriptionId, SystemId,
+        TenantId, UserId, WorkflowId,
     },
     limits::{EventLimits, OverLimit, TYPE_BYTES_MAX},
     partition::partition_of,

@@ -4,11 +4,14 @@
 //! that takes them refuses unknown ones.
 
 mod action;
+mod billing_account;
 mod event_type;
+mod fault;
 mod feed;
 mod limits;
 mod nats_credential;
 mod plan;
+mod prices;
 mod program;
 mod subscription;
 mod user;
@@ -20,11 +23,17 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 pub use self::{
     action::{Action, Target, Webhook, WebhookMethod},
+    billing_account::{
+        ADDRESS_LINES_MAX, ASSIGNMENTS_MAX, Assignment, BillTo, BillingAccount, COMMITMENTS_MAX, COUPONS_MAX,
+        CREDITS_MAX, Commitment, Coupon, Credit, TAXES_MAX, THRESHOLDS_MAX, Tax,
+    },
     event_type::{Compatibility, EventType, OLD_SCHEMAS_BYTES_MAX, OLD_SCHEMAS_MAX, SchemaVersion},
+    fault::{Fault, UNIT_DECIMALS_MAX},
     feed::{Feed, FeedKind},
     limits::{LimitOrigin, Limits, TenantLimits},
     nats_credential::{Begin, NatsCredential},
     plan::Plan,
+    prices::{CHARGES_MAX, Charge, Price, Prices, TIERS_MAX, Tier, VERSIONS_MAX},
     program::{Component, RuleSet, Workflow},
     subscription::Subscription,
     user::{ENDED_SESSIONS_MAX, EndedSession, User},

@@ -35,13 +35,15 @@ impl Managed for Plan {
     const SCHEMA: &'static str = "Plan";
 
     fn spec(&self) -> Spec {
-        let Self { id: _, name, limits, meta } = self.clone();
+        let Self { id: _, name, limits, prices: _, meta } = self.clone();
         Spec { name, description: meta.description, labels: meta.labels, limits: limits.into() }
     }
 
     fn build(spec: Spec, making: Making<'_, Self>) -> Result<Built<Self>, Problem> {
         let Spec { name, description, labels, limits } = spec;
         let (id, meta) = (super::id(making.id)?, super::meta(description, labels));
-        Ok(Built::new(Self { id, name, limits: limits.into(), meta }))
+        // Prices are not given here yet; those there are stay.
+        let prices = making.old.map(|old| old.prices.clone()).unwrap_or_default();
+        Ok(Built::new(Self { id, name, limits: limits.into(), prices, meta }))
     }
 }
