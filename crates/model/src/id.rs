@@ -137,6 +137,8 @@ slug_ids! {
     ComponentId = "component";
     /// A tenant's workflow.
     WorkflowId = "workflow";
+    /// What a tenant counts for itself.
+    MeterId = "meter";
     /// Where events are fetched from.
     FeedId = "feed";
     /// What tenants are sold; the fleet's.

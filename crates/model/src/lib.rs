@@ -52,7 +52,7 @@ pub use self::{
         is_json_media_type,
     },
     id::{
-        ActionId, BillingAccountId, ComponentId, CustomerId, FLEET, FeedId, InvalidId, ItemId, KeyId,
+        ActionId, BillingAccountId, ComponentId, CustomerId, FLEET, FeedId, InvalidId, ItemId, KeyId, MeterId,
         NatsCredentialId, PlanId, RoleBindingId, RoleId, RuleSetId, SourceId, SubscriptionId, SystemId,
         TenantId, UserId, WorkflowId,
     },

@@ -9,6 +9,7 @@ mod event_type;
 mod fault;
 mod feed;
 mod limits;
+mod meter;
 mod nats_credential;
 mod plan;
 mod prices;
@@ -31,6 +32,7 @@ pub use self::{
     fault::{Fault, UNIT_DECIMALS_MAX},
     feed::{Feed, FeedKind},
     limits::{LimitOrigin, Limits, TenantLimits},
+    meter::{Aggregation, Meter, OWN_METERS},
     nats_credential::{Begin, NatsCredential},
     plan::Plan,
     prices::{CHARGES_MAX, Charge, Price, Prices, TIERS_MAX, Tier, VERSIONS_MAX},

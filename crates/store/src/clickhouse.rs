@@ -20,6 +20,7 @@
 //! # }
 //! ```
 
+mod aggregate;
 mod error;
 pub mod migrations;
 mod options;
@@ -37,13 +38,17 @@ use model::{Micros, TenantId};
 use secrecy::ExposeSecret as _;
 
 use self::{
+    aggregate::Asked,
     error::{code, code_of, message_of, within},
     statements::{
         COUNT_HOURLY, COUNT_ROWS, ERASE_HOURLY, ERASE_MARKS, ERASE_TENANT, MARK_ERASED, MAY_WRITE, Statement,
     },
     writer::Writer,
 };
-use crate::{Erasure, Error, METER_NAME_MAX, UsageBucket, UsagePage, UsageQuery, UsageRecord, UsageStore};
+use crate::{
+    Aggregation, Erasure, Error, METER_NAME_MAX, SourceUsage, UsageBucket, UsagePage, UsageQuery,
+    UsageRecord, UsageStore,
+};
 
 pub use self::{options::Options, rollup::RolledUp};
 
@@ -142,13 +147,29 @@ impl UsageStore for ClickHouse {
         self.writer.write(records).await
     }
 
-    async fn sum(
+    async fn aggregate(
         &self,
         tenant: &TenantId,
         meter: &str,
+        aggregation: Aggregation,
         query: &UsageQuery,
     ) -> Result<Vec<UsageBucket>, Error> {
-        read::sum(&self.client, &self.options, tenant, meter, query).await
+        let Self { client, options, .. } = self;
+        if aggregation == Aggregation::Sum {
+            return read::sum(client, options, tenant, meter, query).await;
+        }
+        aggregate::aggregate(Asked { client, options, tenant, meter, aggregation }, query).await
+    }
+
+    async fn by_source(
+        &self,
+        tenant: &TenantId,
+        meter: &str,
+        aggregation: Aggregation,
+        query: &UsageQuery,
+    ) -> Result<Vec<SourceUsage>, Error> {
+        let Self { client, options, .. } = self;
+        aggregate::by_source(Asked { client, options, tenant, meter, aggregation }, query).await
     }
 
     async fn list(&self, tenant: &TenantId, query: &UsageQuery) -> Result<UsagePage, Error> {

@@ -24,6 +24,7 @@
 //! # }
 //! ```
 
+mod aggregate;
 mod bounds;
 mod codec;
 mod commit;
@@ -74,8 +75,8 @@ use self::{
     writer::{Job, Message, Shared, Writer},
 };
 use crate::{
-    Error, EventPage, EventQuery, EventStore, METER_NAME_MAX, Sink, StoredEvent, Stores, TailBatch,
-    UsageBucket, UsagePage, UsageQuery, UsageRecord, UsageStore, Written,
+    Aggregation, Error, EventPage, EventQuery, EventStore, METER_NAME_MAX, Sink, SourceUsage, StoredEvent,
+    Stores, TailBatch, UsageBucket, UsagePage, UsageQuery, UsageRecord, UsageStore, Written,
 };
 
 /// An open store. Clones share it; it closes with [`Embedded::close`], or when the last clone is dropped.
@@ -308,14 +309,30 @@ impl UsageStore for Embedded {
         self.write(Work::Records(records), count, bytes).await
     }
 
-    async fn sum(
+    async fn aggregate(
         &self,
         tenant: &TenantId,
         meter: &str,
+        aggregation: Aggregation,
         query: &UsageQuery,
     ) -> Result<Vec<UsageBucket>, Error> {
         let (tenant, meter, query) = (tenant.clone(), meter.to_owned(), query.clone());
-        self.read(move |disk, _| read_usage::sum(disk, &tenant, &meter, &query)).await
+        self.read(move |disk, _| match aggregation {
+            Aggregation::Sum => read_usage::sum(disk, &tenant, &meter, &query),
+            _ => aggregate::aggregate(disk, &tenant, &meter, aggregation, &query),
+        })
+        .await
+    }
+
+    async fn by_source(
+        &self,
+        tenant: &TenantId,
+        meter: &str,
+        aggregation: Aggregation,
+        query: &UsageQuery,
+    ) -> Result<Vec<SourceUsage>, Error> {
+        let (tenant, meter, query) = (tenant.clone(), meter.to_owned(), query.clone());
+        self.read(move |disk, _| aggregate::by_source(disk, &tenant, &meter, aggregation, &query)).await
     }
 
     async fn list(&self, tenant: &TenantId, query: &UsageQuery) -> Result<UsagePage, Error> {

@@ -11,6 +11,7 @@
 mod erasure;
 mod error;
 mod event;
+mod meter;
 mod sink;
 mod usage;
 
@@ -29,13 +30,18 @@ pub use self::{
     erasure::{EraseAll, Erasure},
     error::Error,
     event::{Cursor, EventPage, EventQuery, EventStore, Order, Place, StoredEvent, TailBatch, Written},
+    meter::{
+        METER_BYTES, METER_CPU_US, METER_DELIVERIES, METER_EGRESS_BYTES, METER_EVENTS,
+        METER_MEMORY_BYTE_SECONDS, METER_STORED_BYTE_HOURS, METERS, Meter, meter,
+    },
     sink::{Separate, Sink, Stores},
     usage::{
-        METER_BYTES, METER_CPU_US, METER_EGRESS_BYTES, METER_EVENTS, METER_MEMORY_BYTE_SECONDS,
-        METER_NAME_MAX, Meters, Origin, UsageBucket, UsagePage, UsageQuery, UsageRecord, UsageStore,
-        record_id, records_of,
+        GROUPED_BUCKETS_MAX, METER_NAME_MAX, Meters, Origin, SourceUsage, UNIQUE_MAX, UsageBucket, UsagePage,
+        UsageQuery, UsageRecord, UsageStore, record_id, records_of,
     },
 };
+
+pub use model::resource::Aggregation;
 
 /// How long a tenant's events are kept from when they were stored; `None`: until they are erased.
 pub type Retention = Arc<dyn Fn(&TenantId) -> Option<Duration> + Send + Sync>;

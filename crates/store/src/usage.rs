@@ -3,24 +3,18 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use model::{Batch, Micros, TenantId, Text};
+use model::{Batch, Micros, TenantId, Text, resource::Aggregation};
 
-use crate::{Cursor, Error, Written};
-
-/// The meter that counts events.
-pub const METER_EVENTS: &str = "events";
-/// The meter that counts bytes of attributes and data.
-pub const METER_BYTES: &str = "bytes";
-
-/// The meter of bytes sent to the tenant's receivers.
-pub const METER_EGRESS_BYTES: &str = "egress_bytes";
-/// The meter of processor time that the tenant's components used, in microseconds.
-pub const METER_CPU_US: &str = "cpu_us";
-/// The meter of memory that the tenant's components held: bytes times seconds.
-pub const METER_MEMORY_BYTE_SECONDS: &str = "memory_byte_seconds";
+use crate::{Cursor, Error, METER_BYTES, METER_EVENTS, Written};
 
 /// The longest name of a meter, in bytes.
 pub const METER_NAME_MAX: usize = 255;
+
+/// Different values that one query tells apart at most: some 100 MB of them.
+pub const UNIQUE_MAX: usize = 4_000_000;
+
+/// Buckets of one answer by source.
+pub const GROUPED_BUCKETS_MAX: usize = 50_000;
 
 /// What was counted, by meter name. A record carries few, so a list beats a map.
 pub type Meters = Vec<(Text, u64)>;
@@ -37,16 +31,45 @@ pub trait UsageStore: Send + Sync + fmt::Debug + 'static {
     /// longer than [`METER_NAME_MAX`] bytes: then none of them is kept.
     async fn write(&self, records: Vec<UsageRecord>) -> Result<(), Error>;
 
-    /// Sums of one meter by time bucket, in time order; buckets without records of that meter are left out.
+    /// One meter by time bucket, in time order; buckets without records of that meter are left out. Sums are kept ready;
+    /// anything else reads the records of the range.
     ///
     /// # Errors
-    /// If the store cannot answer, or the buckets' width is not a whole number of minutes.
+    /// If the store cannot answer, or the buckets' width is not a whole number of minutes; [`Error::Invalid`] too if more than
+    /// [`UNIQUE_MAX`] different values would have to be told apart.
+    async fn aggregate(
+        &self,
+        tenant: &TenantId,
+        meter: &str,
+        aggregation: Aggregation,
+        query: &UsageQuery,
+    ) -> Result<Vec<UsageBucket>, Error>;
+
+    /// The same apart for each source of events, in order of the source; what no event caused comes first. Reads the records of
+    /// the range.
+    ///
+    /// # Errors
+    /// As [`UsageStore::aggregate`]; [`Error::Invalid`] too if there are more than [`GROUPED_BUCKETS_MAX`] buckets altogether.
+    async fn by_source(
+        &self,
+        tenant: &TenantId,
+        meter: &str,
+        aggregation: Aggregation,
+        query: &UsageQuery,
+    ) -> Result<Vec<SourceUsage>, Error>;
+
+    /// [`UsageStore::aggregate`] by [`Aggregation::Sum`].
+    ///
+    /// # Errors
+    /// As that.
     async fn sum(
         &self,
         tenant: &TenantId,
         meter: &str,
         query: &UsageQuery,
-    ) -> Result<Vec<UsageBucket>, Error>;
+    ) -> Result<Vec<UsageBucket>, Error> {
+        self.aggregate(tenant, meter, Aggregation::Sum, query).await
+    }
 
     /// One page of records. The order is the store's own, the same in every walk: that in which it took them, or that of
     /// their times. Records written while a walk is under way may be left out of it.
@@ -84,6 +107,13 @@ impl UsageRecord {
     pub fn is_void(&self) -> bool {
         self.meters.is_empty()
     }
+
+    /// What it counts of a meter: should it have several values of it, their sum.
+    #[must_use]
+    pub fn value_of(&self, meter: &str) -> Option<u64> {
+        let values = self.meters.iter().filter(|(name, _)| *name == *meter).map(|(_, value)| *value);
+        values.reduce(u64::saturating_add)
+    }
 }
 
 /// What a usage record counts, so that an invoice line can be opened.
@@ -112,7 +142,7 @@ pub struct UsageQuery {
     pub since_us: Option<Micros>,
     /// Used before.
     pub until_us: Option<Micros>,
-    /// Width of a bucket for sums: any whole number of minutes; 0 gives one bucket for the whole range.
+    /// Width of a bucket: any whole number of minutes; 0 gives one bucket for the whole range.
     pub bucket_us: i64,
     /// Most records in a page; 0 counts as 100.
     pub limit: u32,
@@ -120,13 +150,22 @@ pub struct UsageQuery {
     pub cursor: Option<Cursor>,
 }
 
-/// A sum over a time bucket.
+/// A meter over a time bucket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UsageBucket {
     /// Its beginning: a multiple of the width, or of the first record's minute when the width is 0.
     pub start_us: Micros,
-    /// The sum.
+    /// The sum, count or whatever was asked for.
     pub value: u64,
+}
+
+/// A meter over time, of one source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceUsage {
+    /// The events' source attribute; none where no event caused it.
+    pub source: Option<Text>,
+    /// As in [`UsageStore::aggregate`].
+    pub buckets: Vec<UsageBucket>,
 }
 
 /// One page of records.

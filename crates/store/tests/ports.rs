@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod ports {
+    pub(crate) mod aggregations;
     #[cfg(feature = "cql")]
     pub(crate) mod cassandra;
     pub(crate) mod cursors;
@@ -18,7 +19,7 @@ mod ports {
 use std::sync::Arc;
 
 use model::Durability;
-use ports::{cursors, erasure, events, tail, usage, world::World, writes};
+use ports::{aggregations, cursors, erasure, events, tail, usage, world::World, writes};
 use store::{
     EraseAll, Stores,
     embedded::{Embedded, Options},
@@ -59,6 +60,8 @@ macro_rules! every_case {
                 expiring_keeps_what_is_younger_and_all_usage, writes_go_on_while_a_tenant_is_erased;
             usage: sums_equal_the_events, records_are_kept_once, buckets, ranges_are_exact_to_the_microsecond,
                 lists_walk_all, tenants_are_billed_apart, origins_come_back, bad_widths_and_names_are_refused;
+            aggregations: each_is_that_of_the_records, the_latest_is_by_time_then_id, sources_are_told_apart,
+                the_two_meters_of_every_event_too, too_many_sources_are_refused;
         ]);
     };
 }
@@ -123,6 +126,8 @@ suite!(embedded_and_clickhouse, open_embedded_and_clickhouse(), [
         writes_go_on_while_a_tenant_is_erased;
     usage: records_are_kept_once, buckets, ranges_are_exact_to_the_microsecond, lists_walk_all,
         tenants_are_billed_apart, origins_come_back, bad_widths_and_names_are_refused;
+    aggregations: each_is_that_of_the_records, the_latest_is_by_time_then_id, sources_are_told_apart,
+        the_two_meters_of_every_event_too, too_many_sources_are_refused;
 ]);
 
 /// Events in a real Cassandra, usage in a real ClickHouse: the stores of a fleet of many processes.

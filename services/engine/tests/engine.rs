@@ -20,8 +20,8 @@ use prost::Message as _;
 use proto::hops;
 use runtime::{health::Health, lifecycle::Context};
 use store::{
-    EventPage, EventQuery, EventStore, Sink, StoredEvent, Stores, TailBatch, UsageBucket, UsagePage,
-    UsageQuery, UsageRecord, UsageStore, Written, embedded::Embedded,
+    Aggregation, EventPage, EventQuery, EventStore, Sink, SourceUsage, StoredEvent, Stores, TailBatch,
+    UsageBucket, UsagePage, UsageQuery, UsageRecord, UsageStore, Written, embedded::Embedded,
 };
 use testkit::{NatsOptions, NatsServer, wait_until};
 
@@ -207,13 +207,24 @@ impl UsageStore for Moody<dyn UsageStore> {
         self.inner.write(records).await
     }
 
-    async fn sum(
+    async fn aggregate(
         &self,
         tenant: &TenantId,
         meter: &str,
+        aggregation: Aggregation,
         query: &UsageQuery,
     ) -> Result<Vec<UsageBucket>, store::Error> {
-        self.inner.sum(tenant, meter, query).await
+        self.inner.aggregate(tenant, meter, aggregation, query).await
+    }
+
+    async fn by_source(
+        &self,
+        tenant: &TenantId,
+        meter: &str,
+        aggregation: Aggregation,
+        query: &UsageQuery,
+    ) -> Result<Vec<SourceUsage>, store::Error> {
+        self.inner.by_source(tenant, meter, aggregation, query).await
     }
 
     async fn list(&self, tenant: &TenantId, query: &UsageQuery) -> Result<UsagePage, store::Error> {

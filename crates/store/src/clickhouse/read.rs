@@ -24,10 +24,19 @@ const LIMIT_DEFAULT: u32 = 100;
 const LIMIT_MAX: u32 = 10_000;
 
 /// First and last time of a query; `None` when there is none between them.
-fn range(query: &UsageQuery) -> Option<(Micros, Micros)> {
+pub(super) fn range(query: &UsageQuery) -> Option<(Micros, Micros)> {
     let since = query.since_us.unwrap_or(Micros::MIN);
     let last = query.until_us.map_or(Some(Micros::MAX), |until| until.checked_sub(1))?;
     (since <= last).then_some((since, last))
+}
+
+/// Of a query's buckets.
+pub(super) fn width(query: &UsageQuery) -> Result<i64, Error> {
+    let width = query.bucket_us;
+    if width < 0 || width % MINUTE_US != 0 {
+        return Err(Error::Invalid(format!("a bucket of {width} µs is not a whole number of minutes")));
+    }
+    Ok(width)
 }
 
 #[derive(Debug, Row, Deserialize)]
@@ -44,10 +53,7 @@ pub(super) async fn sum(
     meter: &str,
     query: &UsageQuery,
 ) -> Result<Vec<UsageBucket>, Error> {
-    let width = query.bucket_us;
-    if width < 0 || width % MINUTE_US != 0 {
-        return Err(Error::Invalid(format!("a bucket of {width} µs is not a whole number of minutes")));
-    }
+    let width = width(query)?;
     let Some((since, last)) = range(query) else { return Ok(Vec::new()) };
     let records = Records { client, options, tenant, meter, width };
     let mut sums = Sums::default();
@@ -160,7 +166,7 @@ pub(super) async fn list(
     Ok(UsagePage { records, next: next.map(Position::cursor) })
 }
 
-fn within_range(statement: Query, tenant: &TenantId, since: Micros, last: Micros) -> Query {
+pub(super) fn within_range(statement: Query, tenant: &TenantId, since: Micros, last: Micros) -> Query {
     statement.param("tenant", tenant.as_str()).param("since", since).param("last", last)
 }
 

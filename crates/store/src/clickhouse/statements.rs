@@ -4,6 +4,8 @@
 //! condition on `void` must come after that: moved before it (`optimize_move_to_prewhere_if_final`), it would hide
 //! the void row and let the other count. Rows of one key lie in one partition, so partitions are finished apart.
 
+use super::aggregate::{COUNT_RECORDS, LATEST_VALUE, MAX_VALUE, SUM_RECORDS, UNIQUE_VALUES};
+
 /// A statement and the name it goes by in the server's query log (`log_comment`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Statement {
@@ -30,6 +32,11 @@ pub const ALL: &[Statement] = &[
     SUM_EVENTS,
     SUM_BYTES,
     SUM_METER,
+    SUM_RECORDS,
+    COUNT_RECORDS,
+    UNIQUE_VALUES,
+    MAX_VALUE,
+    LATEST_VALUE,
     LIST,
     ERASE_TENANT,
     COUNT_ROWS,

@@ -17,7 +17,7 @@ use crate::{Error, METER_NAME_MAX, UsageBucket, UsagePage, UsageQuery, UsageReco
 const LIMIT_DEFAULT: u32 = 100;
 
 /// The blocks of usage records in `first..=last`.
-fn blocks(
+pub(super) fn blocks(
     disk: &Disk,
     snapshot: &Snapshot,
     tenant: &TenantId,
@@ -32,7 +32,7 @@ fn blocks(
     })
 }
 
-fn within(record: &UsageRecord, since_us: Option<Micros>, until_us: Option<Micros>) -> bool {
+pub(super) fn within(record: &UsageRecord, since_us: Option<Micros>, until_us: Option<Micros>) -> bool {
     since_us.is_none_or(|t| record.at_us >= t) && until_us.is_none_or(|t| record.at_us < t)
 }
 
@@ -83,6 +83,13 @@ pub(super) fn list(
     Ok(UsagePage { records, next: None })
 }
 
+pub(super) fn check_width(query: &UsageQuery) -> Result<(), Error> {
+    if query.bucket_us < 0 || query.bucket_us % MINUTE_US != 0 {
+        return Err(Error::Invalid("the width of a bucket must be a whole number of minutes".into()));
+    }
+    Ok(())
+}
+
 /// Sums by the start of their bucket.
 struct Buckets {
     width_us: i64,
@@ -115,9 +122,7 @@ pub(super) fn sum(
     meter: &str,
     query: &UsageQuery,
 ) -> Result<Vec<UsageBucket>, Error> {
-    if query.bucket_us < 0 || query.bucket_us % MINUTE_US != 0 {
-        return Err(Error::Invalid("the width of a bucket must be a whole number of minutes".into()));
-    }
+    check_width(query)?;
     let mut buckets = Buckets { width_us: query.bucket_us, sums: BTreeMap::new(), first_us: None };
     let (since, until) = (query.since_us.unwrap_or(Micros::MIN), query.until_us.unwrap_or(Micros::MAX));
     if since >= until || meter.len() > METER_NAME_MAX {

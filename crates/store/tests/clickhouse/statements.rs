@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use store::{
-    Erasure as _, METER_BYTES, METER_EVENTS, UsageQuery, UsageStore as _,
+    Aggregation, Erasure as _, METER_BYTES, METER_EVENTS, UsageQuery, UsageStore as _,
     clickhouse::{
         ClickHouse, Options, migrations,
         statements::{ALL, Statement},
@@ -25,6 +25,10 @@ async fn do_everything(options: &Options) {
     usage.write(records(&t, 0..100)).await.unwrap();
     for meter in [METER_EVENTS, METER_BYTES, "calls"] {
         usage.sum(&t, meter, &UsageQuery { bucket_us: MINUTE, ..UsageQuery::default() }).await.unwrap();
+    }
+    for aggregation in Aggregation::ALL {
+        usage.aggregate(&t, "calls", aggregation, &UsageQuery::default()).await.unwrap();
+        usage.by_source(&t, "calls", aggregation, &UsageQuery::default()).await.unwrap();
     }
     usage.list(&t, &UsageQuery::default()).await.unwrap();
     // Of two days, then again with one record more.
@@ -119,9 +123,11 @@ async fn reads_use_the_primary_key() {
             ("{meter:String}", "'calls'".to_owned()),
             ("{key:UInt128}", "0".to_owned()),
             ("{limit:UInt32}", "100".to_owned()),
+            ("{limit:UInt64}", "100".to_owned()),
+            ("{grouped:UInt8}", "0".to_owned()),
         ]
     };
-    for name in ["sum_events", "sum_bytes", "sum_meter", "list", "count_rows"] {
+    for name in ["sum_events", "sum_bytes", "sum_meter", "latest_value", "list", "count_rows"] {
         for (range, most) in [(&ends, 15), (&hour, 4)] {
             let parameters = parameters(range);
             let parameters: Vec<_> = parameters.iter().map(|(name, value)| (*name, &**value)).collect();

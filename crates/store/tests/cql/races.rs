@@ -108,12 +108,22 @@ fn stores(cql: &Cql) -> Stores {
         async fn write(&self, _: Vec<UsageRecord>) -> Result<(), store::Error> {
             unreachable!()
         }
-        async fn sum(
+        async fn aggregate(
             &self,
             _: &TenantId,
             _: &str,
+            _: store::Aggregation,
             _: &store::UsageQuery,
         ) -> Result<Vec<store::UsageBucket>, store::Error> {
+            unreachable!()
+        }
+        async fn by_source(
+            &self,
+            _: &TenantId,
+            _: &str,
+            _: store::Aggregation,
+            _: &store::UsageQuery,
+        ) -> Result<Vec<store::SourceUsage>, store::Error> {
             unreachable!()
         }
         async fn list(&self, _: &TenantId, _: &store::UsageQuery) -> Result<store::UsagePage, store::Error> {

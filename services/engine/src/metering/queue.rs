@@ -13,7 +13,7 @@ use bus::Bus;
 use model::TenantId;
 use prost::Message as _;
 use runtime::metrics::{self, IntCounter, Metric};
-use store::{Error, UsageBucket, UsagePage, UsageQuery, UsageRecord, UsageStore};
+use store::{Aggregation, Error, SourceUsage, UsageBucket, UsagePage, UsageQuery, UsageRecord, UsageStore};
 
 /// Most records in a message: some 300 KB, well below what a broker takes.
 const RECORDS_MAX: usize = 2_000;
@@ -72,13 +72,24 @@ impl UsageStore for UsageQueue {
         Ok(())
     }
 
-    async fn sum(
+    async fn aggregate(
         &self,
         tenant: &TenantId,
         meter: &str,
+        aggregation: Aggregation,
         query: &UsageQuery,
     ) -> Result<Vec<UsageBucket>, Error> {
-        self.behind.sum(tenant, meter, query).await
+        self.behind.aggregate(tenant, meter, aggregation, query).await
+    }
+
+    async fn by_source(
+        &self,
+        tenant: &TenantId,
+        meter: &str,
+        aggregation: Aggregation,
+        query: &UsageQuery,
+    ) -> Result<Vec<SourceUsage>, Error> {
+        self.behind.by_source(tenant, meter, aggregation, query).await
     }
 
     async fn list(&self, tenant: &TenantId, query: &UsageQuery) -> Result<UsagePage, Error> {

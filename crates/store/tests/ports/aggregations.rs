@@ -1,0 +1,175 @@
+//! Every aggregation is that of the records, in every range and bucket.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use model::{Micros, TenantId, Text};
+use store::{
+    Aggregation, Error, GROUPED_BUCKETS_MAX, METER_BYTES, METER_EVENTS, Origin, SourceUsage, Stores,
+    UsageBucket, UsageQuery, UsageRecord, record_id,
+};
+
+use super::world::{HOUR, MINUTE, NOON, SECOND, World, bucket, events};
+
+fn of_event(tenant: &TenantId, source: &str, id: &str, at_us: Micros, value: u64) -> UsageRecord {
+    UsageRecord {
+        tenant: tenant.clone(),
+        id: record_id(source, id),
+        at_us,
+        origin: Origin::Event { source: source.into(), id: id.into() },
+        meters: vec![("own/x".into(), value)],
+    }
+}
+
+fn other(tenant: &TenantId, id: &str, at_us: Micros, values: &[u64]) -> UsageRecord {
+    UsageRecord {
+        tenant: tenant.clone(),
+        id: id.into(),
+        at_us,
+        origin: Origin::Other { kind: "delivery".into(), reference: id.into() },
+        meters: values.iter().map(|value| ("own/x".into(), *value)).collect(),
+    }
+}
+
+/// What the port says, told from the records at hand.
+fn expected(records: &[UsageRecord], aggregation: Aggregation, query: &UsageQuery) -> Vec<UsageBucket> {
+    let (since, until) = (query.since_us.unwrap_or(Micros::MIN), query.until_us.unwrap_or(Micros::MAX));
+    let mut buckets: BTreeMap<i64, Vec<(&UsageRecord, u64)>> = BTreeMap::new();
+    for record in records.iter().filter(|r| (since..until).contains(&r.at_us)) {
+        let width = query.bucket_us;
+        let start = if width == 0 { 0 } else { record.at_us.div_euclid(width) * width };
+        if let Some(value) = record.value_of("own/x") {
+            buckets.entry(start).or_default().push((record, value));
+        }
+    }
+    let put_together = |(start, found): (i64, Vec<(&UsageRecord, u64)>)| {
+        let values = || found.iter().map(|(_, value)| *value);
+        let latest = || found.iter().max_by_key(|(r, _)| (r.at_us, r.id.to_string())).unwrap().1;
+        let value = match aggregation {
+            Aggregation::Sum => values().fold(0, u64::saturating_add),
+            Aggregation::Count => values().count() as u64,
+            Aggregation::Unique => values().collect::<BTreeSet<_>>().len() as u64,
+            Aggregation::Max => values().max().unwrap(),
+            Aggregation::Latest => latest(),
+        };
+        let first = || found.iter().map(|(r, _)| r.at_us).min().unwrap().div_euclid(MINUTE) * MINUTE;
+        bucket(if query.bucket_us == 0 { first() } else { start }, value)
+    };
+    buckets.into_iter().map(put_together).collect()
+}
+
+pub(crate) async fn each_is_that_of_the_records(stores: &Stores, world: &World) {
+    let tenant = world.tenant("t");
+    let at = |n: i64| NOON + n * 17 * MINUTE + n * SECOND;
+    let mut records: Vec<_> =
+        (0..120).map(|n| of_event(&tenant, "/s", &n.to_string(), at(n), (n as u64 * 7) % 11)).collect();
+    // Before 1970, at both ends of numbers, of several values, at one moment, and of another meter.
+    records.push(other(&tenant, "early", -90 * MINUTE - 1, &[u64::MAX]));
+    records.push(other(&tenant, "many", at(3), &[5, 6, 7]));
+    records.push(other(&tenant, "none", at(200), &[0]));
+    records.push(UsageRecord { meters: vec![("calls".into(), 9)], ..other(&tenant, "calls", at(4), &[]) });
+    for part in records.chunks(50) {
+        stores.usage.write(part.to_vec()).await.unwrap();
+    }
+    stores.usage.write(records[..7].to_vec()).await.unwrap();
+    let ranges = [
+        (None, None),
+        (Some(at(10)), Some(at(50))),
+        (Some(at(10) + 1), None),
+        (None, Some(at(10) + 1)),
+        (Some(at(50)), Some(at(50))),
+        (Some(at(50)), Some(at(10))),
+        (Some(at(300)), None),
+    ];
+    for aggregation in Aggregation::ALL {
+        for (since_us, until_us) in ranges {
+            for bucket_us in [0, MINUTE, HOUR, 24 * HOUR] {
+                let query = UsageQuery { since_us, until_us, bucket_us, ..UsageQuery::default() };
+                let found = stores.usage.aggregate(&tenant, "own/x", aggregation, &query).await.unwrap();
+                assert_eq!(found, expected(&records, aggregation, &query), "{aggregation:?} {query:?}");
+            }
+        }
+        let none = stores.usage.aggregate(&tenant, "own/y", aggregation, &UsageQuery::default()).await;
+        assert_eq!(none.unwrap(), [], "{aggregation:?}");
+        let narrow = UsageQuery { bucket_us: MINUTE + 1, ..UsageQuery::default() };
+        let refused = stores.usage.aggregate(&tenant, "own/x", aggregation, &narrow).await;
+        assert!(matches!(refused, Err(Error::Invalid(_))), "{aggregation:?}: {refused:?}");
+    }
+}
+
+pub(crate) async fn the_latest_is_by_time_then_id(stores: &Stores, world: &World) {
+    let tenant = world.tenant("t");
+    let all = [("b", NOON, 2), ("c", NOON, 3), ("a", NOON, 1), ("z", NOON - 1, 26)];
+    for (id, at, value) in all {
+        stores.usage.write(vec![other(&tenant, id, at, &[value])]).await.unwrap();
+    }
+    let query = UsageQuery::default();
+    let latest = stores.usage.aggregate(&tenant, "own/x", Aggregation::Latest, &query).await.unwrap();
+    assert_eq!(latest, [bucket(NOON - MINUTE, 3)]);
+}
+
+pub(crate) async fn sources_are_told_apart(stores: &Stores, world: &World) {
+    let tenant = world.tenant("t");
+    let mut records = vec![other(&tenant, "one", NOON, &[100])];
+    for (n, source) in ["/b", "/a", "/b", "/ä", "/b"].into_iter().enumerate() {
+        let at = NOON + n as i64 * 40 * MINUTE;
+        records.push(of_event(&tenant, source, &n.to_string(), at, n as u64 % 2));
+    }
+    // An id of its own, so that the source is not a part of it.
+    records.push(UsageRecord { id: "named".into(), ..of_event(&tenant, "/a", "9", NOON, 50) });
+    stores.usage.write(records.clone()).await.unwrap();
+    let source = |record: &UsageRecord| match &record.origin {
+        Origin::Event { source, .. } => Some(source.clone()),
+        Origin::Other { .. } => None,
+    };
+    let sources: BTreeSet<Option<Text>> = records.iter().map(source).collect();
+    for aggregation in Aggregation::ALL {
+        for bucket_us in [0, HOUR] {
+            let query =
+                UsageQuery { bucket_us, until_us: Some(NOON + 150 * MINUTE), ..UsageQuery::default() };
+            let want: Vec<_> = sources
+                .iter()
+                .map(|wanted| {
+                    let own: Vec<_> = records.iter().filter(|r| source(r) == *wanted).cloned().collect();
+                    SourceUsage { source: wanted.clone(), buckets: expected(&own, aggregation, &query) }
+                })
+                .collect();
+            let found = stores.usage.by_source(&tenant, "own/x", aggregation, &query).await.unwrap();
+            assert_eq!(found, want, "{aggregation:?} {bucket_us}");
+        }
+    }
+}
+
+pub(crate) async fn the_two_meters_of_every_event_too(stores: &Stores, world: &World) {
+    let tenant = world.tenant("t");
+    stores.sink.write(world.batch(&tenant, NOON, events(0..9))).await.unwrap();
+    stores.sink.write(world.batch(&tenant, NOON + HOUR, events(9..12))).await.unwrap();
+    let sizes: BTreeSet<_> = events(0..12).iter().map(|e| u64::try_from(e.size()).unwrap()).collect();
+    let query = UsageQuery::default();
+    let of = async |meter, aggregation| {
+        let found = stores.usage.aggregate(&tenant, meter, aggregation, &query).await.unwrap();
+        found.iter().map(|b| b.value).collect::<Vec<_>>()
+    };
+    assert_eq!(of(METER_EVENTS, Aggregation::Count).await, [12]);
+    assert_eq!(of(METER_EVENTS, Aggregation::Unique).await, [1]);
+    assert_eq!(of(METER_BYTES, Aggregation::Max).await, [*sizes.last().unwrap()]);
+    assert_eq!(of(METER_BYTES, Aggregation::Unique).await, [sizes.len() as u64]);
+    assert!(of("own/x", Aggregation::Count).await.is_empty());
+    let found = stores.usage.by_source(&tenant, METER_EVENTS, Aggregation::Sum, &query).await.unwrap();
+    assert_eq!(found, [SourceUsage { source: Some("/shop".into()), buckets: vec![bucket(NOON, 12)] }]);
+}
+
+pub(crate) async fn too_many_sources_are_refused(stores: &Stores, world: &World) {
+    let tenant = world.tenant("t");
+    let most = i64::try_from(GROUPED_BUCKETS_MAX).unwrap();
+    let all: Vec<_> =
+        (0..=most).map(|n| of_event(&tenant, "/s", &n.to_string(), NOON + n * MINUTE, 1)).collect();
+    for part in all.chunks(10_000) {
+        stores.usage.write(part.to_vec()).await.unwrap();
+    }
+    let query = UsageQuery { bucket_us: MINUTE, ..UsageQuery::default() };
+    let refused = stores.usage.by_source(&tenant, "own/x", Aggregation::Count, &query).await;
+    assert!(matches!(refused, Err(Error::Invalid(_))), "{refused:?}");
+    let query = UsageQuery { since_us: Some(NOON + MINUTE), ..query };
+    let found = stores.usage.by_source(&tenant, "own/x", Aggregation::Count, &query).await.unwrap();
+    assert_eq!(found[0].buckets.len(), GROUPED_BUCKETS_MAX);
+}
