@@ -1,5 +1,6 @@
 //! The rules a resource must keep to be written.
 
+mod metering;
 mod reacting;
 
 use model::{
@@ -11,7 +12,10 @@ use model::{
 };
 use relations::{Actor, Permission, RoleRef};
 
-pub(crate) use self::reacting::{action, component, feed, rule_set, subscription, workflow};
+pub(crate) use self::{
+    metering::{meter, meter_succession, meters},
+    reacting::{action, component, feed, rule_set, subscription, workflow},
+};
 use crate::{FieldError, Snapshot};
 
 /// Rules of crates the catalog does not know: that a mapping compiles, that a schema is one.

@@ -1,18 +1,21 @@
 //! Every kind of resource, in one place. To add one: its type in `model::resource`, its rules in `resource.rs`, and a
 //! line here. Keys, snapshots, the feed, references and what is deleted follow from it.
 
-use std::{fmt, sync::OnceLock};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use model::{
     Text,
     resource::{
-        Action, ApiKey, Component, Customer, EventType, Feed, NatsCredential, Plan, Role, RoleBinding,
+        Action, ApiKey, Component, Customer, EventType, Feed, Meter, NatsCredential, Plan, Role, RoleBinding,
         RuleSet, Source, Subscription, System, Tenant, User, Workflow,
     },
 };
 
 use crate::{
-    EntryKey, Resource, Snapshot,
+    EntryKey, Metering, Resource, Snapshot,
     messages::Change,
     resource::{Deleted, named, sealed::Place},
     shards::Shards,
@@ -50,6 +53,8 @@ macro_rules! kinds {
             $(pub(crate) $table: Table<$resource>,)*
             /// See [`crate::Shortcut`]; forgotten at each change.
             pub(crate) needs_normalizer: OnceLock<bool>,
+            /// See [`Metering`]; forgotten at each change.
+            pub(crate) metering: OnceLock<Option<Arc<Metering>>>,
         }
 
         $(impl Place for $resource {
@@ -141,6 +146,8 @@ kinds! {
     Workflow(Workflow) = "workflow", "workflow", workflows;
     /// [`model::resource::Feed`].
     Feed(Feed) = "feed", "feed", feeds;
+    /// [`model::resource::Meter`].
+    Meter(Meter) = "meter", "meter", meters;
     /// [`model::resource::Role`].
     Role(Role) = "role", "role", roles;
     /// [`model::resource::RoleBinding`].

@@ -30,6 +30,7 @@ mod error;
 mod key;
 mod kinds;
 mod messages;
+mod metering;
 mod resource;
 mod sealer;
 mod shards;
@@ -46,6 +47,7 @@ pub use self::{
     error::{Error, FieldError},
     key::EntryKey,
     kinds::Kind,
+    metering::{Metering, OwnMeter},
     resource::{Deleted, Reference, Resource},
     sealer::{SealError, Sealer, SealingKey},
     shortcut::Shortcut,

@@ -5,8 +5,8 @@ use std::{borrow::Cow, fmt::Debug};
 use model::{
     FLEET, TenantId,
     resource::{
-        Action, ApiKey, Component, Customer, EventType, Feed, Meta, NatsCredential, Plan, RuleSet, Source,
-        Subscription, System, Tenant, Workflow,
+        Action, ApiKey, Component, Customer, EventType, Feed, Meta, Meter, NatsCredential, Plan, RuleSet,
+        Source, Subscription, System, Tenant, Workflow,
     },
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -362,5 +362,21 @@ impl Resource for Feed {
 
     fn validate(&self) -> Vec<FieldError> {
         check::feed(self)
+    }
+}
+
+impl Resource for Meter {
+    common!(Meter, tenant: tenant, id: id);
+
+    fn validate(&self) -> Vec<FieldError> {
+        check::meter(self)
+    }
+
+    fn validate_among(&self, others: &Snapshot) -> Vec<FieldError> {
+        check::meters(self, others)
+    }
+
+    fn succession_faults(&self, old: &Self, _: &dyn Check) -> Vec<FieldError> {
+        check::meter_succession(self, old)
     }
 }

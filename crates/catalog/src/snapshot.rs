@@ -243,6 +243,7 @@ impl Snapshot {
         if let Some(space) = self.tenants.get_mut(tenant) {
             let space = Arc::make_mut(space);
             space.needs_normalizer = OnceLock::new();
+            space.metering = OnceLock::new();
             change(R::table_mut(space));
             if space.is_empty() {
                 self.tenants.remove(tenant);

@@ -49,6 +49,9 @@ pub struct Batch {
     pub groups: Vec<Group>,
     /// The sequence each event has in its tenant's stream, by index; empty as long as they are in none.
     pub streamed: Vec<u64>,
+    /// What its tenants' own meters count of it: the index of an event with names and values, in order of the index. Most events
+    /// have none.
+    pub metered: Vec<(u32, Vec<(Text, u64)>)>,
 }
 
 impl Batch {
@@ -62,6 +65,13 @@ impl Batch {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// What its tenant's own meters count of the event of that index.
+    #[must_use]
+    pub fn metered(&self, index: u32) -> &[(Text, u64)] {
+        let found = self.metered.binary_search_by_key(&index, |(index, _)| *index);
+        found.ok().and_then(|at| self.metered.get(at)).map_or(&[], |(_, values)| values)
     }
 
     /// Each event with its stamp and its index in the batch.

@@ -301,6 +301,7 @@ pub fn batch_from_wire(
         normalized_at_us: wire.normalized_at_us,
         groups: groups.collect::<Result<_, ConvertError>>()?,
         streamed: Vec::new(),
+        metered: Vec::new(),
     })
 }
 

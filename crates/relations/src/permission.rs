@@ -121,6 +121,8 @@ words! {
         Workflow = "workflow",
         /// Feeds.
         Feed = "feed",
+        /// What tenants count for themselves.
+        Meter = "meter",
         /// Events: stored, streamed, with their receipts.
         Event = "event",
         /// Dead letters.

@@ -54,6 +54,7 @@ const TABLE: &[(Kind, [&str; 6])] = &[
     (Kind::Component,      ["rcud",   "rcud",       "rcud",  "r",     "-",             "r"]),
     (Kind::Workflow,       ["rcud",   "rcud",       "rcud",  "rcud",  "-",             "r"]),
     (Kind::Feed,           ["rcud",   "rcud",       "rcud",  "rcud",  "-",             "r"]),
+    (Kind::Meter,          ["rcud",   "rcud",       "rcud",  "r",     "-",             "r"]),
     // -- events --------------------------------------------------------------------------------
     (Kind::Event,          ["rdp",    "rdp",        "rdp",   "r",     "p",             "r"]),
     (Kind::DeadLetter,     ["rud",    "rud",        "rud",   "r",     "-",             "r"]),

@@ -187,15 +187,19 @@ pub fn record_id(source: &str, id: &str) -> Text {
 /// time of receipt; and those that take back what gave way to it.
 pub fn records_of<'a>(batch: &'a Batch, written: &'a Written) -> impl Iterator<Item = UsageRecord> + 'a {
     let kept = batch.events().filter(|(index, _, _)| written.again.binary_search(index).is_err());
-    let records = kept.map(|(_, stamp, event)| UsageRecord {
-        tenant: stamp.tenant.clone(),
-        id: record_id(event.source(), event.id()),
-        at_us: stamp.received_at_us,
-        origin: Origin::Event { source: event.source().clone(), id: event.id().clone() },
-        meters: vec![
+    let records = kept.map(|(index, stamp, event)| {
+        let mut meters = vec![
             (Text::from_static(METER_EVENTS), 1),
             (Text::from_static(METER_BYTES), u64::try_from(event.size()).unwrap_or(u64::MAX)),
-        ],
+        ];
+        meters.extend_from_slice(batch.metered(index));
+        UsageRecord {
+            tenant: stamp.tenant.clone(),
+            id: record_id(event.source(), event.id()),
+            at_us: stamp.received_at_us,
+            origin: Origin::Event { source: event.source().clone(), id: event.id().clone() },
+            meters,
+        }
     });
     records.chain(written.given_way.iter().cloned())
 }

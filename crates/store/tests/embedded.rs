@@ -40,6 +40,7 @@ fn batch_of(range: std::ops::Range<u32>, size: usize) -> Arc<Batch> {
         normalized_at_us: 5,
         groups: vec![Group { stamp, events: range.map(event).collect() }],
         streamed: Vec::new(),
+        metered: Vec::new(),
     })
 }
 

@@ -78,6 +78,7 @@ fn batch(round: u32, writer: u32, n: u32) -> Arc<Batch> {
         normalized_at_us: 5,
         groups: vec![Group { stamp, events }],
         streamed: Vec::new(),
+        metered: Vec::new(),
     })
 }
 

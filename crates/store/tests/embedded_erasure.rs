@@ -69,6 +69,7 @@ async fn write(stores: &Stores, groups: Vec<Group>) {
         normalized_at_us: 5,
         groups,
         streamed: (1..).take(count).collect(),
+        metered: Vec::new(),
     };
     stores.sink.write(Arc::new(batch)).await.unwrap();
 }

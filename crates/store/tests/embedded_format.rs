@@ -58,6 +58,7 @@ fn batch() -> Arc<Batch> {
         normalized_at_us: 20,
         groups: vec![Group { stamp: Arc::new(stamp), events }],
         streamed: vec![40, 41],
+        metered: Vec::new(),
     })
 }
 

@@ -61,7 +61,7 @@ macro_rules! every_case {
             usage: sums_equal_the_events, records_are_kept_once, buckets, ranges_are_exact_to_the_microsecond,
                 lists_walk_all, tenants_are_billed_apart, origins_come_back, bad_widths_and_names_are_refused;
             aggregations: each_is_that_of_the_records, the_latest_is_by_time_then_id, sources_are_told_apart,
-                the_two_meters_of_every_event_too, too_many_sources_are_refused;
+                the_two_meters_of_every_event_too, own_meters_are_kept_with_their_events, too_many_sources_are_refused;
         ]);
     };
 }
@@ -127,7 +127,7 @@ suite!(embedded_and_clickhouse, open_embedded_and_clickhouse(), [
     usage: records_are_kept_once, buckets, ranges_are_exact_to_the_microsecond, lists_walk_all,
         tenants_are_billed_apart, origins_come_back, bad_widths_and_names_are_refused;
     aggregations: each_is_that_of_the_records, the_latest_is_by_time_then_id, sources_are_told_apart,
-        the_two_meters_of_every_event_too, too_many_sources_are_refused;
+        the_two_meters_of_every_event_too, own_meters_are_kept_with_their_events, too_many_sources_are_refused;
 ]);
 
 /// Events in a real Cassandra, usage in a real ClickHouse: the stores of a fleet of many processes.

@@ -17,6 +17,7 @@ use runtime::{
 use store::Sink;
 
 use crate::{
+    own_meters,
     read_back::{LastPack, NoAnswer, ReadBack},
     tenant_stream::{self, Part, parts},
 };
@@ -37,6 +38,7 @@ struct Metrics {
     batch_events: Histogram,
     finished: IntCounter,
     stored: IntCounter,
+    unmetered: own_meters::Counters,
     streamed: IntCounter,
     store_seconds: Histogram,
     stream_seconds: Histogram,
@@ -50,6 +52,7 @@ impl Metrics {
             batch_events: metrics::histogram(Metric::EngineBatchSize, &[]),
             finished: metrics::counter(Metric::EngineEvents, &[]),
             stored: metrics::counter(Metric::EngineStoredEvents, &[]),
+            unmetered: own_meters::Counters::new(),
             streamed: metrics::counter(Metric::EngineStreamedEvents, &[]),
             store_seconds: stage("store"),
             stream_seconds: stage("stream"),
@@ -110,6 +113,7 @@ impl Effects {
         let count = u64::try_from(batch.len()).unwrap_or_default();
         // The store keeps where each event is in its stream: receipts tell it, and a lost tail is found by it.
         batch.streamed = sequences;
+        own_meters::measure(&self.catalog.snapshot(), &mut batch, &self.metrics.unmetered);
         self.store(batch.into()).await;
         #[expect(clippy::cast_precision_loss, reason = "a count of a few thousand")]
         self.metrics.batch_events.observe(count as f64);

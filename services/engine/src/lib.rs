@@ -13,6 +13,7 @@ mod housekeeping;
 mod mend;
 mod metering;
 mod options;
+mod own_meters;
 mod read_back;
 mod service;
 mod tenant_stream;

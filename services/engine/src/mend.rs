@@ -172,5 +172,6 @@ fn batch_of(events: Vec<StoredEvent>) -> Option<Batch> {
         normalized_at_us: place.normalized_at_us,
         groups,
         streamed: Vec::new(),
+        metered: Vec::new(),
     })
 }

@@ -192,6 +192,7 @@ mod tests {
             normalized_at_us: 0,
             groups: groups.iter().map(group).collect(),
             streamed: Vec::new(),
+            metered: Vec::new(),
         }
     }
 

@@ -97,7 +97,11 @@ impl Rig {
         let form = self.tenant_stream.as_str();
         let tenant = serde_json::from_value(serde_json::json!({"id": "acme", "tenant_stream": form}));
         let tenant: model::resource::Tenant = tenant.unwrap();
-        let catalog = Catalog::fixed(Snapshot::default().with(tenant));
+        let meter: model::resource::Meter = serde_json::from_value(serde_json::json!({
+            "tenant": "acme", "id": "n", "event_type": "com.example.order", "aggregation": "sum", "value": "/n",
+        }))
+        .unwrap();
+        let catalog = Catalog::fixed(Snapshot::default().with(tenant).with(meter));
         Service::new(Options::default(), self.bus.clone(), catalog, stores, 1)
     }
 
@@ -120,6 +124,12 @@ impl Rig {
         sums.iter().map(|b| b.value).sum()
     }
 
+    /// What the tenant's own meter has summed up.
+    async fn own(&self) -> u64 {
+        let sums = self.stores.usage.sum(&acme(), "own/n", &UsageQuery::default()).await.unwrap();
+        sums.iter().map(|b| b.value).sum()
+    }
+
     async fn messages(&self, stream: &str) -> u64 {
         let mut stream = self.bus.jetstream().get_stream(stream).await.unwrap();
         stream.info().await.unwrap().state.messages
@@ -136,7 +146,7 @@ async fn each_event_is_stored_metered_and_in_its_tenant_stream() {
     let engine = rig.engine().await;
     rig.publish(message(0..100)).await;
     rig.acked().await;
-    assert_eq!((rig.stored().await, rig.metered().await), (100, 100));
+    assert_eq!((rig.stored().await, rig.metered().await, rig.own().await), (100, 100, (0..100).sum()));
     let found = rig.stores.events.get(&acme(), "/till", "id 7").await.unwrap().unwrap();
     assert_eq!(found.event, event(7));
     assert_eq!((found.place.events_sequence, found.place.index), (1, 7));
@@ -164,7 +174,7 @@ async fn the_same_message_twice_changes_nothing() {
     rig.publish(message(0..50)).await;
     rig.publish(message(25..75)).await;
     rig.acked().await;
-    assert_eq!((rig.stored().await, rig.metered().await), (75, 75));
+    assert_eq!((rig.stored().await, rig.metered().await, rig.own().await), (75, 75, (0..75).sum()));
     assert_eq!(rig.messages(&topology::tenant_stream("default")).await, 75);
     engine.shutdown().abort();
 }
@@ -286,7 +296,7 @@ async fn usage_waits_in_the_broker_while_its_store_is_away_and_events_go_on() {
     let second = rig.start(rig.service(stores).queueing_usage()).await;
     usage.refuse.store(false, Ordering::Relaxed);
     wait_until("all is metered", LONG, async || rig.messages(topology::USAGE).await == 0).await;
-    assert_eq!(rig.metered().await, 300);
+    assert_eq!((rig.metered().await, rig.own().await), (300, (0..300).sum()));
     wait_until("ready", LONG, async || second.health().ready().ok).await;
     second.shutdown().abort();
 }

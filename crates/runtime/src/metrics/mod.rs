@@ -193,6 +193,7 @@ mod tests {
             "messages",
             "partitions",
             "records",
+            "values",
             "subscribers",
             "letters",
             "connections",

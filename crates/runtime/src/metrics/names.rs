@@ -181,6 +181,9 @@ metrics! {
     /// Events published again to a tenant stream whose tail the broker had lost.
     EngineMendedEvents = Counter, "eventrunner_engine_mended_events_total", [];
 
+    /// Values of tenants' own meters that were not counted: the event was, without them.
+    EngineUnmeteredValues = Counter, "eventrunner_engine_unmetered_values_total", [one_of("reason", &["not_json", "missing", "wrong_kind", "negative", "too_large"])];
+
     /// Times a tenant's retention was applied.
     HousekeepingExpirations = Counter, "eventrunner_housekeeping_expirations_total", [one_of("result", &["done", "failed"])];
     /// When retention was last applied to every tenant that has one, in seconds since the Unix epoch.

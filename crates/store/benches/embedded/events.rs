@@ -96,6 +96,7 @@ pub(crate) fn batches(events: usize, round: u64) -> Vec<Arc<Batch>> {
             normalized_at_us: 1_795_255_200_000_300,
             groups,
             streamed: (0..u64::try_from(size).unwrap()).collect(),
+            metered: Vec::new(),
         }));
     }
     out

@@ -196,7 +196,8 @@ impl Committer {
                         self.totals.events += 1;
                     }
                     if item.fresh & USAGE != 0 {
-                        shelf.meter_event(|| next(&mut self.next_block), stamp.received_at_us, event);
+                        let own = from.metered(index);
+                        shelf.meter_event(|| next(&mut self.next_block), stamp.received_at_us, event, own);
                         self.totals.records += 1;
                     }
                 }

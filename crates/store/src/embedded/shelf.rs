@@ -95,11 +95,17 @@ impl<'a> Shelf<'a> {
     }
 
     /// Adds the usage record of an event.
-    pub(super) fn meter_event(&mut self, number: impl FnOnce() -> u64, at_us: Micros, event: &CloudEvent) {
+    pub(super) fn meter_event(
+        &mut self,
+        number: impl FnOnce() -> u64,
+        at_us: Micros,
+        event: &CloudEvent,
+        own: &[(Text, u64)],
+    ) {
         let bytes = u64::try_from(event.size()).unwrap_or(u64::MAX);
         let block = self.usage.get_or_insert_with(|| Open::new(number()));
         block.saw(at_us);
-        block.builder.add_event(at_us, event, bytes);
+        block.builder.add_event(at_us, event, bytes, own);
         let minute = Level::Minute.of(at_us);
         if self.minute != minute {
             self.settle();
@@ -107,6 +113,9 @@ impl<'a> Shelf<'a> {
         }
         self.minute_events += 1;
         self.minute_bytes = self.minute_bytes.saturating_add(bytes);
+        for (meter, value) in own {
+            self.add_sum(meter.clone(), minute, *value);
+        }
     }
 
     /// Adds any usage record.

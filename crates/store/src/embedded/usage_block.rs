@@ -46,15 +46,19 @@ impl UsageBlockBuilder {
     }
 
     /// Adds the record of an event, as [`crate::records_of`] makes it.
-    pub(super) fn add_event(&mut self, at_us: Micros, event: &CloudEvent, bytes: u64) {
+    pub(super) fn add_event(&mut self, at_us: Micros, event: &CloudEvent, bytes: u64, own: &[(Text, u64)]) {
         self.start(at_us, EVENT);
         self.word(event.source());
         put_bytes(&mut self.rows, event.id().as_bytes());
-        put_len(&mut self.rows, 2);
+        put_len(&mut self.rows, 2 + own.len());
         self.word(&Text::from_static(METER_EVENTS));
         put_varint(&mut self.rows, 1);
         self.word(&Text::from_static(METER_BYTES));
         put_varint(&mut self.rows, bytes);
+        for (meter, value) in own {
+            self.word(meter);
+            put_varint(&mut self.rows, *value);
+        }
     }
 
     /// Adds any record.

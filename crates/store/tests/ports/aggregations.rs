@@ -1,6 +1,9 @@
 //! Every aggregation is that of the records, in every range and bucket.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use model::{Micros, TenantId, Text};
 use store::{
@@ -8,7 +11,7 @@ use store::{
     UsageBucket, UsageQuery, UsageRecord, record_id,
 };
 
-use super::world::{HOUR, MINUTE, NOON, SECOND, World, bucket, events};
+use super::world::{HOUR, MINUTE, NOON, SECOND, World, bucket, events, records};
 
 fn of_event(tenant: &TenantId, source: &str, id: &str, at_us: Micros, value: u64) -> UsageRecord {
     UsageRecord {
@@ -156,6 +159,33 @@ pub(crate) async fn the_two_meters_of_every_event_too(stores: &Stores, world: &W
     assert!(of("own/x", Aggregation::Count).await.is_empty());
     let found = stores.usage.by_source(&tenant, METER_EVENTS, Aggregation::Sum, &query).await.unwrap();
     assert_eq!(found, [SourceUsage { source: Some("/shop".into()), buckets: vec![bucket(NOON, 12)] }]);
+}
+
+pub(crate) async fn own_meters_are_kept_with_their_events(stores: &Stores, world: &World) {
+    let tenant = world.tenant("t");
+    let mut batch = Arc::unwrap_or_clone(world.batch(&tenant, NOON, events(0..4)));
+    let own = |name: &str, value: u64| (Text::from(format!("own/{name}")), value);
+    batch.metered = vec![(1, vec![own("x", 7), own("y", 0)]), (3, vec![own("x", 5)])];
+    let batch = Arc::new(batch);
+    for _ in 0..2 {
+        stores.sink.write(Arc::clone(&batch)).await.unwrap();
+    }
+    let query = UsageQuery::default();
+    for (meter, aggregation, want) in [
+        ("own/x", Aggregation::Sum, 12),
+        ("own/x", Aggregation::Count, 2),
+        ("own/y", Aggregation::Count, 1),
+        (METER_EVENTS, Aggregation::Sum, 4),
+        (METER_EVENTS, Aggregation::Count, 4),
+    ] {
+        let found = stores.usage.aggregate(&tenant, meter, aggregation, &query).await.unwrap();
+        assert_eq!(found, [bucket(NOON, want)], "{meter} {aggregation:?}");
+    }
+    let listed = records(stores, &tenant, &query).await;
+    let meters_of =
+        |id: &str| listed.iter().find(|r| *r.id == *record_id("/shop", id)).unwrap().meters.clone();
+    assert_eq!(meters_of("0").len(), 2);
+    assert_eq!(meters_of("1")[2..], [own("x", 7), own("y", 0)]);
 }
 
 pub(crate) async fn too_many_sources_are_refused(stores: &Stores, world: &World) {

@@ -51,6 +51,7 @@ impl World {
             normalized_at_us: NOON + 20,
             groups,
             streamed: Vec::new(),
+            metered: Vec::new(),
         })
     }
 }

@@ -93,6 +93,7 @@ impl Rows {
                 events: (0..PER_BATCH).filter_map(|n| event(n).ok()).collect(),
             }],
             streamed: (number * PER_BATCH + 1..=(number + 1) * PER_BATCH).collect(),
+            metered: Vec::new(),
         })
     }
 }

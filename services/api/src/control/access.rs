@@ -101,6 +101,7 @@ impl Thing {
                 catalog::Kind::Component => Kind::Component,
                 catalog::Kind::Workflow => Kind::Workflow,
                 catalog::Kind::Feed => Kind::Feed,
+                catalog::Kind::Meter => Kind::Meter,
                 catalog::Kind::Role => Kind::Role,
                 catalog::Kind::RoleBinding => Kind::RoleBinding,
             },

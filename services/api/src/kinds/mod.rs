@@ -7,6 +7,7 @@ mod event_type;
 mod feed;
 mod key;
 mod limits;
+mod meter;
 mod nats_credential;
 mod plan;
 mod role;

@@ -222,6 +222,7 @@ impl World {
             normalized_at_us: stamp.received_at_us + 2,
             groups: vec![Group { stamp: Arc::new(stamp), events }],
             streamed: Vec::new(),
+            metered: Vec::new(),
         };
         self.stores.sink.write(Arc::new(batch)).await.unwrap();
     }

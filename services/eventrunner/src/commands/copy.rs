@@ -74,6 +74,7 @@ fn batches(events: Vec<StoredEvent>) -> Vec<Batch> {
                     groups: Vec::new(),
                     // They enter no tenant stream, so that none is made whole with them.
                     streamed: Vec::new(),
+                    metered: Vec::new(),
                 });
                 let Some(last) = batches.last_mut() else { continue };
                 last

@@ -48,6 +48,14 @@ const ROWS: &[Row] = &[
         "[\"sale\"]",
     ),
     ("feeds", "meters", FEED, "--source hub", "/source", "\"hub\""),
+    (
+        "meters",
+        "turnover",
+        "--aggregation sum --value /amount",
+        "--event-type sale",
+        "/event_type",
+        "\"sale\"",
+    ),
 ];
 const SOURCE: &str = "--system shop --preset github --secret hidden";
 const COMPONENT: &str =

@@ -11,8 +11,8 @@ mod undelete;
 use axum::{extract::Request, routing::get};
 use http::Method;
 use model::resource::{
-    Action, ApiKey, Component, Customer, EventType, Feed, NatsCredential, Plan, Role, RoleBinding, RuleSet,
-    Source, Subscription, System, Tenant, User, Workflow,
+    Action, ApiKey, Component, Customer, EventType, Feed, Meter, NatsCredential, Plan, Role, RoleBinding,
+    RuleSet, Source, Subscription, System, Tenant, User, Workflow,
 };
 use runtime::problem::Problem;
 use utoipa_axum::router::OpenApiRouter;
@@ -37,6 +37,7 @@ pub(super) fn router() -> OpenApiRouter<App> {
     let router = of::<Component>(router);
     let router = of::<Workflow>(router);
     let router = of::<Feed>(router);
+    let router = of::<Meter>(router);
     let router = of::<Plan>(router);
     let router = of::<User>(router);
     let router = of::<Role>(router);

@@ -138,6 +138,15 @@ static KINDS: [Row; 19] = [
         operators_only: false,
     },
     Row {
+        singular: "meter",
+        plural: "meters",
+        schema: "Meter",
+        collection: "/api/v1/tenants/acme/meters",
+        id: Some("covered"),
+        body: |id| json!({"id": id, "aggregation": "sum", "value": "/amount", "scale": 2}),
+        operators_only: false,
+    },
+    Row {
         singular: "plan",
         plural: "plans",
         schema: "Plan",

@@ -53,3 +53,26 @@ async fn a_text_is_kept_as_it_is() {
     }
     control.close().await;
 }
+
+#[tokio::test]
+async fn a_meter_keeps_the_meaning_of_what_it_counted() {
+    let control = Control::start().await;
+    let meter = json!({"id": "turnover", "aggregation": "sum", "value": "/amount", "scale": 2});
+    assert_eq!(control.post("/meters", &meter).await.status, 201);
+    for (patch, pointer) in [(json!({"aggregation": "max"}), "/aggregation"), (json!({"scale": 3}), "/scale")]
+    {
+        let refused = control.patch("/meters/turnover", &patch).await;
+        assert_eq!(refused.refusal(), (400, "invalid_argument", vec![pointer]), "{patch}");
+    }
+    let moved = control.patch("/meters/turnover", &json!({"value": "/total", "event_type": "sale"})).await;
+    assert_eq!((moved.status, &moved.json["value"]), (200, &json!("/total")), "{moved:?}");
+    let id = |n: usize| json!({"id": format!("m{n}"), "aggregation": "count"});
+    for n in 1..64 {
+        assert_eq!(control.post("/meters", &id(n)).await.status, 201, "{n}");
+    }
+    let refused = control.post("/meters", &id(64)).await;
+    assert_eq!(refused.refusal(), (400, "invalid_argument", vec!["/id"]));
+    assert_eq!(control.delete("/meters/m1").await.status, 204);
+    assert_eq!(control.post("/meters", &id(64)).await.status, 201);
+    control.close().await;
+}

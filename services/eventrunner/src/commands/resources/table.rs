@@ -381,6 +381,38 @@ A binding of the fleet's is called fleet/<id>, and counts in every tenant.",
             CREATED,
         ])
         .examples("  eventrunner feeds create meters --system shop --type mqtt --endpoint mqtts://broker.example"),
+    Kind::new("meter", "meters", "Meters: what a tenant counts in its events besides what the fleet meters")
+        .flags(&[
+            NAME,
+            Flag::text("event-type", "/event_type", "The type of the events it counts; none: those of all types")
+                .called("NAME"),
+            Flag::new(
+                "aggregation",
+                "/aggregation",
+                Form::Choice(&["sum", "count", "unique", "max", "latest"]),
+                "How it is put together over time; cannot be changed later",
+            )
+            .required(),
+            Flag::text("value", "/value", "Where in the event's data the value is, such as /order/amount")
+                .called("POINTER"),
+            Flag::number("scale", "/scale", "Decimals that are kept of a value [default: 0]; cannot be changed later"),
+        ])
+        .columns(&[
+            TENANT,
+            ID,
+            NAMED,
+            Column("event type", "/event_type"),
+            Column("aggregation", "/aggregation"),
+            Column("value", "/value"),
+            Column("scale", "/scale"),
+            LABELS,
+            CREATED,
+        ])
+        .examples(
+            "  eventrunner meters create turnover --event-type com.acme.sale --aggregation sum --value /amount --scale 2
+  eventrunner meters create buyers --event-type com.acme.sale --aggregation unique --value /customer
+  eventrunner usage --meter own/turnover --bucket day",
+        ),
 ];
 
 const NAME: Flag = Flag::text("name", "/name", "For people");
