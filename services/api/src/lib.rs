@@ -16,6 +16,7 @@
 
 mod accounts;
 mod app;
+mod calendar;
 mod control;
 mod endpoints;
 mod error;
@@ -42,6 +43,7 @@ mod service;
 mod sse;
 mod subscription;
 mod tenant_stream;
+mod usage;
 mod views;
 
 pub use self::{

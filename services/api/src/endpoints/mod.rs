@@ -46,7 +46,7 @@ pub(crate) use self::{
     event_list::ORDERS,
     invitation_list::InvitationView,
     session_list::SessionView,
-    usage_sum::{METERS, WIDTHS},
+    usage_sum::{AGGREGATIONS, GROUPINGS, WIDTHS},
 };
 use crate::app::App;
 

@@ -1,12 +1,14 @@
 //! What a parameter of a name may be, wherever it stands. The handlers read each name in one way (`params.rs`), so the document
 //! says it in one place: precise enough that whatever it allows is taken.
 
+use model::resource::OWN_METERS;
 use serde_json::{Value, json};
+use store::METERS;
 use utoipa::openapi::path::Operation;
 
 use crate::{
     control::{audit_log::OUTCOMES, select::SORTS},
-    endpoints::{METERS, ORDERS, WIDTHS},
+    endpoints::{AGGREGATIONS, GROUPINGS, ORDERS, WIDTHS},
 };
 
 /// An RFC 3339 time that can be told in microseconds since 1970.
@@ -57,6 +59,12 @@ fn first<T>((word, _): (&'static str, T)) -> &'static str {
     word
 }
 
+/// The fleet's meters and those of a tenant's own.
+fn meter() -> String {
+    let names: Vec<_> = METERS.iter().map(|meter| meter.name).collect();
+    format!("^({}|{OWN_METERS}[a-z0-9]([a-z0-9-]{{0,61}}[a-z0-9])?)$", names.join("|"))
+}
+
 fn said(place: &str, name: &str) -> Option<Value> {
     let like = |pattern: &str| json!({"type": "string", "pattern": pattern});
     Some(match (place, name) {
@@ -65,7 +73,10 @@ fn said(place: &str, name: &str) -> Option<Value> {
         ("query", "order") => one_of(ORDERS.map(first)),
         ("query", "outcome") => one_of(OUTCOMES),
         ("query", "bucket") => one_of(WIDTHS.map(first)),
-        ("query", "meter") => one_of(METERS.map(first)),
+        ("query", "aggregation") => one_of(AGGREGATIONS.map(first)),
+        ("query", "group_by") => one_of(GROUPINGS.map(first)),
+        ("query", "meter") => like(&meter()),
+        ("query", "time_zone") => like("^[A-Za-z][A-Za-z0-9+/_-]{0,63}$"),
         ("query", "sort") => one_of(SORTS.map(first)),
         ("query", "label") => like("^!?[^!=]+$|^[^!=]+!?=[^=]*$"),
         ("query", "stage" | "code") => like("^[A-Za-z0-9_-]{1,64}$"),

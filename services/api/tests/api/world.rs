@@ -14,7 +14,7 @@ use catalog::{Catalog, Sealer, SealingKey, Snapshot};
 use identity::IssuerOptions;
 use model::{
     Batch, CloudEvent, Durability, Group, Micros, Stamp, TenantId, nats,
-    resource::{Scope, Tenant},
+    resource::{Meter, Scope, Tenant},
 };
 use reqwest::{Method, Response};
 use runtime::{config::Millis, health::Health, http::ServerOptions, lifecycle::Shutdown};
@@ -92,6 +92,16 @@ fn keys() -> (Snapshot, Keys) {
     (snapshot, Keys { acme, reader, writer, publisher, globex, disabled })
 }
 
+/// Two meters of acme's own, and one of globex's.
+fn own_meters() -> Vec<Meter> {
+    let all = serde_json::json!([
+        {"tenant": "acme", "id": "turnover", "aggregation": "sum", "value": "/amount", "scale": 2},
+        {"tenant": "acme", "id": "buyers", "aggregation": "unique", "value": "/buyer"},
+        {"tenant": "globex", "id": "theirs", "aggregation": "count"},
+    ]);
+    serde_json::from_value(all).unwrap()
+}
+
 /// The same in every test, so that a second replica of the service opens what the first sealed.
 pub(crate) fn sealer() -> Arc<Sealer> {
     Arc::new(Sealer::new(SealingKey::from_bytes([7; 32])))
@@ -115,6 +125,7 @@ impl World {
 
     pub(crate) async fn start_with(options: Options) -> Self {
         let (snapshot, keys) = keys();
+        let snapshot = own_meters().into_iter().fold(snapshot, Snapshot::with);
         Self::start_over(options, keys, vec![], None, async |_| Catalog::fixed(snapshot)).await
     }
 

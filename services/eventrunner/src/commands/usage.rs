@@ -1,8 +1,9 @@
 //! `eventrunner usage`: what a tenant has used.
 
 use clap::{Args, ValueEnum};
-use model::TenantId;
+use model::{TenantId, resource::OWN_METERS};
 use serde::Deserialize;
+use store::METERS;
 
 use crate::{
     client::{Api, segment},
@@ -17,14 +18,25 @@ use crate::{
 #[command(after_help = "Examples:
   eventrunner usage
   eventrunner usage --meter bytes --bucket day --since 30d
+  eventrunner usage --meter own/turnover --bucket month --time-zone Europe/Berlin
+  eventrunner usage --by-source --since 7d
   eventrunner usage --records --since 1h -o jsonl")]
 pub(crate) struct Usage {
-    /// What was counted
-    #[arg(long, value_enum, default_value = "events")]
-    meter: Meter,
+    /// What was counted: events, bytes, another meter of the fleet's, or own/ID for a meter of the tenant's own
+    #[arg(long, default_value = "events", value_parser = meter)]
+    meter: String,
+    /// How it is put together [default: as the meter says]
+    #[arg(long, value_enum)]
+    aggregation: Option<Aggregation>,
     /// Width of the sums
     #[arg(long, value_enum, default_value = "total")]
     bucket: Bucket,
+    /// Whose days and months, such as Europe/Berlin [default: UTC]
+    #[arg(long, value_name = "NAME")]
+    time_zone: Option<String>,
+    /// Apart for each source of events
+    #[arg(long)]
+    by_source: bool,
     /// Used at or after: RFC 3339, or how long ago as 90s, 15m, 2h, 7d
     #[arg(long, value_name = "TIME", value_parser = when::moment)]
     since: Option<String>,
@@ -32,7 +44,7 @@ pub(crate) struct Usage {
     #[arg(long, value_name = "TIME", value_parser = when::moment)]
     until: Option<String>,
     /// The records the sums are made of
-    #[arg(long, conflicts_with_all = ["meter", "bucket"])]
+    #[arg(long, conflicts_with_all = ["meter", "aggregation", "bucket", "time_zone", "by_source"])]
     records: bool,
     /// Most records to show
     #[arg(long, short = 'n', default_value_t = 50, requires = "records")]
@@ -42,11 +54,12 @@ pub(crate) struct Usage {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Meter {
-    /// Events
-    Events,
-    /// Bytes of attributes and data
-    Bytes,
+enum Aggregation {
+    Sum,
+    Count,
+    Unique,
+    Max,
+    Latest,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -54,16 +67,31 @@ enum Bucket {
     Minute,
     Hour,
     Day,
+    Month,
     Total,
 }
 
 #[derive(Deserialize)]
 struct Sums {
+    #[serde(default)]
     total: u64,
+    #[serde(default)]
     buckets: Vec<Item>,
+    #[serde(default)]
+    groups: Vec<Item>,
+}
+
+/// A name that may be one of a meter's; whether a tenant has it the API knows.
+fn meter(name: &str) -> std::result::Result<String, String> {
+    if store::meter(name).is_some() || name.starts_with(OWN_METERS) {
+        return Ok(name.to_owned());
+    }
+    let names: Vec<_> = METERS.iter().map(|meter| meter.name).collect();
+    Err(format!("there are {}, and {OWN_METERS}ID", names.join(", ")))
 }
 
 const BUCKETS: &[Column] = &[Column("from", "/start"), Column("value", "/value")];
+const GROUPS: &[Column] = &[Column("source", "/source"), Column("total", "/total")];
 const RECORDS: &[Column] = &[
     Column("at", "/at"),
     Column("events", "/meters/events"),
@@ -93,7 +121,10 @@ pub(crate) async fn run(args: Usage, output: Output) -> Result<()> {
     let word = |value: Option<clap::builder::PossibleValue>| {
         value.map(|v| v.get_name().to_owned()).unwrap_or_default()
     };
-    query.push(("meter", word(args.meter.to_possible_value())));
+    query.push(("meter", args.meter));
+    query.extend(args.aggregation.map(|v| ("aggregation", word(v.to_possible_value()))));
+    query.extend(args.time_zone.map(|v| ("time_zone", v)));
+    query.extend(args.by_source.then(|| ("group_by", "source".to_owned())));
     query.push(("bucket", word(args.bucket.to_possible_value())));
     let answer = api.get(&path, &query).await?;
     if output.format != Format::Table {
@@ -101,6 +132,9 @@ pub(crate) async fn run(args: Usage, output: Output) -> Result<()> {
     }
     let sums: Sums = serde_json::from_str(answer.get())
         .map_err(|e| Failure::failed(format!("the API answered something that is not ours: {e}")))?;
+    if args.by_source {
+        return output.list(GROUPS, &sums.groups);
+    }
     if args.bucket != Bucket::Total {
         output.list(BUCKETS, &sums.buckets)?;
     }
