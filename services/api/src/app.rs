@@ -21,7 +21,14 @@ use runtime::{
 use store::Stores;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Options, accounts::Told, control::call::undecided, error, people::People};
+use crate::{
+    Options,
+    accounts::Told,
+    control::call::undecided,
+    egress::{Counter, Egress},
+    error,
+    people::People,
+};
 
 /// Shared by all requests. Cheap to clone.
 #[derive(Clone)]
@@ -44,6 +51,8 @@ pub(crate) struct Shared {
     /// None where the broker takes no accounts from this fleet.
     pub(crate) accounts: Option<Arc<Told>>,
     streams: Mutex<HashMap<TenantId, usize>>,
+    /// What streams hand out.
+    pub(crate) egress: Arc<Egress>,
 }
 
 impl Deref for App {
@@ -72,6 +81,7 @@ impl App {
             people,
             accounts: deps.accounts.map(|accounts| Arc::new(Told::new(accounts))),
             streams: Mutex::default(),
+            egress: Arc::default(),
         })))
     }
 
@@ -139,7 +149,12 @@ impl App {
         }
         *open += 1;
         let gauge = metrics::gauge(Metric::ApiSubscribers, &[transport]);
-        Ok(StreamSlot { app: self.clone(), tenant: tenant.clone(), _subscribed: InFlight::enter(&gauge) })
+        Ok(StreamSlot {
+            app: self.clone(),
+            tenant: tenant.clone(),
+            egress: self.egress.counter(tenant),
+            _subscribed: InFlight::enter(&gauge),
+        })
     }
 }
 
@@ -147,7 +162,15 @@ impl App {
 pub(crate) struct StreamSlot {
     app: App,
     tenant: TenantId,
+    egress: Counter,
     _subscribed: InFlight,
+}
+
+impl StreamSlot {
+    /// Meters bytes of events that are handed to the connection.
+    pub(crate) fn sent(&self, bytes: usize) {
+        self.egress.add(bytes);
+    }
 }
 
 impl Drop for StreamSlot {

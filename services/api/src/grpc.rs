@@ -5,6 +5,7 @@ use std::{collections::VecDeque, pin::Pin, time::Duration};
 use futures::{Stream, StreamExt as _, stream::BoxStream};
 use http::HeaderMap;
 use model::ErrorCode;
+use prost::Message as _;
 use proto::v1::{
     SubscribeOpen, SubscribeRequest, SubscribeResponse, subscribe_open, subscribe_request::Message,
     subscribe_service_server::SubscribeService,
@@ -78,7 +79,7 @@ impl Subscriptions {
             sent,
             trace,
             ended: false,
-            _slot: slot,
+            slot,
         };
         let stream = futures::stream::unfold(subscriber, |mut subscriber| async {
             let next = subscriber.next().await?;
@@ -144,7 +145,7 @@ struct Subscriber {
     sent: IntCounter,
     trace: TraceContext,
     ended: bool,
-    _slot: StreamSlot,
+    slot: StreamSlot,
 }
 
 #[expect(clippy::large_enum_variant, reason = "one at a time, taken apart at once")]
@@ -222,7 +223,9 @@ impl Subscriber {
         let Place { sequence, events } = *place;
         self.window.sent(sequence);
         self.sent.inc();
-        Ok(Some(SubscribeResponse { sequence, event: Some(event.into()), events }))
+        let response = SubscribeResponse { sequence, event: Some(event.into()), events };
+        self.slot.sent(response.encoded_len());
+        Ok(Some(response))
     }
 
     fn acknowledge(&mut self, request: &SubscribeRequest) -> Result<(), Problem> {

@@ -18,6 +18,7 @@ mod accounts;
 mod app;
 mod calendar;
 mod control;
+mod egress;
 mod endpoints;
 mod error;
 mod follow;

@@ -49,6 +49,9 @@ pub struct Options {
     pub people: PeopleOptions,
     /// The API as tools of language models.
     pub mcp: McpOptions,
+    /// How often the bytes that tenants read by streams are metered: 100 to 60,000 ms. What was not yet is lost if the process
+    /// dies.
+    pub egress_flush_ms: Millis,
     /// Audit records read at most for one request that filters them.
     pub audit_scan_max: usize,
     /// How long a request with an `Idempotency-Key` is believed to be worked by whoever began it.
@@ -76,6 +79,7 @@ impl Default for Options {
             resource_bytes_max: 256 << 10,
             people: PeopleOptions::default(),
             mcp: McpOptions::default(),
+            egress_flush_ms: Millis(5_000),
             audit_scan_max: 10_000,
             idempotency_pending_ms: Millis(30_000),
         }
@@ -103,6 +107,9 @@ impl Options {
             Some((name, _)) => Err(format!("api.{name} must be at least 1")),
             None if self.stream_heartbeat_ms.0 == 0 => {
                 Err("api.stream_heartbeat_ms must be at least 1".to_owned())
+            }
+            None if !(100..=60_000).contains(&self.egress_flush_ms.0) => {
+                Err("api.egress_flush_ms must be 100 to 60,000".to_owned())
             }
             None => Ok(()),
         }

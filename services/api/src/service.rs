@@ -14,12 +14,13 @@ use runtime::{
 };
 use store::Stores;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 use tonic::codec::CompressionEncoding::{Gzip, Zstd};
 use tonic_health::server::HealthReporter;
 
 use crate::{
-    Error, Options, accounts::Doorkeeper, app::App, endpoints, grpc::Subscriptions, keeper::Keeper, mcp,
-    metrics,
+    Error, Options, accounts::Doorkeeper, app::App, egress, endpoints, grpc::Subscriptions, keeper::Keeper,
+    mcp, metrics,
 };
 
 /// How often readiness looks at the broker.
@@ -120,14 +121,26 @@ impl Service {
         if let Some(doorkeeper) = doorkeeper {
             tokio::spawn(doorkeeper.run(shutdown.draining.clone()));
         }
+        let served = CancellationToken::new();
+        let writer = egress::Writer::new(
+            Arc::clone(&app.egress),
+            Arc::clone(&app.stores.usage),
+            app.catalog.clone(),
+            app.options.egress_flush_ms.duration(),
+            app.options.store_timeout_ms.duration(),
+        );
+        let metering = tokio::spawn(writer.run(served.clone()));
         let watching = tokio::spawn(watch(app, component, reporter, shutdown.draining.clone()));
-        let served = http::serve(listener, router, &options, shutdown).await;
+        let outcome = http::serve(listener, router, &options, shutdown).await;
         watching.abort();
+        served.cancel();
+        // It writes what is left, within the patience it has with the store.
+        let _ = metering.await;
         if let Some(keeping) = keeping {
             // It says that it leaves, within a second.
             let _ = keeping.await;
         }
-        Ok(served?)
+        Ok(outcome?)
     }
 }
 
@@ -168,12 +181,7 @@ fn grpc_router(app: &App) -> Result<Router, Error> {
 }
 
 /// Readiness follows the broker; when draining begins, streams are told to end.
-async fn watch(
-    app: App,
-    component: Component,
-    reporter: HealthReporter,
-    draining: tokio_util::sync::CancellationToken,
-) {
+async fn watch(app: App, component: Component, reporter: HealthReporter, draining: CancellationToken) {
     let mut ticks = tokio::time::interval(LOOK);
     loop {
         tokio::select! {

@@ -32,7 +32,7 @@ struct Sse {
     sent: IntCounter,
     /// What the client gets first.
     opening: Option<Vec<u8>>,
-    _slot: StreamSlot,
+    slot: StreamSlot,
 }
 
 /// The body: chunks of whole messages. It makes the next chunk when the last one has been taken, so that a slow
@@ -52,7 +52,7 @@ pub(crate) fn body(
         told: history.position,
         sent: metrics::counter(Metric::ApiStreamedEvents, &["sse"]),
         opening: Some(opening),
-        _slot: slot,
+        slot,
     };
     futures::stream::unfold(sse, |mut sse| async {
         let chunk = sse.chunk().await?;
@@ -113,7 +113,9 @@ impl Sse {
         if !self.reader.is_admitted(&self.app).await {
             return None;
         }
+        let from = chunk.len();
         message(chunk, position.as_ref(), &event);
+        self.slot.sent(chunk.len() - from);
         self.told.clone_from(&self.position);
         self.sent.inc();
         Some(())

@@ -4,6 +4,7 @@
 
 mod access;
 mod control;
+mod egress;
 mod events;
 mod grpc;
 mod health;
