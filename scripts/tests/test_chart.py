@@ -158,6 +158,7 @@ class Chart(unittest.TestCase):
         limits = tomllib.loads(values["config"])["topology"]
         streams = 2 * limits["hop_bytes_max"] + limits["tenant_bytes_max"]
         streams += limits["dead_bytes_max"] + limits["audit_bytes_max"] + limits["idempotency_bytes_max"]
+        streams += 2 * limits["invoices_bytes_max"]
         volume = int(values["persistence"]["size"].removesuffix("Gi")) * 2**30
         self.assertLess(streams, volume / 2)
 

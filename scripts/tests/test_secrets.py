@@ -11,7 +11,7 @@ import urllib.request
 from fleet import Fleet, binary
 
 # Our own code says all it can; what others say at `trace` is the bytes of every connection.
-OURS = ("api", "auth", "bus", "catalog", "engine", "eventrunner", "identity", "ingest_http", "ingest_grpc", "normalizer", "runtime")
+OURS = ("api", "auth", "billing", "billing_service", "bus", "catalog", "engine", "eventrunner", "identity", "ingest_http", "ingest_grpc", "normalizer", "runtime")
 LOG = ",".join(["debug", *(f"{crate}=trace" for crate in OURS)])
 # Where secrets are to be: whoever may read these files may use the fleet.
 KEPT = {"context.toml", "secret.key"}

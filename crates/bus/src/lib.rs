@@ -41,8 +41,8 @@ pub use self::{
     topology::TopologyOptions,
 };
 
-/// Renders an error with everything it was caused by: clients wrap the telling part.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+/// An error with everything it was caused by: clients wrap the telling part.
+pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {

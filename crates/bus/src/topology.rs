@@ -31,6 +31,10 @@ pub const USAGE: &str = "USAGE";
 pub const DEAD: &str = "DEAD";
 /// The stream of what was done to the catalog, and what was refused.
 pub const AUDIT: &str = "AUDIT";
+/// The stream of invoices: an invoice's number is its sequence, and nothing leaves it.
+pub const INVOICES: &str = "INVOICES";
+/// The stream of credit notes, numbered alike.
+pub const CREDIT_NOTES: &str = "CREDIT_NOTES";
 /// The KV bucket of answers that are given again to who sends the same `Idempotency-Key`.
 pub const IDEMPOTENCY: &str = "idempotency";
 /// The KV bucket of people's sessions. What nobody refreshes leaves it.
@@ -81,6 +85,8 @@ pub struct TopologyOptions {
     pub audit_age_hours: u64,
     /// Audit records kept of one tenant before its oldest leave, so that none pushes out another's.
     pub audit_records_per_tenant_max: i64,
+    /// Bytes of invoices, and of credit notes, that there may be; over it none can be made (503).
+    pub invoices_bytes_max: i64,
     /// Bytes of remembered answers to requests with an `Idempotency-Key`; over it, such requests are answered 503.
     pub idempotency_bytes_max: i64,
     /// How long such an answer is remembered, in hours.
@@ -113,6 +119,7 @@ impl Default for TopologyOptions {
             audit_bytes_max: 256 << 20,
             audit_age_hours: 365 * 24,
             audit_records_per_tenant_max: 100_000,
+            invoices_bytes_max: 128 << 20,
             idempotency_bytes_max: 64 << 20,
             idempotency_age_hours: 24,
             session_idle_hours: 24,
@@ -165,6 +172,8 @@ pub async fn ensure(bus: &Bus, options: &TopologyOptions) -> Result<Topology, Er
     };
     ensure_stream(bus, dead).await?;
     ensure_audit(bus, options).await?;
+    ensure_documents(bus, options, INVOICES, "invoices.*.*").await?;
+    ensure_documents(bus, options, CREDIT_NOTES, "credit-notes.*.*").await?;
     ensure_sessions(bus, options).await?;
     ensure_one_time(bus, options.replicas).await?;
     ensure_erasures(bus, options.replicas).await?;
@@ -200,6 +209,23 @@ async fn ensure_audit(bus: &Bus, options: &TopologyOptions) -> Result<(), Error>
         ..bucket(IDEMPOTENCY, "answers that are given again, sealed")
     };
     ensure_bucket(bus, answers).await
+}
+
+/// A stream of what has numbers: nobody can take anything out of it again.
+async fn ensure_documents(
+    bus: &Bus,
+    options: &TopologyOptions,
+    name: &str,
+    subjects: &str,
+) -> Result<(), Error> {
+    let config = stream::Config {
+        discard: DiscardPolicy::New,
+        max_bytes: options.invoices_bytes_max,
+        deny_delete: true,
+        deny_purge: true,
+        ..base(options, name, subjects.to_owned())
+    };
+    ensure_stream(bus, config).await
 }
 
 /// Creates the stream in which usage waits for a store of its own.

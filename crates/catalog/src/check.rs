@@ -6,8 +6,8 @@ mod reacting;
 use model::{
     FLEET, TYPE_BYTES_MAX,
     resource::{
-        ApiKey, Customer, EventType, Meta, NatsCredential, Plan, Role, RoleBinding, SignatureScheme, Source,
-        System, Tenant, TenantLimits, User,
+        ApiKey, BillingAccount, Customer, EventType, Meta, NatsCredential, Plan, Role, RoleBinding,
+        SignatureScheme, Source, System, Tenant, TenantLimits, User,
     },
 };
 use relations::{Actor, Permission, RoleRef};
@@ -202,6 +202,39 @@ pub(crate) fn customer(customer: &Customer) -> Vec<FieldError> {
     let mut errors = Errors::default();
     errors.text("/name", &customer.name);
     errors.meta(&customer.meta);
+    errors.0
+}
+
+pub(crate) fn billing_account(account: &BillingAccount) -> Vec<FieldError> {
+    let mut errors = Errors::default();
+    errors.text("/name", &account.name);
+    errors.meta(&account.meta);
+    errors.0.extend(account.faults().into_iter().map(FieldError::from));
+    errors.0
+}
+
+/// Months that were invoiced, and what comes late of them, have the currency and the days of those that follow.
+pub(crate) fn same_account(account: &BillingAccount, old: &BillingAccount) -> Vec<FieldError> {
+    let mut errors = Errors::default();
+    errors.unless(account.currency == old.currency, "/currency", || {
+        format!("must stay {}: make another account for another currency", old.currency)
+    });
+    errors.unless(account.time_zone == old.time_zone, "/time_zone", || {
+        format!("must stay {:?}: make another account for another time zone", old.time_zone)
+    });
+    errors.0
+}
+
+/// An invoice has one currency.
+pub(crate) fn currencies(account: &BillingAccount, others: &Snapshot) -> Vec<FieldError> {
+    let mut errors = Errors::default();
+    for (at, assignment) in account.plans.iter().enumerate() {
+        let prices = others.plan(&assignment.plan).and_then(|plan| plan.prices.first());
+        let Some(other) = prices.map(|prices| prices.currency) else { continue };
+        errors.unless(other == account.currency, &format!("/plans/{at}/plan"), || {
+            format!("has prices in {other}, and the account is in {}", account.currency)
+        });
+    }
     errors.0
 }
 

@@ -9,8 +9,8 @@ use std::{
 use model::{
     Text,
     resource::{
-        Action, ApiKey, Component, Customer, EventType, Feed, Meter, NatsCredential, Plan, Role, RoleBinding,
-        RuleSet, Source, Subscription, System, Tenant, User, Workflow,
+        Action, ApiKey, BillingAccount, Component, Customer, EventType, Feed, Meter, NatsCredential, Plan,
+        Role, RoleBinding, RuleSet, Source, Subscription, System, Tenant, User, Workflow,
     },
 };
 
@@ -126,6 +126,8 @@ kinds! {
     System(System) = "system", "system", systems;
     /// [`model::resource::Customer`].
     Customer(Customer) = "customer", "customer", customers;
+    /// [`model::resource::BillingAccount`].
+    BillingAccount(BillingAccount) = "billing-account", "billing account", billing_accounts;
     /// [`model::resource::Source`].
     Source(Source) = "source", "source", sources;
     /// [`model::resource::EventType`].

@@ -5,8 +5,8 @@ use std::{borrow::Cow, fmt::Debug};
 use model::{
     FLEET, TenantId,
     resource::{
-        Action, ApiKey, Component, Customer, EventType, Feed, Meta, Meter, NatsCredential, Plan, RuleSet,
-        Source, Subscription, System, Tenant, Workflow,
+        Action, ApiKey, BillingAccount, Component, Customer, EventType, Feed, Meta, Meter, NatsCredential,
+        Plan, RuleSet, Source, Subscription, System, Tenant, Workflow,
     },
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -203,6 +203,32 @@ impl Resource for Customer {
 
     fn validate(&self) -> Vec<FieldError> {
         check::customer(self)
+    }
+}
+
+impl Resource for BillingAccount {
+    common!(BillingAccount, tenant: tenant, id: id);
+
+    fn references(&self) -> Vec<Reference<'_>> {
+        let customer = self.customer.as_ref().map(|id| Reference::new("/customer", Kind::Customer, id));
+        let plans = self.plans.iter().enumerate().map(|(at, assignment)| Reference {
+            pointer: format!("/plans/{at}/plan").into(),
+            kind: Kind::Plan,
+            id: &assignment.plan,
+        });
+        plans.chain(customer).collect()
+    }
+
+    fn validate(&self) -> Vec<FieldError> {
+        check::billing_account(self)
+    }
+
+    fn validate_among(&self, others: &Snapshot) -> Vec<FieldError> {
+        check::currencies(self, others)
+    }
+
+    fn succession_faults(&self, old: &Self, _: &dyn Check) -> Vec<FieldError> {
+        check::same_account(self, old)
     }
 }
 

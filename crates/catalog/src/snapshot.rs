@@ -6,8 +6,8 @@ use std::{
 };
 
 use model::{
-    FLEET, KeyId, Micros, PlanId, SourceId, SystemId, TenantId, Text, parse_rfc3339,
-    resource::{ApiKey, EventType, Limits, Plan, Source, System, Tenant, User},
+    BillingAccountId, FLEET, KeyId, Micros, PlanId, SourceId, SystemId, TenantId, Text, parse_rfc3339,
+    resource::{ApiKey, BillingAccount, EventType, Limits, Plan, Source, System, Tenant, User},
 };
 
 use crate::{
@@ -92,6 +92,16 @@ impl Snapshot {
     #[must_use]
     pub fn plan(&self, plan: &PlanId) -> Option<&Arc<Plan>> {
         self.value(&FLEET, plan)
+    }
+
+    /// What is agreed with a party.
+    #[must_use]
+    pub fn billing_account(
+        &self,
+        tenant: &TenantId,
+        account: &BillingAccountId,
+    ) -> Option<&Arc<BillingAccount>> {
+        self.value(tenant, account)
     }
 
     /// A person, by their id.

@@ -52,9 +52,9 @@ pub use self::{
         is_json_media_type,
     },
     id::{
-        ActionId, BillingAccountId, ComponentId, CustomerId, FLEET, FeedId, InvalidId, ItemId, KeyId, MeterId,
-        NatsCredentialId, PlanId, RoleBindingId, RoleId, RuleSetId, SourceId, SubscriptionId, SystemId,
-        TenantId, UserId, WorkflowId,
+        ActionId, BillingAccountId, ComponentId, CustomerId, FLEET, FeedId, InvalidId, ItemId, KeyId,
+        MeterId, NatsCredentialId, PlanId, RoleBindingId, RoleId, RuleSetId, SourceId, SubscriptionId,
+        SystemId, TenantId, UserId, WorkflowId,
     },
     limits::{EventLimits, OverLimit, TYPE_BYTES_MAX},
     partition::partition_of,

@@ -85,6 +85,10 @@ words! {
         Limit = "limit",
         /// Plans, which bundle limits and prices.
         Plan = "plan",
+        /// What is agreed with who pays.
+        BillingAccount = "billing_account",
+        /// Invoices and credit notes.
+        Invoice = "invoice",
         /// A tenant's customers.
         Customer = "customer",
         /// People, and their invitations.

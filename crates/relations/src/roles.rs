@@ -34,6 +34,8 @@ const TABLE: &[(Kind, [&str; 6])] = &[
     (Kind::Tenant,         ["rcud",   "ru",         "r",     "r",     "-",             "r"]),
     (Kind::Limit,          ["ru",     "r",          "r",     "r",     "-",             "r"]),
     (Kind::Plan,           ["rcud",   "r",          "r",     "-",     "-",             "-"]),
+    (Kind::BillingAccount, ["rcud",   "r",          "r",     "-",     "-",             "-"]),
+    (Kind::Invoice,        ["rc",     "r",          "r",     "-",     "-",             "-"]),
     // -- people and credentials ----------------------------------------------------------------
     (Kind::Customer,       ["rcud",   "rcud",       "r",     "r",     "-",             "r"]),
     (Kind::User,           ["rcud",   "rcud",       "r",     "-",     "-",             "-"]),

@@ -77,7 +77,7 @@ fn utc() -> String {
 
 /// To whom invoices are made out.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct BillTo {
     /// A person or a company.
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -101,6 +101,7 @@ impl BillTo {
 
 /// A plan and when it holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Assignment {
     /// Which.
     pub plan: PlanId,
@@ -113,6 +114,7 @@ pub struct Assignment {
 
 /// What is taken off: a part of what is left by the coupons before it, or an amount a month.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Coupon {
     /// Its id, unique within the account's coupons.
     pub id: ItemId,
@@ -134,6 +136,7 @@ pub struct Coupon {
 
 /// What is paid at least, whatever is used.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Commitment {
     /// Its id, unique within the account's commitments.
     pub id: ItemId,
@@ -148,6 +151,7 @@ pub struct Commitment {
 
 /// What was paid before, and is used up by invoices.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Credit {
     /// Its id, unique within the account's credits.
     pub id: ItemId,
@@ -165,6 +169,7 @@ pub struct Credit {
 
 /// What is added for an authority.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Tax {
     /// Its id, unique within the account's taxes.
     pub id: ItemId,

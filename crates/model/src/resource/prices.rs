@@ -20,6 +20,7 @@ const METER_BYTES_MAX: usize = 255;
 
 /// A version of a plan's prices. What it says of a month is taken in proportion where it holds for a part of one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Prices {
     /// The first day on which they hold, in the time zone of whoever pays; until the next version's.
     pub effective_from: Date,
@@ -35,6 +36,7 @@ pub struct Prices {
 
 /// One thing that is charged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Charge {
     /// Its id, unique within the version; the same thing has the same id in all versions.
     pub id: ItemId,
@@ -60,7 +62,7 @@ pub struct Charge {
 
 /// How a quantity becomes an amount.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "model", rename_all = "snake_case")]
+#[serde(tag = "model", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Price {
     /// The same each month, whatever is used.
     Flat {
@@ -93,6 +95,7 @@ pub enum Price {
 
 /// A stretch of a month's quantity.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Tier {
     /// The last quantity that is in it; absent in the last tier, and only there.
     #[serde(default, skip_serializing_if = "Option::is_none")]

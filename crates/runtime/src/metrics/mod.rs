@@ -205,6 +205,7 @@ mod tests {
             "processes",
             "replicas",
             "tuples",
+            "tasks",
         ];
         let mut seen = HashSet::new();
         for &metric in Metric::ALL {

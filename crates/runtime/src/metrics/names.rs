@@ -52,8 +52,10 @@ const MODE: Label =
 const CODE: Label = Label { name: "code", values: Values::ErrorCode };
 const STREAM: Label = one_of("stream", &["raw", "events", "usage", "tenant", "dead"]);
 const STAGE: Label = one_of("stage", &["normalizer", "engine", "meter"]);
-const SERVICE: Label =
-    one_of("service", &["ingest-http", "ingest-grpc", "normalizer", "engine", "api", "nats-server"]);
+const SERVICE: Label = one_of(
+    "service",
+    &["ingest-http", "ingest-grpc", "normalizer", "engine", "api", "billing", "nats-server"],
+);
 const STORE: Label = one_of("kind", &["events", "usage"]);
 const TRANSPORT: Label = one_of("transport", &["sse", "grpc"]);
 const PARTITION: Label = Label { name: "partition", values: Values::Bounded("one for each partition") };
@@ -190,6 +192,9 @@ metrics! {
     HousekeepingRetentionTime = Gauge, "eventrunner_housekeeping_retention_time_seconds", [];
     /// Tenants erased.
     HousekeepingErasures = Counter, "eventrunner_housekeeping_erasures_total", [one_of("result", &["done", "failed"])];
+
+    /// What billing did: invoices made, hours of storage metered, events told, thresholds looked at.
+    BillingTasks = Counter, "eventrunner_billing_tasks_total", [one_of("what", &["invoices", "storage", "events", "thresholds"]), one_of("result", &["done", "failed"])];
 
     /// Time of one commit.
     StoreCommitDuration = SECONDS, "eventrunner_store_commit_duration_seconds", [STORE];

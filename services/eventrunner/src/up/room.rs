@@ -19,7 +19,9 @@ pub(crate) fn fit(topology: &mut TopologyOptions, available: u64) -> bool {
         (&mut topology.tenant_bytes_max, 1),
         (&mut topology.dead_bytes_max, 1),
         (&mut topology.audit_bytes_max, 1),
+        (&mut topology.invoices_bytes_max, 2),
         (&mut topology.idempotency_bytes_max, 1),
+        (&mut topology.sessions_bytes_max, 1),
     ];
     let wanted: u64 = limits.iter().map(|(limit, count)| bytes(**limit).saturating_mul(*count)).sum();
     if wanted <= budget {
@@ -71,7 +73,9 @@ mod tests {
                 + topology.tenant_bytes_max
                 + topology.dead_bytes_max
                 + topology.audit_bytes_max
-                + topology.idempotency_bytes_max;
+                + 2 * topology.invoices_bytes_max
+                + topology.idempotency_bytes_max
+                + topology.sessions_bytes_max;
             assert!(u64::try_from(total).unwrap() < available && topology.dead_bytes_max > 0);
             assert!(topology.tenant_bytes_max > topology.hop_bytes_max, "in proportion");
         }

@@ -1,0 +1,165 @@
+//! Usage records against the events they come from: which record is missing, which one is too many, which one says
+//! something else than its event.
+
+use std::collections::HashMap;
+
+use model::{Micros, TenantId, Text};
+use serde::Serialize;
+use store::{
+    EventQuery, EventStore, METER_BYTES, METER_EVENTS, Order, Origin, StoredEvent, UsageQuery, UsageRecord,
+    UsageStore, record_id,
+};
+
+use crate::Error;
+
+/// Records and events asked for at a time.
+const PAGE: u32 = 1_000;
+
+/// How records and events differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fault {
+    /// An event has no record: its use is not billed.
+    Missing,
+    /// A record has no event: somebody pays for what was not there.
+    Extra,
+    /// A record says another quantity than its event.
+    Altered,
+}
+
+/// One record that differs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// How.
+    pub fault: Fault,
+    /// The event's `source`.
+    pub source: Text,
+    /// The event's `id`.
+    pub event: Text,
+    /// When it was received, or is said to have been.
+    pub at_us: Micros,
+    /// Of what the record has another quantity than the event.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub meter: Option<&'static str>,
+    /// The quantity in the record.
+    pub recorded: u64,
+    /// The quantity by the event.
+    pub expected: u64,
+}
+
+/// What comparing a stretch of time came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Comparison {
+    /// Events that were looked at.
+    pub events: u64,
+    /// Records of events that were looked at.
+    pub records: u64,
+    /// Events whose data is gone, so that their bytes cannot be counted again.
+    pub without_data: u64,
+    /// The records that differ, by time.
+    pub differences: Vec<Difference>,
+}
+
+/// Compares what was received from `since_us` and before `until_us`; the caller chooses stretches of which memory holds the
+/// records. Events that a tenant's retention has taken away look like records that are too many: ask for none of their time.
+///
+/// # Errors
+/// If a store does not answer.
+pub async fn compare(
+    events: &dyn EventStore,
+    usage: &dyn UsageStore,
+    tenant: &TenantId,
+    (since_us, until_us): (Micros, Micros),
+) -> Result<Comparison, Error> {
+    let mut found = Comparison::default();
+    let mut records = records(usage, tenant, (since_us, until_us)).await?;
+    found.records = records.len() as u64;
+    let mut query = EventQuery {
+        since_us: Some(since_us),
+        until_us: Some(until_us),
+        order: Order::OldestFirst,
+        limit: PAGE,
+        ..EventQuery::default()
+    };
+    loop {
+        let page = events.page(tenant, &query).await.map_err(|e| Error::unavailable(&e))?;
+        for stored in &page.events {
+            found.events += 1;
+            let id = record_id(stored.event.source(), stored.event.id());
+            one(&mut found, stored, records.remove(&id));
+        }
+        match page.next {
+            Some(next) => query.cursor = Some(next),
+            None => break,
+        }
+    }
+    found.differences.extend(records.into_values().map(extra));
+    found.differences.sort_by(|a, b| (a.at_us, &a.source, &a.event).cmp(&(b.at_us, &b.source, &b.event)));
+    Ok(found)
+}
+
+/// Records of events, by their ids.
+async fn records(
+    usage: &dyn UsageStore,
+    tenant: &TenantId,
+    (since_us, until_us): (Micros, Micros),
+) -> Result<HashMap<Text, UsageRecord>, Error> {
+    let mut query = UsageQuery {
+        since_us: Some(since_us),
+        until_us: Some(until_us),
+        limit: PAGE,
+        ..UsageQuery::default()
+    };
+    let mut records = HashMap::new();
+    loop {
+        let page = usage.list(tenant, &query).await.map_err(|e| Error::unavailable(&e))?;
+        let of_events = page.records.into_iter().filter(|r| matches!(r.origin, Origin::Event { .. }));
+        records.extend(of_events.map(|record| (record.id.clone(), record)));
+        match page.next {
+            Some(next) => query.cursor = Some(next),
+            None => return Ok(records),
+        }
+    }
+}
+
+fn one(found: &mut Comparison, stored: &StoredEvent, record: Option<UsageRecord>) {
+    let event = &stored.event;
+    let differs = |fault, meter, recorded, expected| Difference {
+        fault,
+        source: event.source().clone(),
+        event: event.id().clone(),
+        at_us: stored.stamp.received_at_us,
+        meter,
+        recorded,
+        expected,
+    };
+    let Some(record) = record else {
+        found.differences.push(differs(Fault::Missing, None, 0, 1));
+        return;
+    };
+    let (events, bytes) = (quantity(&record, METER_EVENTS), quantity(&record, METER_BYTES));
+    if events != 1 {
+        found.differences.push(differs(Fault::Altered, Some(METER_EVENTS), events, 1));
+    }
+    let size = u64::try_from(event.size()).unwrap_or(u64::MAX);
+    if event.data().is_none() && bytes > size {
+        found.without_data += 1;
+    } else if bytes != size {
+        found.differences.push(differs(Fault::Altered, Some(METER_BYTES), bytes, size));
+    }
+}
+
+fn extra(record: UsageRecord) -> Difference {
+    let recorded = quantity(&record, METER_EVENTS);
+    let (source, event) = match record.origin {
+        Origin::Event { source, id } => (source, id),
+        Origin::Other { kind, reference } => (kind, reference),
+    };
+    let (fault, at_us) = (Fault::Extra, record.at_us);
+    Difference { fault, source, event, at_us, meter: None, recorded, expected: 0 }
+}
+
+fn quantity(record: &UsageRecord, meter: &str) -> u64 {
+    let of = record.meters.iter().filter(|(name, _)| *name == *meter);
+    of.fold(0, |sum, (_, value)| sum.saturating_add(*value))
+}
