@@ -34,7 +34,7 @@ impl Calendar {
         (since_us, until_us): (Micros, Micros),
         most: usize,
     ) -> Option<Self> {
-        let first = Timestamp::from_microsecond(since_us).ok()?.to_zoned(zone.clone()).date();
+        let first = Timestamp::from_microsecond(since_us).ok()?.to_zoned_datetime(zone.clone()).date();
         let (mut date, step) = match unit {
             Unit::Day => (first, Span::new().days(1)),
             Unit::Month => (first.first_of_month(), Span::new().months(1)),
@@ -71,7 +71,7 @@ impl Calendar {
 }
 
 fn beginning(date: Date, zone: &TimeZone) -> Option<Micros> {
-    Some(date.to_zoned(zone.clone()).ok()?.timestamp().as_microsecond())
+    Some(date.to_zoned_datetime(zone.clone()).ok()?.timestamp().as_microsecond())
 }
 
 /// A time as RFC 3339, with the offset that holds in the zone then.

@@ -191,7 +191,11 @@ mod tests {
                 let value = record.value_of(METER_EGRESS_BYTES).unwrap();
                 self.kept.lock().unwrap().insert((record.tenant, record.id, record.at_us), value);
             }
-            if call % 2 == 0 { Err(Error::Unavailable("the answer got lost".into())) } else { Ok(()) }
+            if call.is_multiple_of(2) {
+                Err(Error::Unavailable("the answer got lost".into()))
+            } else {
+                Ok(())
+            }
         }
 
         async fn aggregate(

@@ -123,11 +123,11 @@ impl Question {
 
     /// Buckets in time order as one; what is unique must be of one bucket only.
     fn together(&self, buckets: &[UsageBucket]) -> u64 {
-        let values = buckets.iter().map(|bucket| bucket.value);
+        let mut values = buckets.iter().map(|bucket| bucket.value);
         match self.aggregation {
             Aggregation::Sum | Aggregation::Count => values.fold(0, u64::saturating_add),
             Aggregation::Max | Aggregation::Unique => values.max().unwrap_or(0),
-            Aggregation::Latest => values.last().unwrap_or(0),
+            Aggregation::Latest => values.next_back().unwrap_or(0),
         }
     }
 }

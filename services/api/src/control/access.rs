@@ -52,6 +52,8 @@ pub(crate) enum Thing {
     Invitation,
     /// A link by which a user sets a password.
     PasswordReset,
+    /// An invoice, and what takes it back.
+    Invoice,
 }
 
 impl Thing {
@@ -66,6 +68,7 @@ impl Thing {
             Self::Lease => "lease",
             Self::Invitation => "invitation",
             Self::PasswordReset => "password-reset",
+            Self::Invoice => "invoice",
         }
     }
 }
@@ -81,6 +84,7 @@ impl Thing {
         match self {
             Self::Audit => Kind::Audit,
             Self::Limits => Kind::Limit,
+            Self::Invoice => Kind::Invoice,
             Self::Session | Self::Token => Kind::Session,
             // Who may change systems may change what is made of them.
             Self::Lease => Kind::System,
@@ -89,6 +93,7 @@ impl Thing {
                 catalog::Kind::Tenant => Kind::Tenant,
                 catalog::Kind::System => Kind::System,
                 catalog::Kind::Customer => Kind::Customer,
+                catalog::Kind::BillingAccount => Kind::BillingAccount,
                 catalog::Kind::Source => Kind::Source,
                 catalog::Kind::EventType => Kind::EventType,
                 catalog::Kind::Key => Kind::ApiKey,

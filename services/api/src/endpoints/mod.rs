@@ -14,6 +14,7 @@ mod invitation_accept;
 mod invitation_create;
 mod invitation_delete;
 mod invitation_list;
+mod invoices;
 mod lease;
 mod letter_delete;
 mod letter_get;
@@ -45,6 +46,7 @@ pub(crate) use self::{
     audit_list::AuditRecord,
     event_list::ORDERS,
     invitation_list::InvitationView,
+    invoices::FORMATS,
     session_list::SessionView,
     usage_sum::{AGGREGATIONS, GROUPINGS, WIDTHS},
 };
@@ -91,5 +93,6 @@ pub(crate) fn router() -> OpenApiRouter<App> {
         .routes(routes!(usage_records::handle))
         .routes(routes!(health::handle))
         .routes(routes!(alive::handle))
+        .merge(invoices::router())
         .merge(crate::seed::router())
 }

@@ -177,7 +177,7 @@ pub(super) async fn handle(
     };
     let series = app.ask(question.series(&division, (since_us, until_us))).await?;
     let form = Form { tenant, meter, kind, bucket, zone };
-    Ok(Json(form.usage(series, by_source, since_us, until_us)))
+    Ok(Json(form.usage(&series, by_source, since_us, until_us)))
 }
 
 fn meter_name(text: &str) -> Result<Text, String> {
@@ -190,8 +190,8 @@ fn meter_name(text: &str) -> Result<Text, String> {
 }
 
 fn time_zone(name: &str) -> Result<TimeZone, String> {
-    TimeZone::get(name)
-        .map_err(|_| "must be a time zone of the IANA database, such as Europe/Berlin".to_owned())
+    model::time_zone(name)
+        .ok_or_else(|| "must be a time zone of the IANA database, such as Europe/Berlin".to_owned())
 }
 
 /// What is known of a meter.
@@ -275,7 +275,7 @@ struct Form<'a> {
 impl Form<'_> {
     fn usage(
         self,
-        series: Vec<Series>,
+        series: &[Series],
         by_source: bool,
         since_us: Option<Micros>,
         until_us: Option<Micros>,

@@ -1,6 +1,7 @@
 //! One file a kind of resource: what callers write of it, and how it is made from that.
 
 mod action;
+mod billing_account;
 mod component;
 mod customer;
 mod event_type;
@@ -8,6 +9,7 @@ mod feed;
 mod key;
 mod limits;
 mod meter;
+pub(crate) mod money;
 mod nats_credential;
 mod plan;
 mod role;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use model::resource::Plan;
+use model::resource::{Plan, Prices};
 use runtime::problem::Problem;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -26,6 +26,10 @@ pub(crate) struct Spec {
     /// What a tenant that is on it may use; what is left out is as everybody has it.
     #[serde(default)]
     limits: Limits,
+    /// What it costs: versions, ascending, all in one currency. Accounts that are on it pay by the one that holds on each day.
+    #[serde(default)]
+    #[schema(schema_with = super::money::schema::<Vec<Prices>>)]
+    prices: Vec<Prices>,
 }
 
 impl Managed for Plan {
@@ -35,15 +39,13 @@ impl Managed for Plan {
     const SCHEMA: &'static str = "Plan";
 
     fn spec(&self) -> Spec {
-        let Self { id: _, name, limits, prices: _, meta } = self.clone();
-        Spec { name, description: meta.description, labels: meta.labels, limits: limits.into() }
+        let Self { id: _, name, limits, prices, meta } = self.clone();
+        Spec { name, description: meta.description, labels: meta.labels, limits: limits.into(), prices }
     }
 
     fn build(spec: Spec, making: Making<'_, Self>) -> Result<Built<Self>, Problem> {
-        let Spec { name, description, labels, limits } = spec;
+        let Spec { name, description, labels, limits, prices } = spec;
         let (id, meta) = (super::id(making.id)?, super::meta(description, labels));
-        // Prices are not given here yet; those there are stay.
-        let prices = making.old.map(|old| old.prices.clone()).unwrap_or_default();
         Ok(Built::new(Self { id, name, limits: limits.into(), prices, meta }))
     }
 }

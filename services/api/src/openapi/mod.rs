@@ -40,6 +40,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         (name = "people", description = "Who calls: passwords, sessions, and what is one's own."),
         (name = "audit", description = "What was done to the catalog, and what was refused."),
         (name = "usage", description = "What a tenant has used."),
+        (name = "billing", description = "What it owes for that."),
         (name = "health", description = "Whether the service works."),
         (name = "seed", description = "For clients of the seed, EventRunner in Go: docs/moving/eventrunner.md."),
     ),
@@ -111,9 +112,7 @@ pub fn complete_parameters(document: &mut utoipa::openapi::OpenApi) {
     }
 }
 
-fn operations(
-    document: &mut utoipa::openapi::OpenApi,
-) -> impl Iterator<Item = (HttpMethod, &mut Operation)> {
+fn operations(document: &mut utoipa::openapi::OpenApi) -> impl Iterator<Item = (HttpMethod, &mut Operation)> {
     document.paths.paths.values_mut().flat_map(|item| {
         let methods = [
             (HttpMethod::Get, item.get.as_mut()),
@@ -135,7 +134,7 @@ fn complete_operation(method: &HttpMethod, operation: &mut Operation) {
     let schemes = ["bearer", "api_key", "cookie"];
     operation.security = Some(schemes.map(|scheme| SecurityRequirement::new(scheme, none)).to_vec());
     let tagged = |tags: &[&str]| operation.tags.iter().flatten().any(|tag| tags.contains(&&**tag));
-    let control = tagged(&["audit", "resources", "people", "seed"]);
+    let control = tagged(&["audit", "billing", "resources", "people", "seed"]);
     let (failure, media_type) = if tagged(&["seed"]) {
         ("SeedFailure", "application/json")
     } else {

@@ -8,7 +8,7 @@ use utoipa::openapi::path::Operation;
 
 use crate::{
     control::{audit_log::OUTCOMES, select::SORTS},
-    endpoints::{AGGREGATIONS, GROUPINGS, ORDERS, WIDTHS},
+    endpoints::{AGGREGATIONS, FORMATS, GROUPINGS, ORDERS, WIDTHS},
 };
 
 /// An RFC 3339 time that can be told in microseconds since 1970.
@@ -75,6 +75,8 @@ fn said(place: &str, name: &str) -> Option<Value> {
         ("query", "bucket") => one_of(WIDTHS.map(first)),
         ("query", "aggregation") => one_of(AGGREGATIONS.map(first)),
         ("query", "group_by") => one_of(GROUPINGS.map(first)),
+        ("query", "format") => one_of(FORMATS.map(first)),
+        ("query", "period") => like("^(19[7-9][0-9]|2[0-9]{3})-(0[1-9]|1[0-2])$"),
         ("query", "meter") => like(&meter()),
         ("query", "time_zone") => like("^[A-Za-z][A-Za-z0-9+/_-]{0,63}$"),
         ("query", "sort") => one_of(SORTS.map(first)),

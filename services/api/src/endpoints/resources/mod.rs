@@ -11,8 +11,8 @@ mod undelete;
 use axum::{extract::Request, routing::get};
 use http::Method;
 use model::resource::{
-    Action, ApiKey, Component, Customer, EventType, Feed, Meter, NatsCredential, Plan, Role, RoleBinding,
-    RuleSet, Source, Subscription, System, Tenant, User, Workflow,
+    Action, ApiKey, BillingAccount, Component, Customer, EventType, Feed, Meter, NatsCredential, Plan, Role,
+    RoleBinding, RuleSet, Source, Subscription, System, Tenant, User, Workflow,
 };
 use runtime::problem::Problem;
 use utoipa_axum::router::OpenApiRouter;
@@ -27,6 +27,7 @@ pub(super) fn router() -> OpenApiRouter<App> {
     let router = of::<Tenant>(OpenApiRouter::default());
     let router = of::<System>(router);
     let router = of::<Customer>(router);
+    let router = of::<BillingAccount>(router);
     let router = of::<Source>(router);
     let router = of::<EventType>(router);
     let router = of::<ApiKey>(router);

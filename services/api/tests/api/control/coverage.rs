@@ -19,7 +19,7 @@ struct Row {
     operators_only: bool,
 }
 
-static KINDS: [Row; 19] = [
+static KINDS: [Row; 21] = [
     Row {
         singular: "tenant",
         plural: "tenants",
@@ -46,6 +46,15 @@ static KINDS: [Row; 19] = [
         id: Some("covered"),
         body: |id| json!({"id": id}),
         operators_only: false,
+    },
+    Row {
+        singular: "billing_account",
+        plural: "billing_accounts",
+        schema: "BillingAccount",
+        collection: "/api/v1/tenants/acme/billing-accounts",
+        id: Some("covered"),
+        body: |id| json!({"id": id, "currency": "EUR"}),
+        operators_only: true,
     },
     Row {
         singular: "source",

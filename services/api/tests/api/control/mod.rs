@@ -1,6 +1,7 @@
 //! The control plane, over a catalog in the broker.
 
 mod audit;
+mod billing;
 mod browser;
 mod coverage;
 mod gateway;

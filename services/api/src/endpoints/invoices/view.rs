@@ -1,0 +1,142 @@
+//! Invoices as callers see them. Amounts are decimals in text: the numbers of many readers are binary fractions.
+
+use std::collections::BTreeMap;
+
+use billing::{CreditNote, History, Invoice, Numbered, credit_note_number, invoice_number};
+use model::resource::BillTo;
+use rating::{Draft, Line};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::kinds::money::schema;
+
+/// An invoice.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Invoice)]
+pub(super) struct InvoiceView {
+    /// Its number, without gaps over all tenants.
+    id: u64,
+    /// The same for people.
+    number: String,
+    /// `finalized`, or `void` if it counts as never made.
+    status: &'static str,
+    /// When it was made.
+    #[schema(format = DateTime)]
+    finalized_at: String,
+    /// To whom it is made out.
+    #[schema(schema_with = schema::<BillTo>)]
+    bill_to: BillTo,
+    #[serde(flatten)]
+    month: Month,
+    /// What was taken back of it.
+    credit_notes: Vec<CreditNoteView>,
+}
+
+/// What a month comes to.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Month {
+    /// Whose month.
+    tenant: String,
+    /// The billing account.
+    account: String,
+    /// The month, such as `2026-10`.
+    period: String,
+    /// Where its days begin.
+    time_zone: String,
+    /// Of all amounts.
+    currency: String,
+    /// In the order in which they come about.
+    #[schema(schema_with = schema::<Vec<Line>>)]
+    lines: Vec<Line>,
+    /// Charges, minimums and commitment.
+    subtotal: String,
+    /// What coupons take off, not negative.
+    discounts: String,
+    /// What is put right of earlier months; may be negative.
+    late: String,
+    /// All taxes.
+    taxes: String,
+    /// `subtotal - discounts + late + taxes`.
+    total: String,
+    /// What each credit pays of it.
+    credits: BTreeMap<String, String>,
+    /// What is left to pay.
+    due: String,
+}
+
+impl From<Draft> for Month {
+    fn from(draft: Draft) -> Self {
+        let credits = draft.credits.iter().map(|(id, amount)| (id.to_string(), amount.to_string())).collect();
+        Self {
+            tenant: draft.tenant.to_string(),
+            account: draft.account.to_string(),
+            period: draft.period,
+            time_zone: draft.time_zone,
+            currency: draft.currency.to_string(),
+            lines: draft.lines,
+            subtotal: draft.subtotal.to_string(),
+            discounts: draft.discounts.to_string(),
+            late: draft.late.to_string(),
+            taxes: draft.taxes.to_string(),
+            total: draft.total.to_string(),
+            credits,
+            due: draft.due.to_string(),
+        }
+    }
+}
+
+impl InvoiceView {
+    /// With what is known of its account.
+    pub(super) fn new(invoice: Numbered<Invoice>, history: &History) -> Self {
+        let Numbered { number: id, document: Invoice { finalized_at, bill_to, draft, .. }, .. } = invoice;
+        Self {
+            id,
+            number: invoice_number(id),
+            status: if history.is_void(id) { "void" } else { "finalized" },
+            finalized_at,
+            bill_to,
+            month: draft.into(),
+            credit_notes: history.notes(id).map(CreditNoteView::from).collect(),
+        }
+    }
+}
+
+/// What takes an invoice back, whole or in part.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = CreditNote)]
+pub(super) struct CreditNoteView {
+    /// Its number, without gaps over all tenants.
+    id: u64,
+    /// The same for people.
+    number: String,
+    /// The invoice.
+    invoice: u64,
+    /// Whether the invoice counts as never made.
+    void: bool,
+    /// Why.
+    reason: String,
+    /// What is given back.
+    amount: String,
+    /// Of what currency.
+    currency: String,
+    /// When it was made.
+    #[schema(format = DateTime)]
+    made_at: String,
+}
+
+impl From<&Numbered<CreditNote>> for CreditNoteView {
+    fn from(note: &Numbered<CreditNote>) -> Self {
+        let CreditNote { tenant: _, invoice, void, reason, amount, currency, made_at } =
+            note.document.clone();
+        Self {
+            id: note.number,
+            number: credit_note_number(note.number),
+            invoice,
+            void,
+            reason,
+            amount: amount.to_string(),
+            currency: currency.to_string(),
+            made_at,
+        }
+    }
+}
