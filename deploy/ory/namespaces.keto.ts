@@ -22,6 +22,8 @@ class fleet implements Namespace {
       this.related.superuser.includes(ctx.subject) ||
       this.related.tenant_admin.includes(ctx.subject) ||
       this.related.admin.includes(ctx.subject),
+    create_billing_account: (ctx: Context): boolean =>
+      this.related.superuser.includes(ctx.subject),
     create_component: (ctx: Context): boolean =>
       this.related.superuser.includes(ctx.subject) ||
       this.related.tenant_admin.includes(ctx.subject) ||
@@ -38,6 +40,12 @@ class fleet implements Namespace {
       this.related.tenant_admin.includes(ctx.subject) ||
       this.related.admin.includes(ctx.subject) ||
       this.related.user.includes(ctx.subject),
+    create_invoice: (ctx: Context): boolean =>
+      this.related.superuser.includes(ctx.subject),
+    create_meter: (ctx: Context): boolean =>
+      this.related.superuser.includes(ctx.subject) ||
+      this.related.tenant_admin.includes(ctx.subject) ||
+      this.related.admin.includes(ctx.subject),
     create_nats_credential: (ctx: Context): boolean =>
       this.related.superuser.includes(ctx.subject) ||
       this.related.tenant_admin.includes(ctx.subject) ||
@@ -91,6 +99,8 @@ class fleet implements Namespace {
       this.related.superuser.includes(ctx.subject) ||
       this.related.tenant_admin.includes(ctx.subject) ||
       this.related.admin.includes(ctx.subject),
+    delete_billing_account: (ctx: Context): boolean =>
+      this.related.superuser.includes(ctx.subject),
     delete_component: (ctx: Context): boolean =>
       this.related.superuser.includes(ctx.subject) ||
       this.related.tenant_admin.includes(ctx.subject) ||
@@ -115,6 +125,10 @@ class fleet implements Namespace {
       this.related.tenant_admin.includes(ctx.subject) ||
       this.related.admin.includes(ctx.subject) ||
       this.related.user.includes(ctx.subject),
+    delete_meter: (ctx: Context): boolean =>
+      this.related.superuser.includes(ctx.subject) ||
+      this.related.tenant_admin.includes(ctx.subject) ||
+      this.related.admin.includes(ctx.subject),
     delete_nats_credential: (ctx: Context): boolean =>
       this.related.superuser.includes(ctx.subject) ||
       this.related.tenant_admin.includes(ctx.subject) ||
@@ -180,6 +194,10 @@ class fleet implements Namespace {
     read_audit: (ctx: Context): boolean =>
       this.related.superuser.includes(ctx.subject) ||
       this.related.tenant_admin.includes(ctx.subject),
+    read_billing_account: (ctx: Context): boolean =>
+      this.related.superuser.includes(ctx.subject) ||
+      this.related.tenant_admin.includes(ctx.subject) ||
+      this.related.admin.includes(ctx.subject),
     read_component: (ctx: Context): boolean =>
       this.related.superuser.includes(ctx.subject) ||
       this.related.tenant_admin.includes(ctx.subject) ||
@@ -219,7 +237,17 @@ class fleet implements Namespace {
       this.related.viewer.includes(ctx.subject),
     read_fleet: (ctx: Context): boolean =>
       this.related.superuser.includes(ctx.subject),
+    read_invoice: (ctx: Context): boolean =>
+      this.related.superuser.includes(ctx.subject) ||
+      this.related.tenant_admin.includes(ctx.subject) ||
+      this.related.admin.includes(ctx.subject),
     read_limit: (ctx: Context): boolean =>
+      this.related.superuser.includes(ctx.subject) ||
+      this.related.tenant_admin.includes(ctx.subject) ||
+      this.related.admin.includes(ctx.subject) ||
+      this.related.user.includes(ctx.subject) ||
+      this.related.viewer.includes(ctx.subject),
+    read_meter: (ctx: Context): boolean =>
       this.related.superuser.includes(ctx.subject) ||
       this.related.tenant_admin.includes(ctx.subject) ||
       this.related.admin.includes(ctx.subject) ||
@@ -305,6 +333,8 @@ class fleet implements Namespace {
       this.related.superuser.includes(ctx.subject) ||
       this.related.tenant_admin.includes(ctx.subject) ||
       this.related.admin.includes(ctx.subject),
+    update_billing_account: (ctx: Context): boolean =>
+      this.related.superuser.includes(ctx.subject),
     update_component: (ctx: Context): boolean =>
       this.related.superuser.includes(ctx.subject) ||
       this.related.tenant_admin.includes(ctx.subject) ||
@@ -329,6 +359,10 @@ class fleet implements Namespace {
       this.related.superuser.includes(ctx.subject),
     update_limit: (ctx: Context): boolean =>
       this.related.superuser.includes(ctx.subject),
+    update_meter: (ctx: Context): boolean =>
+      this.related.superuser.includes(ctx.subject) ||
+      this.related.tenant_admin.includes(ctx.subject) ||
+      this.related.admin.includes(ctx.subject),
     update_nats_credential: (ctx: Context): boolean =>
       this.related.superuser.includes(ctx.subject) ||
       this.related.tenant_admin.includes(ctx.subject) ||
@@ -406,6 +440,8 @@ class tenant implements Namespace {
       this.related.tenant_admin.includes(ctx.subject) ||
       this.related.admin.includes(ctx.subject) ||
       this.related.parent.traverse((it) => it.permits.create_api_key(ctx)),
+    create_billing_account: (ctx: Context): boolean =>
+      this.related.parent.traverse((it) => it.permits.create_billing_account(ctx)),
     create_component: (ctx: Context): boolean =>
       this.related.tenant_admin.includes(ctx.subject) ||
       this.related.admin.includes(ctx.subject) ||
@@ -422,6 +458,12 @@ class tenant implements Namespace {
       this.related.admin.includes(ctx.subject) ||
       this.related.user.includes(ctx.subject) ||
       this.related.parent.traverse((it) => it.permits.create_feed(ctx)),
+    create_invoice: (ctx: Context): boolean =>
+      this.related.parent.traverse((it) => it.permits.create_invoice(ctx)),
+    create_meter: (ctx: Context): boolean =>
+      this.related.tenant_admin.includes(ctx.subject) ||
+      this.related.admin.includes(ctx.subject) ||
+      this.related.parent.traverse((it) => it.permits.create_meter(ctx)),
     create_nats_credential: (ctx: Context): boolean =>
       this.related.tenant_admin.includes(ctx.subject) ||
       this.related.admin.includes(ctx.subject) ||
@@ -475,6 +517,8 @@ class tenant implements Namespace {
       this.related.tenant_admin.includes(ctx.subject) ||
       this.related.admin.includes(ctx.subject) ||
       this.related.parent.traverse((it) => it.permits.delete_api_key(ctx)),
+    delete_billing_account: (ctx: Context): boolean =>
+      this.related.parent.traverse((it) => it.permits.delete_billing_account(ctx)),
     delete_component: (ctx: Context): boolean =>
       this.related.tenant_admin.includes(ctx.subject) ||
       this.related.admin.includes(ctx.subject) ||
@@ -499,6 +543,10 @@ class tenant implements Namespace {
       this.related.admin.includes(ctx.subject) ||
       this.related.user.includes(ctx.subject) ||
       this.related.parent.traverse((it) => it.permits.delete_feed(ctx)),
+    delete_meter: (ctx: Context): boolean =>
+      this.related.tenant_admin.includes(ctx.subject) ||
+      this.related.admin.includes(ctx.subject) ||
+      this.related.parent.traverse((it) => it.permits.delete_meter(ctx)),
     delete_nats_credential: (ctx: Context): boolean =>
       this.related.tenant_admin.includes(ctx.subject) ||
       this.related.admin.includes(ctx.subject) ||
@@ -564,6 +612,10 @@ class tenant implements Namespace {
     read_audit: (ctx: Context): boolean =>
       this.related.tenant_admin.includes(ctx.subject) ||
       this.related.parent.traverse((it) => it.permits.read_audit(ctx)),
+    read_billing_account: (ctx: Context): boolean =>
+      this.related.tenant_admin.includes(ctx.subject) ||
+      this.related.admin.includes(ctx.subject) ||
+      this.related.parent.traverse((it) => it.permits.read_billing_account(ctx)),
     read_component: (ctx: Context): boolean =>
       this.related.tenant_admin.includes(ctx.subject) ||
       this.related.admin.includes(ctx.subject) ||
@@ -603,12 +655,22 @@ class tenant implements Namespace {
       this.related.parent.traverse((it) => it.permits.read_feed(ctx)),
     read_fleet: (ctx: Context): boolean =>
       this.related.parent.traverse((it) => it.permits.read_fleet(ctx)),
+    read_invoice: (ctx: Context): boolean =>
+      this.related.tenant_admin.includes(ctx.subject) ||
+      this.related.admin.includes(ctx.subject) ||
+      this.related.parent.traverse((it) => it.permits.read_invoice(ctx)),
     read_limit: (ctx: Context): boolean =>
       this.related.tenant_admin.includes(ctx.subject) ||
       this.related.admin.includes(ctx.subject) ||
       this.related.user.includes(ctx.subject) ||
       this.related.viewer.includes(ctx.subject) ||
       this.related.parent.traverse((it) => it.permits.read_limit(ctx)),
+    read_meter: (ctx: Context): boolean =>
+      this.related.tenant_admin.includes(ctx.subject) ||
+      this.related.admin.includes(ctx.subject) ||
+      this.related.user.includes(ctx.subject) ||
+      this.related.viewer.includes(ctx.subject) ||
+      this.related.parent.traverse((it) => it.permits.read_meter(ctx)),
     read_nats_credential: (ctx: Context): boolean =>
       this.related.tenant_admin.includes(ctx.subject) ||
       this.related.admin.includes(ctx.subject) ||
@@ -689,6 +751,8 @@ class tenant implements Namespace {
       this.related.tenant_admin.includes(ctx.subject) ||
       this.related.admin.includes(ctx.subject) ||
       this.related.parent.traverse((it) => it.permits.update_api_key(ctx)),
+    update_billing_account: (ctx: Context): boolean =>
+      this.related.parent.traverse((it) => it.permits.update_billing_account(ctx)),
     update_component: (ctx: Context): boolean =>
       this.related.tenant_admin.includes(ctx.subject) ||
       this.related.admin.includes(ctx.subject) ||
@@ -713,6 +777,10 @@ class tenant implements Namespace {
       this.related.parent.traverse((it) => it.permits.update_fleet(ctx)),
     update_limit: (ctx: Context): boolean =>
       this.related.parent.traverse((it) => it.permits.update_limit(ctx)),
+    update_meter: (ctx: Context): boolean =>
+      this.related.tenant_admin.includes(ctx.subject) ||
+      this.related.admin.includes(ctx.subject) ||
+      this.related.parent.traverse((it) => it.permits.update_meter(ctx)),
     update_nats_credential: (ctx: Context): boolean =>
       this.related.tenant_admin.includes(ctx.subject) ||
       this.related.admin.includes(ctx.subject) ||

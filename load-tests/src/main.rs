@@ -65,6 +65,8 @@ enum Scenario {
     Catalog(scenario::catalog::Options),
     /// How soon a change of the catalog takes effect in every process
     Changes(scenario::changes::Options),
+    /// A month of usage records: its invoice beside what was counted, and the proof beside records that were tampered with
+    Invoices(scenario::invoices::Options),
     /// Each store alone, beside a bare loader on the same engine: rates, point reads and pages
     Stores(scenario::stores::Options),
 }
@@ -116,6 +118,7 @@ async fn run(scenario: Scenario) -> anyhow::Result<bool> {
         Scenario::Idle(options) => scenario::idle::run(options).await,
         Scenario::Catalog(options) => Box::pin(scenario::catalog::run(options)).await,
         Scenario::Changes(options) => Box::pin(scenario::changes::run(options)).await,
+        Scenario::Invoices(options) => Box::pin(scenario::invoices::run(options)).await,
         Scenario::Stores(options) => scenario::stores::run(options).await,
     }
 }

@@ -6,6 +6,7 @@ pub(crate) mod catalog;
 pub(crate) mod changes;
 pub(crate) mod chaos;
 pub(crate) mod idle;
+pub(crate) mod invoices;
 pub(crate) mod latency;
 pub(crate) mod order;
 pub(crate) mod outage;

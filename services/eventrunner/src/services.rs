@@ -228,6 +228,15 @@ pub(crate) async fn start_api(
     Ok(address)
 }
 
+/// What time does to bills.
+pub(crate) fn start_billing(ground: &Ground, stores: &Stores, door: &Door, context: &Context) -> Result<()> {
+    let Ground { config, bus, catalog, .. } = ground.clone();
+    let door = Arc::new(door.clone());
+    let service = billing_service::Service::new(config.billing, bus, catalog, stores, door);
+    service.map_err(Failure::config)?.start(context);
+    Ok(())
+}
+
 /// The packing publisher that the doors of a process share.
 pub(crate) fn start_door(ground: &Ground) -> Door {
     let door = Door::start(&ground.bus, ground.topology.partitions, &ground.config.door);

@@ -14,6 +14,7 @@ use crate::{
         dead_letters::{self, DeadLetters},
         doctor::{self, Doctor},
         events::{self, Events},
+        invoices::{self, BillingArgs, Invoices},
         login::{self, Login, Logout},
         nats::{self, Nats},
         publish,
@@ -81,6 +82,7 @@ enum Command {
     Logout(Logout),
     Context(ContextCommand),
     Audit(Audit),
+    Invoices(Invoices),
 
     /// Run the HTTP door
     IngestHttp(ServiceArgs),
@@ -92,6 +94,8 @@ enum Command {
     Engine(ServiceArgs),
     /// Run the API: events, streams, dead letters, usage, the catalog
     Api(ServiceArgs),
+    /// Run billing: meter storage, invoice months that are over, tell invoices as events
+    Billing(BillingArgs),
     Migrate(Migrate),
 
     Archive(ArchiveArgs),
@@ -120,6 +124,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Code> {
         Command::Normalizer(args) => return service::run(Service::Normalizer, args).await,
         Command::Engine(args) => return service::run(Service::Engine, args).await,
         Command::Api(args) => return service::run(Service::Api, args).await,
+        Command::Billing(args) => return invoices::billing(args, output).await,
         Command::Doctor(args) => return doctor::run(args, output).await,
         Command::Resources(args) => return resources::run(args, output).await,
         Command::Migrate(args) => return service::migrate(args).await,
@@ -140,6 +145,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Code> {
         Command::Logout(args) => login::logout(args).await,
         Command::Context(args) => contexts::run(args, output),
         Command::Audit(args) => audit::run(args, output).await,
+        Command::Invoices(args) => invoices::run(args, output).await,
         Command::Config(args) => config::run(args),
         Command::Healthcheck(args) => tools::healthcheck(args).await,
         Command::Completions(args) => tools::completions(&args),

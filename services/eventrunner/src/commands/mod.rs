@@ -10,6 +10,7 @@ mod copy;
 pub(crate) mod dead_letters;
 pub(crate) mod doctor;
 pub(crate) mod events;
+pub(crate) mod invoices;
 pub(crate) mod login;
 pub(crate) mod nats;
 mod progress;

@@ -36,11 +36,12 @@ pub(crate) enum Service {
     Normalizer,
     Engine,
     Api,
+    Billing,
 }
 
 impl Service {
-    pub(crate) const ALL: [Self; 5] =
-        [Self::IngestHttp, Self::IngestGrpc, Self::Normalizer, Self::Engine, Self::Api];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::IngestHttp, Self::IngestGrpc, Self::Normalizer, Self::Engine, Self::Api, Self::Billing];
 
     /// The subcommand.
     pub(crate) const fn name(self) -> &'static str {
@@ -50,6 +51,7 @@ impl Service {
             Self::Normalizer => "normalizer",
             Self::Engine => "engine",
             Self::Api => "api",
+            Self::Billing => "billing",
         }
     }
 }
@@ -70,7 +72,7 @@ pub(crate) async fn run(service: Service, args: ServiceArgs) -> Result<Code> {
     // Before anything else: it is what an operator can set right at once.
     let catalog = LateCatalog::default();
     let store = match service {
-        Service::Engine | Service::Api => Some(OpenStores::open(&config, &catalog).await?),
+        Service::Engine | Service::Api | Service::Billing => Some(OpenStores::open(&config, &catalog).await?),
         _ => None,
     };
     let health = Health::new(Duration::from_secs(config.admin.work_age_seconds_max));
@@ -132,7 +134,13 @@ async fn start(
             let address = services::start_api(&ground, &store.stores(), sealer, context).await?;
             tracing::info!(address = %address, "api listens");
         }
-        (Service::Engine | Service::Api, None) => return Err(Failure::failed("there is no store")),
+        (Service::Billing, Some(store)) => {
+            let door = services::start_door(&ground);
+            services::start_billing(&ground, &store.stores(), &door, context)?;
+        }
+        (Service::Engine | Service::Api | Service::Billing, None) => {
+            return Err(Failure::failed("there is no store"));
+        }
     }
     streams.started();
     streams.ready(true, "");

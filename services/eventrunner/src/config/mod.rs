@@ -60,6 +60,8 @@ pub(crate) struct Config {
     pub(crate) engine: engine::Options,
     /// Reading back.
     pub(crate) api: api::Options,
+    /// When bills are made.
+    pub(crate) billing: billing_service::Options,
     /// Where events and usage are kept.
     pub(crate) store: Store,
 }

@@ -27,7 +27,7 @@ const PART_ABORT: Duration = Duration::from_secs(2);
 
 /// The running services.
 pub(crate) struct Fleet {
-    /// Doors, normalizer, engine, API: in the order in which they stop.
+    /// Doors with billing, which goes through one, normalizer, engine, API: in the order in which they stop.
     parts: [Context; 4],
     store: OpenStores,
     pub(crate) catalog: Catalog,
@@ -57,6 +57,7 @@ impl Addresses {
         let sealer = Arc::new(ground.config.sealer()?);
         let api = services::start_api(ground, stores, Arc::clone(&sealer), api).await?;
         let inner = Ground { bus: interior.bus.clone(), ..ground.clone() };
+        let billed = stores;
         let (stores, engine, normalizer) = (stores.clone(), engine.clone(), normalizer.clone());
         let starting = async move {
             services::start_engine(&inner, &stores, &engine).await?;
@@ -65,6 +66,7 @@ impl Addresses {
         interior.run(starting).await?;
         let door = services::start_door(ground);
         let grpc = services::start_ingest_grpc(ground, &door, doors).await?;
+        services::start_billing(ground, billed, &door, doors)?;
         let http = services::start_ingest_http(ground, &door, sealer, doors).await?;
         Ok(Self { http, grpc, api })
     }

@@ -5,6 +5,7 @@
 
 mod apply;
 mod archive;
+mod billing;
 mod command_line;
 mod doctor;
 mod erasure;

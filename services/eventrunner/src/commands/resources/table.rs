@@ -111,6 +111,27 @@ pub(crate) static KINDS: &[Kind] = &[
             "  eventrunner customers create jane --name 'Jane Doe' --label plan=gold
   eventrunner keys create --system shop --customer jane",
         ),
+    Kind::new("billing-account", "billing-accounts", "Billing accounts: what is agreed with who pays; written as files (`apply`)")
+        .flags(&[
+            NAME,
+            Flag::text("currency", "/currency", "The currency of all amounts, such as EUR").required(),
+            Flag::text("customer", "/customer", "The customer who pays [default: the tenant]"),
+            Flag::text("time-zone", "/time_zone", "Where its days and months begin, such as Europe/Berlin [default: UTC]"),
+        ])
+        .columns(&[
+            TENANT,
+            ID,
+            NAMED,
+            Column("currency", "/currency"),
+            Column("time zone", "/time_zone"),
+            Column("plans", "/plans"),
+            LABELS,
+            CREATED,
+        ])
+        .examples(
+            "  eventrunner billing-accounts create main --currency EUR --time-zone Europe/Berlin
+  eventrunner billing-accounts get main -o yaml",
+        ),
     Kind::new("event-type", "event-types", "Event types: what may happen in a system, with an optional JSON Schema")
         .ids(Id::Name)
         .flags(&[

@@ -57,7 +57,7 @@ impl Child {
             Service::IngestHttp => Some(config.ingest_http.server.listen),
             Service::IngestGrpc => Some(config.ingest_grpc.server.listen),
             Service::Api => Some(config.api.http.listen),
-            Service::Normalizer | Service::Engine => None,
+            Service::Normalizer | Service::Engine | Service::Billing => None,
         };
         let member = match service {
             Service::Normalizer => config.normalizer.members.replica.clone(),
@@ -90,7 +90,7 @@ impl Child {
             Service::IngestHttp => Some("EVENTRUNNER_INGEST_HTTP__SERVER__LISTEN"),
             Service::IngestGrpc => Some("EVENTRUNNER_INGEST_GRPC__SERVER__LISTEN"),
             Service::Api => Some("EVENTRUNNER_API__HTTP__LISTEN"),
-            Service::Normalizer | Service::Engine => None,
+            Service::Normalizer | Service::Engine | Service::Billing => None,
         };
         variables.extend(listen.zip(self.listen).map(|(name, address)| (name, address.to_string())));
         let member = match self.service {

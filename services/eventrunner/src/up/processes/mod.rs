@@ -44,7 +44,7 @@ const STAGES: [&[Service]; 4] = [
     &[Service::IngestHttp, Service::IngestGrpc],
     &[Service::Normalizer],
     &[Service::Engine],
-    &[Service::Api],
+    &[Service::Api, Service::Billing],
 ];
 
 /// Which processes, and what they are given.
@@ -76,7 +76,7 @@ impl Plan {
             .collect();
         let with_store: Vec<String> = children
             .iter()
-            .filter(|child| matches!(child.service, Service::Engine | Service::Api))
+            .filter(|child| matches!(child.service, Service::Engine | Service::Api | Service::Billing))
             .map(Child::name)
             .collect();
         if with_store.len() > 1 && config.store.kind == StoreKind::Embedded {
@@ -109,7 +109,7 @@ impl Plan {
                 Service::IngestHttp => config.ingest_http.server.listen = address,
                 Service::IngestGrpc => config.ingest_grpc.server.listen = address,
                 Service::Api => config.api.http.listen = address,
-                Service::Normalizer | Service::Engine => {}
+                Service::Normalizer | Service::Engine | Service::Billing => {}
             }
         }
     }

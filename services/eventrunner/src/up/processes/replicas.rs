@@ -47,9 +47,14 @@ impl Replicas {
         Ok(Self(given.to_vec()))
     }
 
-    /// One, unless another number was given.
+    /// One, unless another number was given. Billing goes with the API, which works on the same stores.
     pub(crate) fn of(&self, service: Service) -> u32 {
-        self.0.iter().find(|replica| replica.service == service).map_or(1, |replica| replica.count)
+        let given = self.0.iter().find(|replica| replica.service == service);
+        let unless_given = || match service {
+            Service::Billing => self.of(Service::Api).min(1),
+            _ => 1,
+        };
+        given.map_or_else(unless_given, |replica| replica.count)
     }
 }
 
@@ -62,10 +67,10 @@ mod tests {
         let given = ["engine=3", "api=0"].map(|text| text.parse().unwrap());
         let replicas = Replicas::new(&given).unwrap();
         let counts: Vec<u32> = Service::ALL.iter().map(|service| replicas.of(*service)).collect();
-        assert_eq!(counts, [1, 1, 1, 3, 0]);
+        assert_eq!(counts, [1, 1, 1, 3, 0, 0]);
         for (text, says) in [
             ("engine", "SERVICE=N"),
-            ("motor=1", "ingest-http, ingest-grpc, normalizer, engine, api"),
+            ("motor=1", "ingest-http, ingest-grpc, normalizer, engine, api, billing"),
             ("engine=65", "0 to 64"),
             ("engine=-1", "0 to 64"),
         ] {

@@ -1,0 +1,59 @@
+//! Spend that crosses an account's thresholds, told once a month each.
+
+use std::collections::HashSet;
+
+use billing::Terms;
+use model::{Micros, resource::BillingAccount};
+use rating::Period;
+use serde_json::json;
+
+use crate::{error::Error, service::Worker, tell::SOURCE};
+
+/// What is known to be told.
+#[derive(Debug, Default)]
+pub(crate) struct Crossed(HashSet<String>);
+
+impl Worker {
+    /// Looks at each account that has thresholds. What fails is logged, and looked at the next time.
+    pub(crate) async fn watch_spend(&self, crossed: &mut Crossed, now_us: Micros) {
+        for account in self.catalog.snapshot().list::<BillingAccount>(None) {
+            let account = &account.value;
+            if account.thresholds.is_empty() {
+                continue;
+            }
+            if let Err(error) = self.watch_account(account, crossed, now_us).await {
+                self.failed("thresholds").inc();
+                tracing::warn!(tenant = %account.tenant, account = %account.id, %error, "spend not known");
+            }
+        }
+    }
+
+    async fn watch_account(
+        &self,
+        account: &BillingAccount,
+        crossed: &mut Crossed,
+        now_us: Micros,
+    ) -> Result<(), Error> {
+        let snapshot = self.catalog.snapshot();
+        let Some(terms) = Terms::of(&snapshot, &account.tenant, &account.id) else { return Ok(()) };
+        let month = Period::containing(&account.time_zone, now_us)?;
+        let spent = self.biller.preview(&terms, &month, now_us).await?.draft.total;
+        for threshold in account.thresholds.iter().filter(|threshold| **threshold <= spent) {
+            let id = format!("{}/{}/{threshold}", account.id, month.id());
+            let known = format!("{}/{id}", account.tenant);
+            if crossed.0.contains(&known) {
+                continue;
+            }
+            // Another replica has told it, or this one before it was started again.
+            if self.events.get(&account.tenant, SOURCE, &id).await?.is_none() {
+                let data = json!({
+                    "account": account.id, "period": month.id(), "threshold": threshold,
+                    "total": spent, "currency": account.currency,
+                });
+                self.publish(&account.tenant, "threshold.crossed", &id, &data).await?;
+            }
+            crossed.0.insert(known);
+        }
+        Ok(())
+    }
+}
