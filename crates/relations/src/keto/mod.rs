@@ -7,10 +7,13 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
-use tonic::transport::{Channel, Endpoint};
+use tonic::{
+    Status,
+    transport::{Channel, Endpoint},
+};
 
 use self::{
-    retry::Patience,
+    retry::{Patience, is_disturbed},
     wire::{
         BatchCheckRequest, CheckRequest, DeleteRelationTuplesRequest, ExpandRequest,
         ListRelationTuplesRequest, RelationTupleDelta, TransactRelationTuplesRequest,
@@ -104,7 +107,13 @@ impl Keto {
         let request = BatchCheckRequest { tuples: questions.iter().map(Into::into).collect(), max_depth: 0 };
         let asked = self.patience.call(request, |request| {
             let mut client = CheckServiceClient::new(self.read.clone());
-            async move { client.batch_check(request).await }
+            async move {
+                let answer = client.batch_check(request).await?;
+                // One of its questions may be disturbed alone; they are asked again together.
+                let disturbed = answer.get_ref().results.iter().find(|result| is_disturbed(&result.error));
+                disturbed.map_or(Ok(()), |result| Err(Status::aborted(&*result.error)))?;
+                Ok(answer)
+            }
         });
         let results = asked.await?.results;
         if results.len() != questions.len() {

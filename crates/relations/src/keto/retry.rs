@@ -53,7 +53,7 @@ impl Patience {
 /// `Unknown` may be a lost connection, but also a page token that Keto did not give. Two changes at once may be refused under any
 /// code, by the text of the database.
 fn may_pass(status: &Status) -> bool {
-    if status.message().contains("Unable to serialize access") {
+    if is_disturbed(status.message()) {
         return true;
     }
     !status.message().contains("page token")
@@ -67,6 +67,11 @@ fn may_pass(status: &Status) -> bool {
                 | Code::Internal
                 | Code::Unknown
         )
+}
+
+/// Whether somebody's change came between: the database's own words, which Keto hands on.
+pub(super) fn is_disturbed(message: &str) -> bool {
+    message.contains("Unable to serialize access")
 }
 
 fn shown(status: &Status) -> String {
