@@ -99,16 +99,16 @@ fn complete(endpoints: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi {
     ));
     components.add_security_scheme("cookie", SecurityScheme::ApiKey(cookie));
     for (method, operation) in operations(&mut whole) {
-        parameters::complete(operation);
+        parameters::complete(operation, false);
         complete_operation(&method, operation);
     }
     whole
 }
 
-/// Says of each parameter of a document what it may be, as [`openapi`] does: another service's words mean the same.
+/// Says of each parameter of a door's document what it may be, as [`openapi`] does: its words mean the same.
 pub fn complete_parameters(document: &mut utoipa::openapi::OpenApi) {
     for (_, operation) in operations(document) {
-        parameters::complete(operation);
+        parameters::complete(operation, true);
     }
 }
 

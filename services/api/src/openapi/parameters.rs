@@ -16,8 +16,8 @@ const TIME: &str = "^(19[7-9][0-9]|2[0-1][0-9]{2})-(0[1-9]|1[0-2])-(0[1-9]|1[0-9
 /// What may stand in a header (RFC 9110, section 5.5).
 const HEADER: &str = "^[!-~]+$";
 
-/// Says of each parameter of an operation what it may be.
-pub(super) fn complete(operation: &mut Operation) {
+/// Says of each parameter of an operation what it may be, here or at a door.
+pub(super) fn complete(operation: &mut Operation, at_a_door: bool) {
     let Some(parameters) = &mut operation.parameters else { return };
     for parameter in parameters {
         let Ok(mut document) = serde_json::to_value(&*parameter) else { continue };
@@ -28,7 +28,12 @@ pub(super) fn complete(operation: &mut Operation) {
         let list = schema["type"] == "array";
         let one = if list { &mut schema["items"] } else { &mut *schema };
         if one["type"] == "string" {
-            let says = said(&place, &name).unwrap_or_else(|| json!({"type": "string", "minLength": 1}));
+            let says = match &*name {
+                // It becomes an id, as it is; one that cannot is passed over.
+                "Idempotency-Key" if at_a_door => Some(json!({"type": "string"})),
+                _ => said(&place, &name),
+            };
+            let says = says.unwrap_or_else(|| json!({"type": "string", "minLength": 1}));
             *one = says;
         }
         if list {
