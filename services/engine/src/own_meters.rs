@@ -80,7 +80,8 @@ fn values(metering: &Metering, event: &CloudEvent, mut skip: impl FnMut(Unmetere
 }
 
 fn data(event: &CloudEvent) -> Result<Value, Unmetered> {
-    if !event.has_json_content_type() {
+    // Data without a media type is JSON (CloudEvents JSON format, section 3.1).
+    if !event.has_json_content_type() && event.datacontenttype().is_some() {
         return Err(Unmetered::NotJson);
     }
     let data = event.data().ok_or(Unmetered::Missing)?;
@@ -287,5 +288,12 @@ mod tests {
         assert_eq!(why(r#"{"amount": -2}"#), [Unmetered::Negative, Unmetered::Missing]);
         assert_eq!(why(r#"{"amount": 1e18, "discount": 0}"#), [Unmetered::TooLarge]);
         assert_eq!(why("{"), [Unmetered::NotJson, Unmetered::NotJson]);
+        let bare = model::Data::Text(r#"{"amount": 1, "discount": 0}"#.into());
+        let bare = CloudEvent::builder("1", "/s", "sale").data(bare).build().unwrap();
+        assert_eq!(
+            values(metering, &bare, |why| panic!("{why:?}")).len(),
+            3,
+            "JSON unless it says otherwise"
+        );
     }
 }
