@@ -29,8 +29,10 @@ pub(super) fn complete(operation: &mut Operation, at_a_door: bool) {
         let one = if list { &mut schema["items"] } else { &mut *schema };
         if one["type"] == "string" {
             let says = match &*name {
-                // It becomes an id, as it is; one that cannot is passed over.
-                "Idempotency-Key" if at_a_door => Some(json!({"type": "string"})),
+                // Doors pass over what they cannot use.
+                _ if at_a_door && place == "header" && name != "Content-Encoding" => {
+                    Some(json!({"type": "string"}))
+                }
                 _ => said(&place, &name),
             };
             let says = says.unwrap_or_else(|| json!({"type": "string", "minLength": 1}));

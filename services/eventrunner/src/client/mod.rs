@@ -62,7 +62,14 @@ pub(crate) struct Api {
 #[derive(Debug, Deserialize)]
 pub(crate) struct Page {
     /// Called after what it holds.
-    #[serde(alias = "events", alias = "dead_letters", alias = "records", alias = "buckets")]
+    #[serde(
+        alias = "events",
+        alias = "dead_letters",
+        alias = "records",
+        alias = "buckets",
+        alias = "invoices",
+        alias = "credit_notes"
+    )]
     pub(crate) items: Vec<Item>,
     #[serde(default)]
     pub(crate) next_cursor: Option<String>,
@@ -158,7 +165,7 @@ mod tests {
 
     #[test]
     fn pages_are_called_after_what_they_hold() {
-        for name in ["items", "events", "dead_letters", "records", "buckets"] {
+        for name in ["items", "events", "dead_letters", "records", "buckets", "invoices", "credit_notes"] {
             let text = format!(r#"{{"{name}": [{{"a": 1.00}}], "next_cursor": "x"}}"#);
             let page: Page = serde_json::from_str(&text).unwrap();
             assert_eq!(page.items[0].get(), r#"{"a": 1.00}"#);

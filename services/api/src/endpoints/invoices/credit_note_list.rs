@@ -32,7 +32,7 @@ pub(super) struct CreditNoteList {
     get, path = "/api/v1/tenants/{tenant}/credit-notes", tag = "billing", operation_id = "list_credit_notes",
     params(
         ("tenant" = String, Path, description = "The tenant's id."),
-        ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "Most credit notes in the page; 20 by default."),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "Most credit notes in the page; 100 by default."),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the previous page."),
     ),
     responses((status = 200, description = "One page.", body = CreditNoteList))

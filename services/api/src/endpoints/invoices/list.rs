@@ -56,7 +56,7 @@ pub(super) struct InvoiceSummary {
     get, path = "/api/v1/tenants/{tenant}/invoices", tag = "billing", operation_id = "list_invoices",
     params(
         ("tenant" = String, Path, description = "The tenant's id."),
-        ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "Most invoices in the page; 20 by default."),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "Most invoices in the page; 100 by default."),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the previous page."),
     ),
     responses((status = 200, description = "One page.", body = InvoiceList))

@@ -78,7 +78,7 @@ async fn find(call: &Call) -> Result<Numbered<Invoice>, Problem> {
 
 /// Where a page begins, and how long it is.
 fn page(params: &mut Params) -> Result<(u64, usize), Problem> {
-    let limit = params.limit(20, 100);
+    let limit = params.limit(100, 1_000);
     let cursor = |v: &str| v.parse().map_err(|_| "use the next_cursor of a previous page".to_owned());
     let after = params.read("cursor", cursor).unwrap_or(0);
     std::mem::take(params).finish()?;
