@@ -33,6 +33,8 @@ const PER_BATCH: u64 = 1_000;
 const TWICE: u64 = 20;
 /// A batch in so many is told after the invoice was made.
 const LATE: u64 = 100;
+/// Records that are written at once: what gathers in the stream of usage under load.
+const RECORDS: usize = 50_000;
 /// What is compared at once.
 const STRETCHES: i64 = 24 * 31;
 /// 2026-10-01T00:00:00Z, and the length of October.
@@ -217,6 +219,7 @@ impl World {
         late: bool,
     ) -> anyhow::Result<Count> {
         let mut count = Count::default();
+        let mut told = Vec::new();
         for number in numbers {
             if (number % LATE == LATE - 1) != late {
                 continue;
@@ -228,8 +231,12 @@ impl World {
             if number % TWICE == 0 {
                 self.usage.write(records.clone()).await?;
             }
-            self.usage.write(records).await?;
+            told.extend(records);
+            if told.len() >= RECORDS {
+                self.usage.write(std::mem::take(&mut told)).await?;
+            }
         }
+        self.usage.write(told).await?;
         Ok(count)
     }
 
