@@ -101,7 +101,7 @@ impl Biller {
             let document = self.make(terms, period, &history, now_us).await?;
             let appended = self.ledger.invoices.append(tenant, account, &document, history.last()).await?;
             if let Some(number) = appended {
-                let invoice = Numbered { number, stored_at_us: now_us, document };
+                let invoice = Numbered { number, document };
                 return Ok(Finalized { invoice, is_new: true });
             }
         }
@@ -123,8 +123,7 @@ impl Biller {
         let draft = rate(Basis { account, period, segments: &segments, quantities, balances, late: &late })?;
         let (plans, meters) = (in_force(terms, &segments), terms.meters.clone());
         let terms = Terms { account: account.clone(), plans, meters };
-        let (finalized_at, bill_to) = (format_rfc3339(now_us), account.bill_to.clone());
-        Ok(Invoice { finalized_at, bill_to, draft, restated, terms })
+        Ok(Invoice { finalized_at: format_rfc3339(now_us), draft, restated, terms })
     }
 
     /// What earlier months came to more or less than they were charged: the lines that put them right, and the months as they are
@@ -209,7 +208,7 @@ impl Biller {
             let after = history.credit_notes.last().map_or(0, |note| note.number);
             let notes = &self.ledger.credit_notes;
             if let Some(number) = notes.append(tenant, &draft.account, &document, after).await? {
-                return Ok(Numbered { number, stored_at_us: now_us, document });
+                return Ok(Numbered { number, document });
             }
         }
         Err(Error::Unavailable("others keep making credit notes of the account".to_owned()))

@@ -4,7 +4,6 @@
 use std::collections::HashMap;
 
 use model::{Micros, TenantId, Text};
-use serde::Serialize;
 use store::{
     EventQuery, EventStore, METER_BYTES, METER_EVENTS, Order, Origin, StoredEvent, UsageQuery, UsageRecord,
     UsageStore, record_id,
@@ -16,8 +15,7 @@ use crate::Error;
 const PAGE: u32 = 1_000;
 
 /// How records and events differ.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// An event has no record: its use is not billed.
     Missing,
@@ -28,7 +26,7 @@ pub enum Fault {
 }
 
 /// One record that differs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
     /// How.
     pub fault: Fault,
@@ -39,7 +37,6 @@ pub struct Difference {
     /// When it was received, or is said to have been.
     pub at_us: Micros,
     /// Of what the record has another quantity than the event.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub meter: Option<&'static str>,
     /// The quantity in the record.
     pub recorded: u64,
@@ -48,7 +45,7 @@ pub struct Difference {
 }
 
 /// What comparing a stretch of time came to.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Comparison {
     /// Events that were looked at.
     pub events: u64,

@@ -8,7 +8,7 @@ use bus::{
 };
 use model::{
     BillingAccountId, Currency, Decimal, ItemId, PlanId, TenantId,
-    resource::{Aggregation, BillTo, BillingAccount, OWN_METERS, Plan},
+    resource::{Aggregation, BillingAccount, OWN_METERS, Plan},
 };
 use rating::Draft;
 use serde::{Deserialize, Serialize};
@@ -20,9 +20,6 @@ use crate::{Error, Numbered, Series};
 pub struct Invoice {
     /// When it was made, RFC 3339.
     pub finalized_at: String,
-    /// To whom it is made out.
-    #[serde(default)]
-    pub bill_to: BillTo,
     /// Its lines and sums.
     pub draft: Draft,
     /// Earlier months as they were rated again for the lines that put them right.
@@ -125,9 +122,9 @@ impl Ledger {
             Some(account) => self.invoices.of_account(tenant, account).await?,
             None => self.invoices.page(tenant, 0, usize::MAX).await?,
         };
-        let notes = self.credit_notes.page(tenant, 0, usize::MAX).await?;
-        let void = |number| notes.iter().any(|note| note.document.void && note.document.invoice == number);
-        Ok(invoices.into_iter().rev().find(|invoice| !void(invoice.number)))
+        let credit_notes = self.credit_notes.page(tenant, 0, usize::MAX).await?;
+        let history = History { invoices, credit_notes };
+        Ok(history.live().last().cloned())
     }
 
     /// All that was made for an account.

@@ -13,7 +13,7 @@ use async_nats::jetstream::{
     stream::{RawMessageErrorKind, Stream},
 };
 use bus::Bus;
-use model::{BillingAccountId, Micros, TenantId};
+use model::{BillingAccountId, TenantId};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::Error;
@@ -23,8 +23,6 @@ use crate::Error;
 pub struct Numbered<T> {
     /// From 1, without gaps over all tenants.
     pub number: u64,
-    /// When the broker took it.
-    pub stored_at_us: Micros,
     /// What it says.
     pub document: T,
 }
@@ -136,9 +134,8 @@ impl<T: Serialize + DeserializeOwned> Series<T> {
 }
 
 fn read<T: DeserializeOwned>(message: StreamMessage) -> Result<Numbered<T>, Error> {
-    let StreamMessage { sequence: number, time, payload, subject, .. } = message;
+    let StreamMessage { sequence: number, payload, subject, .. } = message;
     let document = serde_json::from_slice(&payload)
         .map_err(|e| Error::Document(format!("number {number} of {subject} cannot be read: {e}")))?;
-    let stored_at_us = i64::try_from(time.unix_timestamp_nanos() / 1_000).unwrap_or(i64::MAX);
-    Ok(Numbered { number, stored_at_us, document })
+    Ok(Numbered { number, document })
 }

@@ -42,11 +42,32 @@ impl Decimal {
         self.0 < rust_decimal::Decimal::ZERO
     }
 
+    /// The other way round, without a sign at nothing.
+    #[must_use]
+    pub fn negated(self) -> Self {
+        if self.0.is_zero() { self } else { Self(-self.0) }
+    }
+
     /// Digits after the point that say something: of `1.50` it is one.
     #[must_use]
     pub fn decimals(self) -> u32 {
         self.0.normalize().scale()
     }
+}
+
+/// A figure for the eye: thousands set apart before the point, such as `-1,234.50`.
+#[must_use]
+pub fn grouped(figure: &str) -> String {
+    let whole = figure.split('.').next().unwrap_or_default();
+    let (sign, digits) = whole.split_at(whole.len() - whole.trim_start_matches('-').len());
+    let mut text = sign.to_owned();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text + &figure[whole.len()..]
 }
 
 impl From<rust_decimal::Decimal> for Decimal {

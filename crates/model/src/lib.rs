@@ -43,7 +43,7 @@ pub use self::{
     batch::{Batch, Group, Stamp},
     currency::{Currency, UnknownCurrency},
     date::{Date, InvalidDate, time_zone},
-    decimal::{DECIMAL_DIGITS_MAX, Decimal, InvalidDecimal},
+    decimal::{DECIMAL_DIGITS_MAX, Decimal, InvalidDecimal, grouped},
     decode::{BadItem, BatchError, DecodeError},
     durability::Durability,
     error::ErrorCode,

@@ -159,16 +159,8 @@ fn line(draft: &Draft, matter: &Matter, difference: &Difference) -> Result<Line,
 
 /// A whole number with its sign and its thousands set apart: `+1,234`.
 fn grouped(quantity: Decimal) -> String {
-    let digits = quantity.abs().to_string();
-    let sign = if quantity.is_negative() { '-' } else { '+' };
-    let mut text = String::from(sign);
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+    let sign = if quantity.is_negative() { "" } else { "+" };
+    format!("{sign}{}", model::grouped(&quantity.to_string()))
 }
 
 #[cfg(test)]

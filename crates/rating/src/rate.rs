@@ -63,7 +63,7 @@ pub fn rate(basis: Basis<'_>) -> Result<Draft, Error> {
         currency: *currency,
         lines: sheet.lines,
         subtotal,
-        discounts: negated(discounts),
+        discounts: discounts.negated(),
         late,
         taxes,
         total,
@@ -72,9 +72,9 @@ pub fn rate(basis: Basis<'_>) -> Result<Draft, Error> {
     })
 }
 
-/// The other way round, without a sign at nothing.
-fn negated(amount: Decimal) -> Decimal {
-    if amount.is_zero() { amount } else { (-amount.get()).into() }
+/// As an invoice calls a thing: by its name, if it has one.
+fn called<'a>(id: &'a ItemId, name: &'a str) -> &'a str {
+    if name.is_empty() { id.as_str() } else { name }
 }
 
 struct Sheet<'a> {
@@ -161,7 +161,7 @@ impl Sheet<'_> {
         };
         let Priced { included, parts, amount } = price(charge, quantity.unwrap_or_default(), share)?;
         let amount = self.round(&amount)?;
-        let name = if charge.name.is_empty() { charge.id.as_str() } else { charge.name.as_str() };
+        let name = called(&charge.id, &charge.name);
         let id = format!("/{}", charge.id);
         let line = Line {
             charge: Some(charge.id.clone()),
@@ -224,8 +224,8 @@ impl Sheet<'_> {
             let off = self.round(&off.min(left.clone()))?;
             if off.is_positive() {
                 left -= exact(off);
-                let name = if coupon.name.is_empty() { coupon.id.as_str() } else { coupon.name.as_str() };
-                self.lines.push(self.line(LineKind::Coupon, &coupon.id, name, negated(off)));
+                let name = called(&coupon.id, &coupon.name);
+                self.lines.push(self.line(LineKind::Coupon, &coupon.id, name, off.negated()));
             }
         }
         Ok(())
@@ -235,7 +235,7 @@ impl Sheet<'_> {
         let base = exact(self.sum(|_| true)?);
         for tax in &self.basis.account.taxes {
             let amount = self.round(&(&base * exact(tax.percent) / whole(100)))?;
-            let name = if tax.name.is_empty() { tax.id.as_str() } else { tax.name.as_str() };
+            let name = called(&tax.id, &tax.name);
             let name = format!("{name} {}%", tax.percent);
             self.lines.push(self.line(LineKind::Tax, &tax.id, &name, amount));
         }
@@ -259,8 +259,8 @@ impl Sheet<'_> {
             }
             let pays = self.round(&pays)?;
             left -= exact(pays);
-            let name = if credit.name.is_empty() { credit.id.as_str() } else { credit.name.as_str() };
-            self.lines.push(self.line(LineKind::Credit, &credit.id, name, negated(pays)));
+            let name = called(&credit.id, &credit.name);
+            self.lines.push(self.line(LineKind::Credit, &credit.id, name, pays.negated()));
             used.insert(credit.id.clone(), pays);
         }
         Ok(used)

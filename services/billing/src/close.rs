@@ -7,9 +7,11 @@ use model::{BillingAccountId, Micros, TenantId, resource::BillingAccount};
 use rand::seq::SliceRandom as _;
 use rating::Period;
 
-use crate::{error::Error, service::Worker};
+use crate::{
+    error::Error,
+    service::{HOUR_US, Worker},
+};
 
-const HOUR_US: Micros = 3_600_000_000;
 /// Months that are looked at: a fleet that was away as long invoices all of them.
 const MONTHS: usize = 3;
 

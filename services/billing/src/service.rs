@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use billing::{Biller, Ledger};
 use bus::{Accept, Bus};
 use catalog::Catalog;
-use model::{Clock, SystemClock};
+use model::{Clock, Micros, SystemClock};
 use runtime::{
     lifecycle::{Context, Shutdown},
     metrics::{self, IntCounter, Metric},
@@ -15,6 +15,7 @@ use store::{EventStore, Stores, UsageStore};
 use crate::{Options, close::Done, storage::Hours, thresholds::Crossed};
 
 const NAME: &str = "billing";
+pub(crate) const HOUR_US: Micros = 3_600_000_000;
 /// How often readiness looks at the broker.
 const LOOK: Duration = Duration::from_secs(1);
 

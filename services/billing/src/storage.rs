@@ -6,9 +6,11 @@
 use model::{Micros, TenantId, Text, resource::Tenant};
 use store::{METER_BYTES, METER_STORED_BYTE_HOURS, Origin, UsageQuery, UsageRecord};
 
-use crate::{error::Error, service::Worker};
+use crate::{
+    error::Error,
+    service::{HOUR_US, Worker},
+};
 
-const HOUR_US: Micros = 3_600_000_000;
 /// Hours that are metered afterwards by who begins: longer, the fleet was away and stored nothing new.
 const HOURS_BACK: i64 = 24;
 /// Records written at once.

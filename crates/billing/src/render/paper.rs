@@ -1,6 +1,6 @@
 //! What an invoice says to people, in words: HTML and PDF only lay it out.
 
-use model::{Currency, Date, Decimal, parse_rfc3339, time_zone};
+use model::{Currency, Date, Decimal, grouped, parse_rfc3339, time_zone};
 use rating::{Draft, Line, LineKind, Part, Period};
 
 use crate::{CreditNote, History, Invoice, Numbered, credit_note_number, invoice_number};
@@ -66,7 +66,8 @@ pub(super) struct Note {
 
 impl Paper {
     pub(super) fn new(invoice: &Numbered<Invoice>, history: &History) -> Self {
-        let Invoice { finalized_at, bill_to, draft, .. } = &invoice.document;
+        let Invoice { finalized_at, draft, terms, .. } = &invoice.document;
+        let bill_to = &terms.account.bill_to;
         let period = Period::named(&draft.time_zone, &draft.period).ok();
         let month = period.as_ref().map(|period| days(period.first(), period.end()));
         let facts = [
@@ -184,7 +185,7 @@ fn sums(draft: &Draft) -> Vec<Sum> {
     };
     let mut sums = vec![
         sum("Subtotal", draft.subtotal, false),
-        sum("Discounts", negated(draft.discounts), false),
+        sum("Discounts", draft.discounts.negated(), false),
         sum("Earlier months", draft.late, false),
         sum("Taxes", draft.taxes, false),
         sum("Total", draft.total, true),
@@ -193,15 +194,10 @@ fn sums(draft: &Draft) -> Vec<Sum> {
         let id_of_line = format!("credit/{id}");
         let line = draft.lines.iter().find(|line| line.id == id_of_line);
         let name = line.map_or(id.as_str(), |line| &line.name);
-        sum(&format!("Credit: {name}"), negated(*pays), false)
+        sum(&format!("Credit: {name}"), pays.negated(), false)
     }));
     sums.push(sum("Due", draft.due, true));
     sums
-}
-
-/// The other way round, without a sign at nothing.
-fn negated(amount: Decimal) -> Decimal {
-    if amount.is_zero() { amount } else { (-amount.get()).into() }
 }
 
 /// An amount with the decimals its currency has, or more where it has more.
@@ -223,20 +219,6 @@ fn with_code(amount: Decimal, currency: Currency) -> String {
 /// A quantity for the eye: `1,234.5`.
 fn figure(value: Decimal) -> String {
     grouped(&value.normalize().to_string())
-}
-
-/// Thousands set apart before the point.
-fn grouped(figure: &str) -> String {
-    let whole = figure.split('.').next().unwrap_or_default();
-    let (sign, digits) = whole.split_at(whole.len() - whole.trim_start_matches('-').len());
-    let mut text = sign.to_owned();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text + &figure[whole.len()..]
 }
 
 /// From the first day to the last one.

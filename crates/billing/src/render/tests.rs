@@ -65,16 +65,10 @@ fn invoice(name: &str, currency: &str) -> Numbered<Invoice> {
     };
     let late = late(&rated("2026-09", 1_234_567, &[]), &rated("2026-09", 7_654_321, &[])).unwrap();
     let draft = rated(OCTOBER, 23_456, &late);
-    let bill_to = account.bill_to.clone();
     let terms = Terms { account, plans: vec![plan], meters: BTreeMap::default() };
-    let document = Invoice {
-        finalized_at: "2026-10-31T23:30:00Z".to_owned(),
-        bill_to,
-        draft,
-        restated: Vec::new(),
-        terms,
-    };
-    Numbered { number: 12, stored_at_us: 0, document }
+    let document =
+        Invoice { finalized_at: "2026-10-31T23:30:00Z".to_owned(), draft, restated: Vec::new(), terms };
+    Numbered { number: 12, document }
 }
 
 fn read<T: serde::de::DeserializeOwned>(value: Value) -> T {
@@ -84,7 +78,6 @@ fn read<T: serde::de::DeserializeOwned>(value: Value) -> T {
 fn history(invoice: &Numbered<Invoice>, notes: &[(&str, bool, &str)]) -> History {
     let note = |(i, (amount, void, reason)): (usize, &(&str, bool, &str))| Numbered {
         number: i as u64 + 1,
-        stored_at_us: 0,
         document: CreditNote {
             tenant: invoice.document.draft.tenant.clone(),
             invoice: invoice.number,

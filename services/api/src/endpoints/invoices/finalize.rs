@@ -71,7 +71,7 @@ async fn finalize(call: &mut Call) -> Result<Response, Problem> {
     };
     call.asked.id = Some(made.invoice.number.to_string());
     audit::done(&call.app, &call.asked, announced, made.invoice.number).await;
-    let history = biller.ledger().history(&tenant, &terms.account.id).await.map_err(of_billing)?;
+    let history = super::taken_back(&call.app, &made.invoice.document).await?;
     let location = format!("/api/v1/invoice/{tenant}/{}", made.invoice.number);
     let view = InvoiceView::new(made.invoice, &history);
     let status = if made.is_new { StatusCode::CREATED } else { StatusCode::OK };

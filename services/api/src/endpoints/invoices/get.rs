@@ -97,9 +97,7 @@ fn format(params: &mut Params) -> Format {
 }
 
 async fn answer(call: &Call, invoice: Numbered<Invoice>, format: Format) -> Result<Response, Problem> {
-    let ledger = Ledger::new(&call.app.bus);
-    let history =
-        ledger.history(call.tenant()?, &invoice.document.draft.account).await.map_err(of_billing)?;
+    let history = super::taken_back(&call.app, &invoice.document).await?;
     let (media_type, body) = match format {
         Format::Json => return Ok(Json(InvoiceView::new(invoice, &history)).into_response()),
         Format::Csv => ("text/csv; charset=utf-8", render::csv(&invoice).into_bytes()),

@@ -9,9 +9,9 @@ mod list;
 mod preview;
 mod view;
 
-use billing::{Biller, Error, Invoice, Ledger, Numbered, Terms};
+use billing::{Biller, Error, History, Invoice, Ledger, Numbered, Terms};
 use model::{ErrorCode, Micros, TenantId};
-use rating::Period;
+use rating::{Draft, Period};
 use runtime::problem::Problem;
 use store::{METER_EVENTS, UsageQuery};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -74,6 +74,13 @@ async fn find(call: &Call) -> Result<Numbered<Invoice>, Problem> {
     let number = call.id().parse().map_err(|_| none())?;
     let found = Ledger::new(&call.app.bus).invoices.get(call.tenant()?, number).await;
     found.map_err(of_billing)?.ok_or_else(none)
+}
+
+/// What was taken back of an invoice's account: of its history, all that showing the invoice takes.
+async fn taken_back(app: &App, invoice: &Invoice) -> Result<History, Problem> {
+    let Draft { tenant, account, .. } = &invoice.draft;
+    let credit_notes = Ledger::new(&app.bus).credit_notes.of_account(tenant, account).await;
+    Ok(History { credit_notes: credit_notes.map_err(of_billing)?, ..History::default() })
 }
 
 /// Where a page begins, and how long it is.

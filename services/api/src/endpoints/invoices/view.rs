@@ -86,15 +86,15 @@ impl From<Draft> for Month {
 }
 
 impl InvoiceView {
-    /// With what is known of its account.
+    /// With what was taken back of it.
     pub(super) fn new(invoice: Numbered<Invoice>, history: &History) -> Self {
-        let Numbered { number: id, document: Invoice { finalized_at, bill_to, draft, .. }, .. } = invoice;
+        let Numbered { number: id, document: Invoice { finalized_at, draft, terms, .. } } = invoice;
         Self {
             id,
             number: invoice_number(id),
             status: if history.is_void(id) { "void" } else { "finalized" },
             finalized_at,
-            bill_to,
+            bill_to: terms.account.bill_to,
             month: draft.into(),
             credit_notes: history.notes(id).map(CreditNoteView::from).collect(),
         }
