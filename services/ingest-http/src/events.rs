@@ -47,10 +47,10 @@ pub(crate) struct AcceptedEvent {
     request_body(content(
         (serde_json::Value = "application/cloudevents+json"),
         (Vec<serde_json::Value> = "application/cloudevents-batch+json"),
-        (Vec<u8> = "application/cloudevents+protobuf"),
-        (Vec<u8> = "application/cloudevents-batch+protobuf"),
+        (serde_json::Value = "application/cloudevents+protobuf"),
+        (serde_json::Value = "application/cloudevents-batch+protobuf"),
         (String = "application/x-ndjson"),
-        (Vec<u8> = "*/*"),
+        (serde_json::Value = "*/*"),
     )),
     params(
         ("Content-Encoding" = Option<String>, Header, description = "`gzip` or `zstd`"),

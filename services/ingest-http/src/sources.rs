@@ -35,7 +35,7 @@ use crate::{
     path = "/v1/sources/{source}",
     operation_id = "receive_webhook",
     tag = "ingest",
-    request_body(content((Vec<u8> = "*/*"))),
+    request_body(content((serde_json::Value = "*/*"))),
     params(
         ("source" = String, Path, description = "`<tenant>.<source id>`, or `<source id>` with an API key"),
         ("Content-Encoding" = Option<String>, Header, description = "`gzip` or `zstd`"),

@@ -31,7 +31,7 @@ const RECEIVED_AT: HeaderName = HeaderName::from_static("eventrunner-received-at
     ),
     responses((status = 200, description = "The event.", content(
         (crate::views::CloudEventDoc = "application/cloudevents+json"),
-        (Vec<u8> = "application/cloudevents+protobuf"),
+        (serde_json::Value = "application/cloudevents+protobuf"),
     ), headers(("eventrunner-received-at" = String, description = "When the door had it, RFC 3339."))))
 )]
 pub(super) async fn handle(

@@ -97,7 +97,8 @@ fn said(place: &str, name: &str) -> Option<Value> {
         ("header", "last-event-id") => like("^(0|[1-9][0-9]{0,17})$"),
         // One that is not valid is not taken over (W3C Trace Context, section 3.2).
         ("header", "traceparent") => json!({"type": "string"}),
-        ("header", "Content-Encoding") => one_of(["gzip", "zstd", "identity"]),
+        // One that is empty says none (RFC 9110, section 5.6.1.2).
+        ("header", "Content-Encoding") => one_of(["", "gzip", "x-gzip", "zstd", "identity"]),
         ("header", _) => like(HEADER),
         _ => return None,
     })

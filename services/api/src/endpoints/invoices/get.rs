@@ -43,7 +43,7 @@ pub(crate) const FORMATS: [(&str, Format); 4] =
     ),
     responses(
         (status = 200, description = "It.", content(
-            (InvoiceView = "application/json"), (String = "text/csv"), (String = "text/html"), (Vec<u8> = "application/pdf"),
+            (InvoiceView = "application/json"), (String = "text/csv"), (String = "text/html"), (serde_json::Value = "application/pdf"),
         )),
         (status = 404, description = "There is none yet, or no such tenant."),
     )
@@ -63,7 +63,7 @@ pub(super) async fn latest(State(app): State<App>, request: Request) -> Result<R
         ("format" = Option<String>, Query, description = "`json` (default), `csv`, `html` or `pdf`."),
     ),
     responses((status = 200, description = "It.", content(
-        (InvoiceView = "application/json"), (String = "text/csv"), (String = "text/html"), (Vec<u8> = "application/pdf"),
+        (InvoiceView = "application/json"), (String = "text/csv"), (String = "text/html"), (serde_json::Value = "application/pdf"),
     )))
 )]
 pub(super) async fn one(State(app): State<App>, request: Request) -> Result<Response, Problem> {
