@@ -115,6 +115,16 @@ impl FleetArgs {
         Ok(access.map(|access| Access { grpc_url: self.grpc_url.clone(), ..access }))
     }
 
+    /// The program to start a fleet with.
+    pub(crate) fn program(&self) -> anyhow::Result<PathBuf> {
+        let program = match &self.bin {
+            Some(program) => program.clone(),
+            None => std::env::current_exe()?.with_file_name("eventrunner"),
+        };
+        ensure!(program.is_file(), "there is no {}: build it, or name it with --bin", program.display());
+        Ok(program)
+    }
+
     /// As a report has it.
     pub(crate) const fn form(&self) -> &'static str {
         if self.processes { "processes" } else { "embedded" }
@@ -155,11 +165,7 @@ impl Own {
         durability: Durability,
         prepare: impl FnOnce(&Path) -> anyhow::Result<Vec<OsString>>,
     ) -> anyhow::Result<(Self, Access)> {
-        let binary = match &args.bin {
-            Some(binary) => binary.clone(),
-            None => std::env::current_exe()?.with_file_name("eventrunner"),
-        };
-        ensure!(binary.is_file(), "there is no {}: build it, or name it with --bin", binary.display());
+        let binary = args.program()?;
         std::fs::create_dir_all(&args.dir).with_context(|| format!("cannot make {}", args.dir.display()))?;
         let folder = TempDir::with_prefix_in("fleet-", std::fs::canonicalize(&args.dir)?)?;
         let data = folder.path().join("data");

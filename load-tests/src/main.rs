@@ -5,6 +5,7 @@
 //! everything for people goes before it or to stderr; the exit code is 0 only if nothing was lost, doubled or altered.
 
 mod baseline;
+mod build;
 mod clock;
 mod cpu;
 mod faults;

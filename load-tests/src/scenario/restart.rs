@@ -1,7 +1,8 @@
-//! A rolling restart: SIGTERM of each process in turn, under load. No request fails, nothing is lost, and each process ends
-//! within its grace period.
+//! A rolling restart: SIGTERM of each process in turn, under load; or a rolling upgrade, where each comes back as another build. No
+//! request fails, nothing is lost, and each process ends within its grace period.
 
 use std::{
+    path::PathBuf,
     sync::atomic::Ordering::Relaxed,
     time::{Duration, Instant},
 };
@@ -13,6 +14,7 @@ use serde::Serialize;
 
 use super::Setup;
 use crate::{
+    build::Upgrade,
     faults::{self, Victim},
     fleet::Own,
     trial::{self, Judged, Outcome, Stage, Trial},
@@ -41,6 +43,9 @@ pub(crate) struct Options {
     /// the broker]
     #[arg(long, value_delimiter = ',')]
     victims: Vec<String>,
+    /// Another build of the fleet, as which each process comes back: a rolling upgrade, or downgrade
+    #[arg(long, value_name = "FILE", requires = "processes")]
+    upgrade_to: Option<PathBuf>,
 }
 
 /// What one restart took.
@@ -63,6 +68,8 @@ struct Report {
     durability: &'static str,
     form: &'static str,
     restarts: usize,
+    /// Whether another build came back.
+    upgraded: bool,
     /// Requests that got an error, or no answer after they were sent.
     failed: u64,
     /// Requests that found no connection, and were sent again.
@@ -76,6 +83,8 @@ struct Report {
 
 /// Runs it. Whether nothing was wrong.
 pub(crate) async fn run(mut options: Options) -> anyhow::Result<bool> {
+    let to = options.upgrade_to.take();
+    let upgrade = to.map(|to| Upgrade::prepare(&mut options.setup.fleet, &to)).transpose()?;
     let steady = options.setup.steady(options.events);
     let trial = Trial {
         // How many things are done is known only when the fleet runs; this one does not hurry them.
@@ -83,7 +92,8 @@ pub(crate) async fn run(mut options: Options) -> anyhow::Result<bool> {
         patience: FLEET_GRACE,
         ..steady
     };
-    let (outcome, restarted) = trial::run(trial, async |stage| restart(&options, stage).await).await?;
+    let (outcome, restarted) =
+        trial::run(trial, async |stage| restart(&options, upgrade.as_ref(), stage).await).await?;
     for Restarted { name, end_ms, ready_ms, failed, .. } in &restarted {
         println!("{name:<14} {end_ms:>6} ms to end, {ready_ms:>6} ms until ready, {failed} requests failed");
     }
@@ -93,6 +103,7 @@ pub(crate) async fn run(mut options: Options) -> anyhow::Result<bool> {
         durability: options.setup.durability.as_str(),
         form: options.setup.fleet.form(),
         restarts: restarted.len(),
+        upgraded: upgrade.is_some(),
         failed: failures(&outcome),
         unsent: outcome.answers.unsent.load(Relaxed),
         end_ms_max: restarted.iter().map(|one| one.end_ms).max().unwrap_or_default(),
@@ -107,7 +118,12 @@ fn failures(outcome: &Outcome) -> u64 {
     outcome.answers.refused() + outcome.answers.unanswered()
 }
 
-async fn restart(options: &Options, stage: &mut Stage) -> anyhow::Result<Vec<Restarted>> {
+async fn restart(
+    options: &Options,
+    upgrade: Option<&Upgrade>,
+    stage: &mut Stage,
+) -> anyhow::Result<Vec<Restarted>> {
+    upgrade.map_or(Ok(()), Upgrade::replace)?;
     let processes = options.setup.fleet.processes;
     let mut victims = Victim::named(&options.victims, &mut stage.own, processes)?;
     if options.victims.is_empty() {
@@ -123,7 +139,10 @@ async fn restart(options: &Options, stage: &mut Stage) -> anyhow::Result<Vec<Res
         let before = stage.answers.refused() + stage.answers.unanswered();
         let mut restarted = match victim {
             Victim::Fleet => whole_fleet(&mut stage.own).await?,
-            Victim::Member { name, is_broker } => member(&stage.own, name, *is_broker).await?,
+            Victim::Member { name, is_broker } => {
+                let upgrade = upgrade.filter(|_| !is_broker);
+                member(&stage.own, name, *is_broker, upgrade).await?
+            }
             Victim::Cql | Victim::Clickhouse | Victim::Clock => {
                 anyhow::bail!("{} is not restarted here", victim.name())
             }
@@ -150,7 +169,12 @@ async fn whole_fleet(own: &mut Own) -> anyhow::Result<Restarted> {
     })
 }
 
-async fn member(own: &Own, name: &str, is_broker: bool) -> anyhow::Result<Restarted> {
+async fn member(
+    own: &Own,
+    name: &str,
+    is_broker: bool,
+    upgrade: Option<&Upgrade>,
+) -> anyhow::Result<Restarted> {
     let pid = faults::running(own, name).await?;
     let began = Instant::now();
     faults::signal(pid, "TERM")?;
@@ -159,7 +183,8 @@ async fn member(own: &Own, name: &str, is_broker: bool) -> anyhow::Result<Restar
         tokio::time::sleep(LOOK).await;
     }
     let took = began.elapsed();
-    faults::running(own, name).await?;
+    let successor = faults::running(own, name).await?;
+    upgrade.map_or(Ok(()), |upgrade| upgrade.ensure_replaced(name, successor))?;
     let members = own.members();
     let admin = members.iter().find(|member| member.name == name).map(|member| member.admin_url.as_str());
     let path = if is_broker { "healthz" } else { "healthz/ready" };
