@@ -12,6 +12,7 @@ mod faults;
 mod fleet;
 mod held;
 mod memory;
+mod network;
 mod proxy;
 mod readiness;
 mod scenario;
@@ -62,6 +63,8 @@ enum Scenario {
     Soak(scenario::soak::Options),
     /// Processor time and memory of a fleet that has nothing to do
     Idle(scenario::idle::Options),
+    /// What a million events cost each service and server: processor time, memory, network, disk
+    Sizing(scenario::sizing::Options),
     /// A catalog of many tenants: written, read, listed, changed
     Catalog(scenario::catalog::Options),
     /// How soon a change of the catalog takes effect in every process
@@ -117,6 +120,7 @@ async fn run(scenario: Scenario) -> anyhow::Result<bool> {
         Scenario::Backlog(options) => Box::pin(scenario::backlog::run(options)).await,
         Scenario::Soak(options) => Box::pin(scenario::soak::run(options)).await,
         Scenario::Idle(options) => scenario::idle::run(options).await,
+        Scenario::Sizing(options) => Box::pin(scenario::sizing::run(options)).await,
         Scenario::Catalog(options) => Box::pin(scenario::catalog::run(options)).await,
         Scenario::Changes(options) => Box::pin(scenario::changes::run(options)).await,
         Scenario::Invoices(options) => Box::pin(scenario::invoices::run(options)).await,

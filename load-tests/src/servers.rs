@@ -1,6 +1,6 @@
 //! The servers that a fleet of processes keeps events and usage in.
 
-use std::ffi::OsString;
+use std::{ffi::OsString, path::Path};
 
 use testkit::{Cassandra, CassandraOptions, ClickHouse};
 use tokio::task::spawn_blocking;
@@ -24,6 +24,28 @@ impl Servers {
         let (cql, clickhouse) = (cql.await?, clickhouse.await?);
         let (nodes, url) = (cql.nodes(), clickhouse.url());
         Ok(Self { cql: Some(cql), clickhouse: Some(clickhouse), nodes, url })
+    }
+
+    /// Their processes, by what they are.
+    pub(crate) fn processes(&self) -> Vec<(String, u32)> {
+        let nodes = u8::try_from(self.nodes.len()).unwrap_or_default();
+        let cql =
+            (0..nodes).filter_map(|node| self.cql.as_ref()?.pid(node)).map(|pid| ("CQL".to_owned(), pid));
+        let clickhouse = self.clickhouse.as_ref().and_then(ClickHouse::pid);
+        cql.chain(clickhouse.map(|pid| ("ClickHouse".to_owned(), pid))).collect()
+    }
+
+    /// Bytes that they hold on disk, events and usage; `size` tells a folder's.
+    pub(crate) async fn disk(&mut self, size: fn(&Path) -> u64) -> anyhow::Result<(u64, u64)> {
+        let nodes = u8::try_from(self.nodes.len()).unwrap_or_default();
+        let events = self.cql.as_ref().map(|cql| (0..nodes).map(|node| size(&cql.folder(node))).sum());
+        let (told, parts) = tokio::sync::oneshot::channel();
+        self.clickhouse(move |clickhouse| {
+            let asked = "SELECT sum(bytes_on_disk) FROM system.parts WHERE active AND database != 'system'";
+            let _ = told.send(clickhouse.query("default", asked));
+        })
+        .await?;
+        Ok((events.unwrap_or_default(), parts.await?.trim().parse().unwrap_or_default()))
     }
 
     /// What tells `eventrunner up` where they are.

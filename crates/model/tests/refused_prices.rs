@@ -58,6 +58,7 @@ fn plan() -> Value {
 fn account() -> Value {
     json!({"tenant": "acme", "id": "main", "currency": "EUR", "time_zone": "Europe/Berlin",
         "bill_to": {"name": "Acme", "address": ["Street 1", "Town"], "tax_id": "DE1", "email": "pay@acme.example"},
+        "bill_from": {"name": "Us", "address": ["Road 1"], "tax_id": "US1"},
         "plans": [{"plan": "free", "from": "2026-01-01", "until": "2026-03-15"}, {"plan": "pro", "from": "2026-03-15"}],
         "coupons": [{"id": "start", "name": "Start", "percent": "50", "from": "2026-01-01", "until": "2026-02-01"},
             {"id": "sorry", "amount": "5.00", "from": "2026-01-01"}],
@@ -316,6 +317,7 @@ fn accounts_that_are_refused() {
         ("/bill_to/address/1", Some(json!("a\nb")), "/bill_to/address/1", "control characters"),
         ("/bill_to/tax_id", Some(json!("\u{0}")), "/bill_to/tax_id", "control characters"),
         ("/bill_to/email", Some(json!("nobody")), "/bill_to/email", "must be an address such as"),
+        ("/bill_from/tax_id", Some(json!("\u{0}")), "/bill_from/tax_id", "control characters"),
         ("/bill_to/email", Some(json!("a@b@c")), "/bill_to/email", "must be an address such as"),
         (
             "/plans/0/until",

@@ -12,6 +12,7 @@ pub(crate) mod order;
 pub(crate) mod outage;
 pub(crate) mod path;
 pub(crate) mod restart;
+pub(crate) mod sizing;
 pub(crate) mod soak;
 pub(crate) mod stores;
 pub(crate) mod stream;

@@ -43,7 +43,7 @@ impl Worker {
                 "invoice": number, "number": id, "account": draft.account, "period": draft.period, "currency": draft.currency,
                 "subtotal": draft.subtotal, "discounts": draft.discounts, "late": draft.late, "taxes": draft.taxes,
                 "total": draft.total, "credits": draft.credits, "due": draft.due,
-                "bill_to": invoice.terms.account.bill_to, "finalized_at": invoice.finalized_at,
+                "bill_to": invoice.terms.account.bill_to, "bill_from": invoice.terms.account.bill_from, "finalized_at": invoice.finalized_at,
             });
             Told { tenant: draft.tenant, ty: "invoice.finalized", id, data }
         })

@@ -44,10 +44,14 @@ pub fn html(invoice: &Numbered<Invoice>, history: &History) -> String {
 fn head(paper: &Paper) -> Markup {
     markup! {
         div.head {
-            section aria-labelledby="bill-to" {
-                h2 #bill-to { "Bill to" }
-                address {
-                    @for line in &paper.bill_to { div { bdi { (line) } } }
+            div.parties {
+                @for (title, lines) in &paper.parties {
+                    section aria-label=(title) {
+                        h2 { (title) }
+                        address {
+                            @for line in lines { div { bdi { (line) } } }
+                        }
+                    }
                 }
             }
             dl {

@@ -1,6 +1,6 @@
 //! What an invoice says to people, in words: HTML and PDF only lay it out.
 
-use model::{Currency, Date, Decimal, grouped, parse_rfc3339, time_zone};
+use model::{Currency, Date, Decimal, grouped, parse_rfc3339, resource::Party, time_zone};
 use rating::{Draft, Line, LineKind, Part, Period};
 
 use crate::{CreditNote, History, Invoice, Numbered, credit_note_number, invoice_number};
@@ -13,8 +13,8 @@ pub(super) struct Paper {
     pub(super) currency: Currency,
     /// What of whom and when.
     pub(super) facts: Vec<(&'static str, String)>,
-    /// A name and an address, line by line.
-    pub(super) bill_to: Vec<String>,
+    /// Who makes it out, if that is known, and to whom: a title, then a name and an address line by line.
+    pub(super) parties: Vec<(&'static str, Vec<String>)>,
     pub(super) sections: Vec<Section>,
     pub(super) sums: Vec<Sum>,
     pub(super) notes: Vec<Note>,
@@ -67,7 +67,6 @@ pub(super) struct Note {
 impl Paper {
     pub(super) fn new(invoice: &Numbered<Invoice>, history: &History) -> Self {
         let Invoice { finalized_at, draft, terms, .. } = &invoice.document;
-        let bill_to = &terms.account.bill_to;
         let period = Period::named(&draft.time_zone, &draft.period).ok();
         let month = period.as_ref().map(|period| days(period.first(), period.end()));
         let facts = [
@@ -82,20 +81,26 @@ impl Paper {
             ("Time zone", draft.time_zone.clone()),
             ("Currency", draft.currency.to_string()),
         ];
-        let named = [(&bill_to.tax_id, "Tax id: "), (&bill_to.email, "")];
-        let named = named.iter().filter_map(|(text, label)| Some(format!("{label}{}", text.as_ref()?)));
-        let address = [&bill_to.name].into_iter().chain(&bill_to.address).cloned().chain(named);
+        let from = ("From", party(&terms.account.bill_from));
+        let to = ("Bill to", party(&terms.account.bill_to));
         Self {
             number: invoice_number(invoice.number),
             is_void: history.is_void(invoice.number),
             currency: draft.currency,
             facts: facts.map(|(name, text)| (name, plain(&text))).to_vec(),
-            bill_to: address.map(|line| plain(&line)).filter(|line| !line.is_empty()).collect(),
+            parties: Some(from).filter(|(_, lines)| !lines.is_empty()).into_iter().chain([to]).collect(),
             sections: sections(draft, period.as_ref()),
             sums: sums(draft),
             notes: history.notes(invoice.number).map(|note| Note::new(note, &draft.time_zone)).collect(),
         }
     }
+}
+
+fn party(Party { name, address, tax_id, email }: &Party) -> Vec<String> {
+    let named = [(tax_id, "Tax id: "), (email, "")];
+    let named = named.iter().filter_map(|(text, label)| Some(format!("{label}{}", text.as_ref()?)));
+    let lines = [name].into_iter().chain(address).cloned().chain(named);
+    lines.map(|line| plain(&line)).filter(|line| !line.is_empty()).collect()
 }
 
 impl Note {

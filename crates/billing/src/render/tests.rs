@@ -41,6 +41,7 @@ fn invoice(name: &str, currency: &str) -> Numbered<Invoice> {
     let account: BillingAccount = read(json!({"tenant": "acme", "id": "main", "currency": currency,
         "time_zone": "Europe/Berlin", "plans": [{"plan": "pro", "from": "2026-01-01"}],
         "bill_to": {"name": name, "address": [name, "1 Example Street"], "tax_id": name, "email": "bills@example.com"},
+        "bill_from": {"name": format!("From {name}"), "address": ["2 Other Street"], "tax_id": "EU1"},
         "coupons": [{"id": "ten", "name": name, "percent": "10", "from": "2026-01-01"}],
         "commitments": [{"id": "year", "amount": committed, "from": "2026-01-01"}],
         "credits": [{"id": "welcome", "name": name, "amount": "77", "from": "2026-01-01"}],

@@ -40,9 +40,12 @@ pub struct BillingAccount {
     /// Whose use is charged; none: the tenant's as a whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub customer: Option<CustomerId>,
-    /// To whom invoices are made out.
-    #[serde(default, skip_serializing_if = "BillTo::is_empty")]
-    pub bill_to: BillTo,
+    /// Who makes invoices out, or to whom.
+    #[serde(default, skip_serializing_if = "Party::is_empty")]
+    pub bill_to: Party,
+    /// Who makes its invoices out: the seller.
+    #[serde(default, skip_serializing_if = "Party::is_empty")]
+    pub bill_from: Party,
     /// The currency of all amounts; its plans must have the same.
     pub currency: Currency,
     /// Where its days and months begin: a name of the IANA time zone database.
@@ -75,10 +78,10 @@ fn utc() -> String {
     "UTC".to_owned()
 }
 
-/// To whom invoices are made out.
+/// Who makes invoices out, or to whom.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub struct BillTo {
+pub struct Party {
     /// A person or a company.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub name: String,
@@ -93,7 +96,7 @@ pub struct BillTo {
     pub email: Option<String>,
 }
 
-impl BillTo {
+impl Party {
     fn is_empty(&self) -> bool {
         *self == Self::default()
     }
@@ -185,7 +188,8 @@ impl BillingAccount {
     #[must_use]
     pub fn faults(&self) -> Vec<Fault> {
         let mut faults = Faults::default();
-        bill_to(&mut faults, &self.bill_to);
+        party(&mut faults, "/bill_to", &self.bill_to);
+        party(&mut faults, "/bill_from", &self.bill_from);
         faults.unless(time_zone(&self.time_zone).is_some(), "/time_zone", || {
             "must be a name of the IANA time zone database, such as \"Europe/Berlin\" or \"UTC\"".to_owned()
         });
@@ -246,18 +250,18 @@ impl BillingAccount {
     }
 }
 
-fn bill_to(faults: &mut Faults, BillTo { name, address, tax_id, email }: &BillTo) {
-    faults.text("/bill_to/name", name);
-    for (at, line) in faults.list("/bill_to/address", address, ADDRESS_LINES_MAX) {
+fn party(faults: &mut Faults, at: &str, Party { name, address, tax_id, email }: &Party) {
+    faults.text(&format!("{at}/name"), name);
+    for (at, line) in faults.list(&format!("{at}/address"), address, ADDRESS_LINES_MAX) {
         faults.text(&at, line);
     }
-    faults.text("/bill_to/tax_id", tax_id.as_deref().unwrap_or_default());
+    faults.text(&format!("{at}/tax_id"), tax_id.as_deref().unwrap_or_default());
     if let Some(email) = email {
         // As much of an address as can be said without a letter to it.
         let parts = email.split_once('@').filter(|(local, host)| !local.is_empty() && !host.is_empty());
         let plain = |c: char| !c.is_control() && !c.is_whitespace();
         let good = parts.is_some_and(|(_, host)| !host.contains('@')) && email.chars().all(plain);
-        faults.unless(good && email.len() <= EMAIL_BYTES_MAX, "/bill_to/email", || {
+        faults.unless(good && email.len() <= EMAIL_BYTES_MAX, &format!("{at}/email"), || {
             format!("must be an address such as alice@example.com, at most {EMAIL_BYTES_MAX} bytes long")
         });
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use model::{
     Currency, CustomerId, Decimal,
-    resource::{Assignment, BillTo, BillingAccount, Commitment, Coupon, Credit, Tax},
+    resource::{Assignment, BillingAccount, Commitment, Coupon, Credit, Party, Tax},
 };
 use runtime::problem::Problem;
 use serde::{Deserialize, Serialize};
@@ -33,8 +33,12 @@ pub(crate) struct Spec {
     customer: Option<CustomerId>,
     /// To whom invoices are made out.
     #[serde(default)]
-    #[schema(schema_with = schema::<BillTo>)]
-    bill_to: BillTo,
+    #[schema(schema_with = schema::<Party>)]
+    bill_to: Party,
+    /// Who makes its invoices out: the seller.
+    #[serde(default)]
+    #[schema(schema_with = schema::<Party>)]
+    bill_from: Party,
     /// The currency of all amounts (ISO 4217); its plans must have the same.
     #[schema(schema_with = schema::<Currency>)]
     currency: Currency,
@@ -85,6 +89,7 @@ impl Managed for BillingAccount {
             labels: account.meta.labels,
             customer: account.customer,
             bill_to: account.bill_to,
+            bill_from: account.bill_from,
             currency: account.currency,
             time_zone: account.time_zone,
             plans: account.plans,
@@ -103,6 +108,7 @@ impl Managed for BillingAccount {
             name: spec.name,
             customer: spec.customer,
             bill_to: spec.bill_to,
+            bill_from: spec.bill_from,
             currency: spec.currency,
             time_zone: spec.time_zone,
             plans: spec.plans,

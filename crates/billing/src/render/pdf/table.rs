@@ -82,9 +82,15 @@ impl Writer<'_> {
         let title = self.strips(LEFT, RIGHT - LEFT, &format!("Invoice {}", paper.number), TITLE);
         self.sheet.put(title);
         self.sheet.space(14.0);
-        let mut left = self.strips(LEFT, MIDDLE - LEFT, "Bill to", LABEL);
-        for line in &paper.bill_to {
-            left.extend(self.strips(LEFT, MIDDLE - GAP - LEFT, line, BODY));
+        let mut left = Vec::new();
+        for (title, lines) in &paper.parties {
+            if !left.is_empty() {
+                left.push(Strip::new(8.0));
+            }
+            left.extend(self.strips(LEFT, MIDDLE - LEFT, title, LABEL));
+            for line in lines {
+                left.extend(self.strips(LEFT, MIDDLE - GAP - LEFT, line, BODY));
+            }
         }
         let mut right = Vec::new();
         for (name, text) in &paper.facts {

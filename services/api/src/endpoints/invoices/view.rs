@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use billing::{CreditNote, History, Invoice, Numbered, credit_note_number, invoice_number};
-use model::resource::BillTo;
+use model::resource::Party;
 use rating::{Draft, Line};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -24,8 +24,11 @@ pub(super) struct InvoiceView {
     #[schema(format = DateTime)]
     finalized_at: String,
     /// To whom it is made out.
-    #[schema(schema_with = schema::<BillTo>)]
-    bill_to: BillTo,
+    #[schema(schema_with = schema::<Party>)]
+    bill_to: Party,
+    /// Who makes it out.
+    #[schema(schema_with = schema::<Party>)]
+    bill_from: Party,
     #[serde(flatten)]
     month: Month,
     /// What was taken back of it.
@@ -95,6 +98,7 @@ impl InvoiceView {
             status: if history.is_void(id) { "void" } else { "finalized" },
             finalized_at,
             bill_to: terms.account.bill_to,
+            bill_from: terms.account.bill_from,
             month: draft.into(),
             credit_notes: history.notes(id).map(CreditNoteView::from).collect(),
         }
