@@ -4,12 +4,13 @@ use std::{
     fs,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use anyhow::{Context as _, ensure};
 use tempfile::TempDir;
 
-use crate::fleet::FleetArgs;
+use crate::fleet::{FleetArgs, Own};
 
 /// A copy of the program, from which the fleet starts its processes, and the build that is to take its place.
 #[derive(Debug)]
@@ -35,8 +36,11 @@ impl Upgrade {
         self.folder.path().join("eventrunner")
     }
 
-    /// Puts the other build in the place of the one that runs: what starts from now on is that one.
-    pub(crate) fn replace(&self) -> anyhow::Result<()> {
+    /// Migrates with the other build, and puts it in the place of the one that runs: what starts from now on is that one.
+    pub(crate) fn replace(&self, own: &Own) -> anyhow::Result<()> {
+        let config = own.folder().join("data/processes.toml");
+        let done = Command::new(&self.to).arg("migrate").arg("--config").arg(&config).output()?;
+        ensure!(done.status.success(), "migrate: {}", String::from_utf8_lossy(&done.stderr));
         let fresh = self.folder.path().join("eventrunner.fresh");
         fs::copy(&self.to, &fresh).with_context(|| format!("cannot copy {}", self.to.display()))?;
         fs::rename(&fresh, self.program())?;

@@ -172,19 +172,29 @@ impl Biller {
         }
         for (at, segment) in segments.iter().enumerate() {
             for meter in segment.meters() {
-                let query = UsageQuery {
-                    since_us: Some(segment.since_us),
-                    until_us: Some(segment.until_us),
-                    ..UsageQuery::default()
-                };
-                let (tenant, how) = (&terms.account.tenant, terms.aggregation(meter));
-                let sums = self.usage.aggregate(tenant, meter, how, &query).await;
-                let sums = sums.map_err(|e| Error::unavailable(&e))?;
-                let quantity = sums.iter().fold(0, |sum: u64, bucket| sum.saturating_add(bucket.value));
+                let quantity = self.quantity(terms, meter, segment.since_us, segment.until_us).await?;
                 used.push(Used { segment: at, meter: meter.to_owned(), quantity });
             }
         }
         Ok(used)
+    }
+
+    /// What was used of a meter from one moment until another.
+    ///
+    /// # Errors
+    /// If the usage store does not answer.
+    pub async fn quantity(
+        &self,
+        terms: &Terms,
+        meter: &str,
+        since_us: Micros,
+        until_us: Micros,
+    ) -> Result<u64, Error> {
+        let span = UsageQuery { since_us: Some(since_us), until_us: Some(until_us), ..UsageQuery::default() };
+        let (tenant, how) = (&terms.account.tenant, terms.aggregation(meter));
+        let sums =
+            self.usage.aggregate(tenant, meter, how, &span).await.map_err(|e| Error::unavailable(&e))?;
+        Ok(sums.iter().fold(0, |sum: u64, bucket| sum.saturating_add(bucket.value)))
     }
 
     /// Takes an invoice back: all that is left of it with `void`, or an amount.

@@ -36,7 +36,7 @@ pub struct Terms {
     pub account: BillingAccount,
     /// The plans it is or was on.
     pub plans: Vec<Plan>,
-    /// How the tenant's own meters that are charged are put together; those of the fleet say so themselves.
+    /// How the tenant's own meters that are charged or watched are put together; those of the fleet say so themselves.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub meters: BTreeMap<String, Aggregation>,
 }
@@ -50,8 +50,9 @@ impl Terms {
         let plans: Vec<_> =
             named.into_iter().filter_map(|id| snapshot.plan(id)).map(|plan| Plan::clone(plan)).collect();
         let charges = plans.iter().flat_map(|plan| &plan.prices).flat_map(|version| &version.charges);
-        let own = charges.filter_map(|charge| {
-            let name = charge.meter.as_deref()?;
+        let charged = charges.filter_map(|charge| charge.meter.as_deref());
+        let watched = account.quotas.iter().map(|quota| quota.meter.as_str());
+        let own = charged.chain(watched).filter_map(|name| {
             let meter = snapshot.meter(tenant, name.strip_prefix(OWN_METERS)?)?;
             Some((name.to_owned(), meter.aggregation))
         });

@@ -26,7 +26,7 @@ pub use self::{
     action::{Action, Target, Webhook, WebhookMethod},
     billing_account::{
         ADDRESS_LINES_MAX, ASSIGNMENTS_MAX, Assignment, BillingAccount, COMMITMENTS_MAX, COUPONS_MAX,
-        CREDITS_MAX, Commitment, Coupon, Credit, Party, TAXES_MAX, THRESHOLDS_MAX, Tax,
+        CREDITS_MAX, Commitment, Coupon, Credit, Party, QUOTAS_MAX, Quota, TAXES_MAX, THRESHOLDS_MAX, Tax,
     },
     event_type::{Compatibility, EventType, OLD_SCHEMAS_BYTES_MAX, OLD_SCHEMAS_MAX, SchemaVersion},
     fault::{Fault, UNIT_DECIMALS_MAX},

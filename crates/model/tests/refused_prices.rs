@@ -66,7 +66,8 @@ fn account() -> Value {
             {"id": "y2", "amount": "200", "from": "2027-01-01"}],
         "credits": [{"id": "gift", "name": "Gift", "amount": "25.00", "from": "2026-01-01", "expires": "2026-07-01"}],
         "taxes": [{"id": "vat", "name": "VAT", "percent": "19"}],
-        "thresholds": ["50", "80.50"]})
+        "thresholds": ["50", "80.50"],
+        "quotas": [{"meter": "events", "quantity": 1000}, {"meter": "events", "quantity": 2000}]})
 }
 
 #[test]
@@ -377,6 +378,9 @@ fn accounts_that_are_refused() {
         ("/thresholds/0", Some(json!("0")), "/thresholds/0", "must be more than 0"),
         ("/thresholds/1", Some(json!("50")), "/thresholds/1", "must be more than 50"),
         ("/thresholds/1", Some(json!("80.505")), "/thresholds/1", "at most 2 decimals"),
+        ("/quotas/0/quantity", Some(json!(0)), "/quotas/0/quantity", "at least 1"),
+        ("/quotas/0/quantity", Some(json!(2000)), "/quotas/1", "is there before"),
+        ("/quotas/1/meter", Some(json!("")), "/quotas/1/meter", "must be 1 to"),
         ("/thresholds/0", Some(json!(50)), "/thresholds/0", "expected a decimal as a string"),
     ];
     assert!(cases.len() >= 50, "{}", cases.len());

@@ -123,7 +123,7 @@ async fn restart(
     upgrade: Option<&Upgrade>,
     stage: &mut Stage,
 ) -> anyhow::Result<Vec<Restarted>> {
-    upgrade.map_or(Ok(()), Upgrade::replace)?;
+    upgrade.map_or(Ok(()), |upgrade| upgrade.replace(&stage.own))?;
     let processes = options.setup.fleet.processes;
     let mut victims = Victim::named(&options.victims, &mut stage.own, processes)?;
     if options.victims.is_empty() {

@@ -10,7 +10,7 @@ pub struct Options {
     /// How long after its end a month is invoiced, in hours: what comes later goes into the next invoice. 0: it is not done by
     /// itself.
     pub close_after_hours: u32,
-    /// How often is looked whether a month is over, and what is spent against thresholds, in seconds.
+    /// How often is looked whether a month is over, and what is spent and used against thresholds and quotas, in seconds.
     pub look_interval_seconds: u64,
     /// Whether hours of storage are metered (`stored_byte_hours`).
     pub meter_storage: bool,

@@ -111,7 +111,7 @@ impl Worker {
             looks.tick().await;
             self.meter_storage(&mut hours, self.clock.now()).await;
             self.close(&mut done, self.clock.now()).await;
-            self.watch_spend(&mut crossed, self.clock.now()).await;
+            self.watch_accounts(&mut crossed, self.clock.now()).await;
         }
     }
 

@@ -23,6 +23,8 @@ pub const CREDITS_MAX: usize = 100;
 pub const TAXES_MAX: usize = 10;
 /// Thresholds of spend, at most.
 pub const THRESHOLDS_MAX: usize = 20;
+/// Quotas, at most.
+pub const QUOTAS_MAX: usize = 20;
 /// Longest address of mail, in bytes (RFC 5321, section 4.5.3.1.3).
 const EMAIL_BYTES_MAX: usize = 254;
 
@@ -69,6 +71,9 @@ pub struct BillingAccount {
     /// Amounts of a month's spend whose crossing is told, ascending.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub thresholds: Vec<Decimal>,
+    /// Quantities of a month's use whose crossing is told.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub quotas: Vec<Quota>,
     /// What every resource has.
     #[serde(flatten)]
     pub meta: Meta,
@@ -183,6 +188,16 @@ pub struct Tax {
     pub percent: Decimal,
 }
 
+/// How much of something may be used in a month before that is told. Nothing is refused because of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Quota {
+    /// The meter, as plans name it.
+    pub meter: String,
+    /// In the meter's own units.
+    pub quantity: u64,
+}
+
 impl BillingAccount {
     /// All that is wrong with it, but for its name and what every resource has.
     #[must_use]
@@ -246,6 +261,12 @@ impl BillingAccount {
             faults.amount(&at, *threshold, currency);
             faults.unless(*threshold > below, &at, || format!("must be more than {below}"));
             below = below.max(*threshold);
+        }
+        for (n, (at, quota)) in faults.list("/quotas", &self.quotas, QUOTAS_MAX).into_iter().enumerate() {
+            faults.meter(&format!("{at}/meter"), &quota.meter);
+            faults.unless(quota.quantity > 0, &format!("{at}/quantity"), || "must be at least 1".to_owned());
+            let is_new = !self.quotas.iter().take(n).any(|before| before == quota);
+            faults.unless(is_new, &at, || "is there before".to_owned());
         }
     }
 }

@@ -13,6 +13,8 @@ pub struct Fault {
 
 /// Longest name of anything, in bytes.
 const TEXT_BYTES_MAX: usize = 1024;
+/// Longest name of a meter, in bytes: what a usage store takes.
+const METER_BYTES_MAX: usize = 255;
 /// Digits after the point of unit prices and quantities, at most.
 pub const UNIT_DECIMALS_MAX: u32 = 12;
 
@@ -59,6 +61,15 @@ impl Faults {
             format!("must be at most {TEXT_BYTES_MAX} bytes long")
         });
         self.unless(!text.chars().any(char::is_control), pointer, || {
+            "must not contain control characters".to_owned()
+        });
+    }
+
+    /// The name of a meter, which need not be there.
+    pub(super) fn meter(&mut self, pointer: &str, name: &str) {
+        let fits = (1..=METER_BYTES_MAX).contains(&name.len());
+        self.unless(fits, pointer, || format!("must be 1 to {METER_BYTES_MAX} bytes long"));
+        self.unless(!name.chars().any(char::is_control), pointer, || {
             "must not contain control characters".to_owned()
         });
     }

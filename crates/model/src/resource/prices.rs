@@ -15,8 +15,6 @@ pub const VERSIONS_MAX: usize = 100;
 pub const CHARGES_MAX: usize = 50;
 /// Tiers of a price, at most.
 pub const TIERS_MAX: usize = 50;
-/// Longest name of a meter, in bytes: what a usage store takes.
-const METER_BYTES_MAX: usize = 255;
 
 /// A version of a plan's prices. What it says of a month is taken in proportion where it holds for a part of one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -155,13 +153,7 @@ fn charge(faults: &mut Faults, at: &str, charge: &Charge, currency: Currency) {
     let flat = matches!(charge.price, Price::Flat { .. });
     let pointer = format!("{at}/meter");
     match &charge.meter {
-        Some(meter) => {
-            let fits = (1..=METER_BYTES_MAX).contains(&meter.len());
-            faults.unless(fits, &pointer, || format!("must be 1 to {METER_BYTES_MAX} bytes long"));
-            faults.unless(!meter.chars().any(char::is_control), &pointer, || {
-                "must not contain control characters".to_owned()
-            });
-        }
+        Some(meter) => faults.meter(&pointer, meter),
         None => {
             faults
                 .unless(flat, &pointer, || "must name what is counted: only a flat fee has none".to_owned());

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use model::{
     Currency, CustomerId, Decimal,
-    resource::{Assignment, BillingAccount, Commitment, Coupon, Credit, Party, Tax},
+    resource::{Assignment, BillingAccount, Commitment, Coupon, Credit, Party, Quota, Tax},
 };
 use runtime::problem::Problem;
 use serde::{Deserialize, Serialize};
@@ -69,6 +69,10 @@ pub(crate) struct Spec {
     #[serde(default)]
     #[schema(schema_with = schema::<Vec<Decimal>>)]
     thresholds: Vec<Decimal>,
+    /// Quantities of a month's use whose crossing is told; nothing is refused because of them.
+    #[serde(default)]
+    #[schema(schema_with = schema::<Vec<Quota>>)]
+    quotas: Vec<Quota>,
 }
 
 fn utc() -> String {
@@ -98,6 +102,7 @@ impl Managed for BillingAccount {
             credits: account.credits,
             taxes: account.taxes,
             thresholds: account.thresholds,
+            quotas: account.quotas,
         }
     }
 
@@ -117,6 +122,7 @@ impl Managed for BillingAccount {
             credits: spec.credits,
             taxes: spec.taxes,
             thresholds: spec.thresholds,
+            quotas: spec.quotas,
             meta: super::meta(spec.description, spec.labels),
         }))
     }

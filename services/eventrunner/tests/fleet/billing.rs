@@ -1,4 +1,4 @@
-//! Invoices, made by processes that are killed.
+//! Invoices, made by processes that are killed; and what is told of spend and use.
 
 use std::{
     path::Path,
@@ -14,7 +14,7 @@ use serde_json::json;
 use tempfile::tempdir;
 use testkit::NatsServer;
 
-use crate::support::{PATIENCE, Running, eventrunner, ok};
+use crate::support::{Fleet, PATIENCE, Running, eventrunner, ok, wait_for};
 
 /// Tenants, with an account each.
 const TENANTS: usize = 1_000;
@@ -91,4 +91,68 @@ async fn a_thousand_tenants_are_invoiced_once_by_processes_that_are_killed() {
         assert_eq!(due, ["10.00"], "t{n}");
     }
     println!("{kills} kills in {:?}", began.elapsed());
+}
+
+const OFTEN: [&str; 2] = ["--set", "billing.look_interval_seconds=1"];
+
+#[test]
+fn spend_and_use_that_cross_what_was_set_are_told_once() {
+    let mut fleet = Fleet::start(&OFTEN);
+    let files = tempdir().unwrap();
+    let file = files.path().join("prices.yaml");
+    std::fs::write(
+        &file,
+        "kind: plan
+id: priced
+prices:
+  - effective_from: 2020-01-01
+    currency: EUR
+    charges: [{id: events, meter: events, price: {model: per_unit, amount: \"1\"}}]
+---
+kind: billing-account
+tenant: demo
+id: main
+currency: EUR
+plans: [{plan: priced, from: 2020-01-01}]
+thresholds: [\"2\", \"100\"]
+quotas: [{meter: events, quantity: 3}, {meter: bytes, quantity: 1000000}]
+",
+    )
+    .unwrap();
+    fleet.ok(&["apply", "-f", file.to_str().unwrap()]);
+    for n in 0..3 {
+        fleet.ok(&[
+            "publish",
+            "--source",
+            "/till",
+            "--type",
+            "sale",
+            "--id",
+            &format!("sale-{n}"),
+            "--data",
+            "{}",
+        ]);
+    }
+    let told = |fleet: &Fleet| {
+        let listed = fleet.json(&["events", "list", "--limit", "100"]);
+        let events = listed.as_array().unwrap().iter().map(|listed| &listed["event"]);
+        let crossed = events.filter(|event| event["type"].as_str().unwrap().ends_with(".crossed"));
+        let mut ids: Vec<_> = crossed.map(|event| event["id"].as_str().unwrap().to_owned()).collect();
+        ids.sort();
+        ids
+    };
+    let both = wait_for("the crossing of a threshold and of a quota", || {
+        let told = told(&fleet);
+        (told.len() >= 2).then_some(told)
+    });
+    assert!(both[0].ends_with("/2"), "{both:?}");
+    assert!(both[1].ends_with("/events/3"), "{both:?}");
+
+    // Who begins anew does not know what was told, and does not tell it again.
+    fleet.up.signal(nix::sys::signal::Signal::SIGTERM);
+    fleet.up.wait();
+    fleet.start_again(&OFTEN);
+    fleet.ok(&["publish", "--source", "/till", "--type", "sale", "--id", "sale-3", "--data", "{}"]);
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(told(&fleet), both);
 }
