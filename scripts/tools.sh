@@ -120,6 +120,33 @@ gateway() { # gateway NAME PACKAGE GO_OPTION...: a server of scripts/gateway/NAM
     cp "$wanted/go.sum" "$stamp"
 }
 
+crds() { # definitions of the custom resources that the chart makes, out of the modules of those they belong to
+    local wanted="$here/k8s/crds" dir="$cache/crds" module version folder
+    local -a files
+    fresh "$dir/go.sum" "$wanted/go.sum" && return
+    say "fetching definitions of custom resources"
+    rm -rf "$dir"
+    mkdir -p "$dir"
+    while read -ra files; do
+        module="${files[0]}" version="${files[1]}"
+        # In the folder whose list of checksums it must meet.
+        folder="$(cd "$wanted" && go mod download -json "$module@$version" 2>>"$log" | sed -n 's/^\t"Dir": "\(.*\)",\{0,1\}$/\1/p')"
+        [ -n "$folder" ] || return
+        (cd "$folder" && quietly cp "${files[@]:2}" "$dir") || return
+    done <"$wanted/list"
+    chmod -R u+w "$dir"
+    cp "$wanted/go.sum" "$dir/go.sum"
+}
+
+k8s() { # a control plane of Kubernetes and KWOK, whose nodes only say that pods run
+    local wanted="$here/k8s" bin="$cache/k8s/bin" stamp="$cache/k8s/sums"
+    [ -f "$stamp" ] && cat "$wanted"/*/go.sum | fresh /dev/stdin "$stamp" && return
+    say "compiling a control plane of Kubernetes (15 minutes, once)"
+    mkdir -p "$bin"
+    quietly "$wanted/build.sh" "$bin" || return
+    cat "$wanted"/*/go.sum >"$stamp"
+}
+
 cassandra() { # the jars, with the file they were fetched for beside them, which comes last
     local dir="$cache/cassandra" wanted="$here/cassandra-pom.xml"
     fresh "$dir/pom.xml" "$wanted" && return
@@ -183,6 +210,8 @@ install() {
         gateway keto github.com/ory/keto -tags sqlite ;;
     oathkeeper) need "Oathkeeper (is Go there?)" "tests behind the gateway" \
         gateway oathkeeper github.com/ory/oathkeeper ;;
+    crds) need "definitions of custom resources (is Go there?)" "their part of the chart's tests" crds ;;
+    k8s) need "Kubernetes' control plane (is Go there?)" "the chart on an API server" k8s ;;
     cassandra) need "Cassandra (are Maven and Java 17 there?)" "tests on a CQL server" cassandra ;;
     buf) need "buf (is Node there?)" "the protobuf lint" buf ;;
     clickhouse) need "the ClickHouse engine (is this Linux on x86-64, with Node?)" "tests of the usage store on ClickHouse" clickhouse ;;
@@ -192,7 +221,7 @@ install() {
     esac
 }
 
-[ $# -gt 0 ] || set -- nats-server cassandra clickhouse python node go keto oathkeeper buf cargo-deny
+[ $# -gt 0 ] || set -- nats-server cassandra clickhouse python node go keto oathkeeper buf cargo-deny crds
 for tool in "$@"; do install "$tool"; done
 if [ "$missing" -ne 0 ] && [ "${CI:-}" = true ]; then
     say "under CI nothing may be left out"

@@ -1,0 +1,242 @@
+"""What the chart's values may be: the wrong are refused with their name, and each switch does what it says."""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+import unittest
+from pathlib import Path
+
+import yaml
+
+from chart import CAPABLE, CHART, CI, HELM, ROOT, case, cases, containers, helm, named, one, pods, render
+
+# What is set, and a word of the message that must name it.
+REFUSED = {
+    "durabilty=disk": "durabilty",
+    "durability=always": "durability",
+    "mode=cluster": "mode",
+    "partitions=0": "partitions",
+    "partitions=many": "partitions",
+    "streamReplicas=2": "streamReplicas",
+    "config.topology=1": "config",
+    "sealing.secret=a": "secret",
+    "sealing.key=a b": "sealing.key",
+    "defaults.image.tag=latest": "defaults.image.tag",
+    "defaults.image.digest=sha256:0": "defaults.image.digest",
+    "defaults.image.pullPolicy=Sometimes": "pullPolicy",
+    "defaults.image.repository=": "repository",
+    "defaults.replicas=-1": "defaults.replicas",
+    "defaults.replicaCount=2": "replicaCount",
+    "defaults.resources.limit.memory=1Gi": "limit",
+    "defaults.terminationGracePeriodSeconds=30": "terminationGracePeriodSeconds",
+    "defaults.preStopSleepSeconds=60": "preStopSleepSeconds",
+    "defaults.pdb.maxUnavailable=0": "maxUnavailable",
+    "defaults.extraEnv[0].value=a": "name is required",
+    "services.dispatcher.enabled=true": "dispatcher",
+    "services.ingestHttp.enabled=perhaps": "enabled",
+    "services.ingestHttp.service.type=ExternalName": "service.type",
+    "services.ingestHttp.service.port=70000": "service.port",
+    "services.billing.keda.enabled=true": "keda",
+    "services.engine.keda.lagThreshold=0": "lagThreshold",
+    "services.api.autoscaling.targetCPUUtilizationPercentage=0": "targetCPUUtilizationPercentage",
+    "services.api.ingress.hosts=a": "hosts",
+    "single.persistence.size=big": "size",
+    "single.service.ports.http=0": "http",
+    "single.terminationGracePeriodSeconds=1": "terminationGracePeriodSeconds",
+    "nats.replicas=2": "nats.replicas",
+    "nats.url=http://nats:4222": "nats.url",
+    "nats.url=nats://user:secret@nats:4222": "nats.url",
+    "nats.login.kind=magic": "nats.login.kind",
+    "nats.tlsSecret=Broker_TLS": "nats.tlsSecret",
+    "scylla.mode=embedded": "scylla.mode",
+    "scylla.nodes[0]=scylla": "scylla.nodes.0",
+    "scylla.keyspace=Events": "scylla.keyspace",
+    "clickhouse.url=https://clickhouse:8443": "clickhouse.url",
+    "clickhouse.installation.storage=lots": "storage",
+    "migrations.kind=never": "migrations.kind",
+    "oathkeeper.issuer=gate": "oathkeeper.issuer",
+    "networkPolicy.enable=true": "enable",
+    "metrics.serviceMonitor.interval=often": "interval",
+    "extraResources[0].kind=ConfigMap": "apiVersion is required",
+}
+
+# Right by themselves, wrong together: `mode: services` with stores and a sealing key is there already.
+CONTRADICTIONS = {
+    "sealing.existingSecret=": "sealing.existingSecret is needed",
+    "scylla.nodes=null": "scylla.nodes is needed",
+    "clickhouse.url=": "clickhouse.url is needed",
+    "clickhouse.mode=operator": "clickhouse.existingSecret is needed",
+    "nats.enabled=false": "nats.url is needed",
+    "nats.url=nats://nats:4222": "set nats.enabled to false",
+    "nats.replicas=1": "streamReplicas: 3 copies need as many brokers",
+    "nats.login.existingSecret=a,nats.login.kind=token": "its own knows password",
+    "nats.login.existingSecret=a,nats.accountsSecret=b": "are two logins",
+    "durability=replicated,streamReplicas=1": "needs streamReplicas: 3",
+    "migrations.kind=hook": "migrations.kind: hook would wait",
+    "services.engine.keda.enabled=true,services.engine.autoscaling.enabled=true": "one scaler at a time",
+    "services.engine.keda.enabled=true,services.engine.keda.maxReplicas=5": "more than the 4 partitions",
+    "services.engine.keda.enabled=true,nats.accountsSecret=a": "nats.account is needed for KEDA",
+    "services.api.ingress.enabled=true": "services.api.ingress.hosts is needed",
+    "services.api.route.enabled=true": "gateway.parentRefs or services.api.route.parentRefs is needed",
+    "oathkeeper.enabled=true": "oathkeeper.existingSecret is needed",
+    "oathkeeper.enabled=true,oathkeeper.existingSecret=a": "oathkeeper.jwksUrls and oathkeeper.trustedIssuers are needed",
+    "keto.enabled=true,keto.replicas=2": "more than one needs keto.existingSecret",
+    "mode=single,durability=replicated": "needs mode: services",
+    "mode=single,keto.enabled=true": "keto.enabled needs mode: services",
+    "mode=single,scylla.mode=operator": "scylla.mode: operator needs mode: services",
+}
+
+
+@unittest.skipUnless(HELM or CI, "helm is not installed")
+class Refusals(unittest.TestCase):
+    def test_wrong_values_are_refused_with_their_name(self) -> None:
+        self.assertGreaterEqual(len(REFUSED), 30)
+        for setting, word in REFUSED.items():
+            with self.subTest(setting):
+                done = helm("template", "rel", str(CHART), "--set", setting)
+                self.assertNotEqual(done.returncode, 0)
+                self.assertIn("don't meet the specifications of the schema", done.stderr)
+                self.assertIn(word, done.stderr)
+
+    def test_contradictions_are_refused_with_what_to_do(self) -> None:
+        values = ("--values", str(CHART / "ci/services-values.yaml"), *CAPABLE)
+        for setting, words in CONTRADICTIONS.items():
+            with self.subTest(setting):
+                done = helm("template", "rel", str(CHART), *values, "--set", setting)
+                self.assertNotEqual(done.returncode, 0)
+                self.assertIn(words, done.stderr)
+
+
+@unittest.skipUnless(HELM or CI, "helm is not installed")
+class Switches(unittest.TestCase):
+    def test_who_is_scaled_has_no_replicas(self) -> None:
+        for name in cases():
+            documents = case(name)
+            scaled = {d["spec"]["scaleTargetRef"]["name"] for d in documents if d["kind"] in {"HorizontalPodAutoscaler", "ScaledObject"}}
+            for deployment in named(documents, "Deployment").values():
+                self.assertEqual("replicas" in deployment["spec"], deployment["metadata"]["name"] not in scaled, name)
+        hpa = one(case("services-hpa"), "HorizontalPodAutoscaler", "ingest-http")["spec"]
+        self.assertEqual((hpa["minReplicas"], hpa["maxReplicas"]), (3, 30))
+        self.assertEqual(one(case("services-hpa"), "HorizontalPodAutoscaler", "engine")["spec"]["maxReplicas"], 8)
+
+    def test_a_service_overrides_what_all_have(self) -> None:
+        documents = render("--values", str(CHART / "ci/services-values.yaml"), "--set", "services.api.replicas=5,services.api.resources.limits.memory=3Gi")
+        self.assertEqual(one(documents, "Deployment", "-api")["spec"]["replicas"], 5)
+        self.assertEqual(one(documents, "Deployment", "-billing")["spec"]["replicas"], 2)
+        limits = pods(documents)["Deployment rel-eventrunner-api"]["spec"]["containers"][0]["resources"]["limits"]
+        self.assertEqual(limits, {"memory": "3Gi"})
+
+    def test_keda_adds_up_every_partition(self) -> None:
+        documents = case("services-keda")
+        for name, stream in {"normalizer": "RAW", "engine": "EVENTS"}.items():
+            spec = one(documents, "ScaledObject", name)["spec"]
+            self.assertEqual([t["metadata"]["consumer"] for t in spec["triggers"]], [f"p{n}" for n in range(12)])
+            self.assertEqual({t["metadata"]["stream"] for t in spec["triggers"]}, {stream})
+            formula = spec["advanced"]["scalingModifiers"]["formula"]
+            self.assertEqual(formula.split(" + "), [t["name"] for t in spec["triggers"]])
+            self.assertEqual(spec["triggers"][0]["metadata"]["natsServerMonitoringEndpoint"], "rel-eventrunner-nats-nodes.events.svc:8222")
+
+    def test_migrations_come_first_in_either_form(self) -> None:
+        # Everything is there already: before the release.
+        job = one(case("services-external"), "Job")
+        self.assertEqual(job["metadata"]["annotations"]["helm.sh/hook"], "pre-install,pre-upgrade")
+        self.assertFalse([pod for pod in pods(case("services-external")).values() if pod["spec"].get("initContainers")])
+        # What the hook mounts is a hook too, and nothing of the release.
+        hooks = {d["metadata"]["name"] for d in case("services-external") if "helm.sh/hook" in d["metadata"].get("annotations", {})}
+        mounted = [v["configMap"]["name"] for v in job["spec"]["template"]["spec"]["volumes"] if "configMap" in v]
+        self.assertLessEqual(set(mounted), hooks)
+        self.assertNotIn("serviceAccountName", job["spec"]["template"]["spec"])
+        # The broker comes with the release: in the pods.
+        documents = case("services")
+        self.assertNotIn("Job", {d["kind"] for d in documents})
+        first = {name: [c["name"] for c in pod["spec"].get("initContainers", [])] for name, pod in pods(documents).items()}
+        for component in ("engine", "api", "billing"):
+            self.assertEqual(first[f"Deployment rel-eventrunner-{component}"], ["migrate"])
+
+    def test_secrets_are_seen_by_those_who_need_them(self) -> None:
+        seen = {name.split("rel-eventrunner-")[-1]: secrets_of(pod) for name, pod in pods(case("services-accounts")).items()}
+        self.assertEqual(seen["nats"], {"accounts/accounts.conf", "broker-tls"})
+        self.assertEqual(seen["normalizer"], {"accounts/fleet.creds", "broker-tls/ca.crt"})
+        self.assertEqual(seen["ingest-http"], {"accounts/fleet.creds", "broker-tls/ca.crt", "sealing/key"})
+        self.assertEqual(seen["api"], {"accounts/fleet.creds", "accounts/operator.seed", "broker-tls/ca.crt", "sealing/key"})
+        seen = {name.split("rel-eventrunner-")[-1]: secrets_of(pod) for name, pod in pods(case("services-external")).items()}
+        login = {"broker/user", "broker/password"}
+        self.assertEqual(seen["engine"], login | {"scylla/password", "clickhouse/password"})
+        self.assertEqual(seen["ingest-grpc"], login | {"sealing/sealing-key"})
+        single = pods(case("single-everything"))["StatefulSet events"]
+        (broker,), (fleet,) = single["spec"]["initContainers"], single["spec"]["containers"]
+        self.assertEqual(secrets_of(single, broker), {"accounts/accounts.conf", "broker-tls"})
+        self.assertEqual(secrets_of(single, fleet), {"accounts/fleet.creds", "accounts/operator.seed", "broker-tls/ca.crt", "sealing/key"})
+
+    def test_no_secret_is_made_of_values(self) -> None:
+        for name in cases():
+            self.assertNotIn("Secret", {d["kind"] for d in case(name)}, name)
+
+    def test_callers_of_the_api_come_through_oathkeeper(self) -> None:
+        route = one(case("services-ory"), "HTTPRoute")["spec"]["rules"][0]["backendRefs"][0]
+        self.assertEqual(route, {"name": "rel-eventrunner-oathkeeper", "port": 4455})
+        backend = one(case("services-ory-memory"), "Ingress")["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]
+        self.assertEqual(backend, {"name": "rel-eventrunner-oathkeeper", "port": {"number": 4455}})
+
+    def test_dashboards_and_alerts_are_taken_as_they_lie_there(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            chart = Path(folder) / "chart"
+            shutil.copytree(CHART, chart)
+            for kind, file, text in (
+                ("dashboards", "one_more.json", '{"uid": "x", "title": "{{ tenant }}"}'),
+                ("alerts", "more.yaml", "groups:\n  - name: more\n    rules:\n      - alert: More\n        expr: up == 0\n        annotations: {summary: '{{ $labels.pod }} is down'}\n"),
+            ):
+                (chart / kind).mkdir(exist_ok=True)
+                (chart / kind / file).write_text(text)
+            on = "grafana.dashboards.enabled=true,metrics.prometheusRule.enabled=true"
+            documents = render("--set", on, *CAPABLE, chart=chart)
+        board = one(documents, "ConfigMap", "one-more")
+        self.assertEqual(board["data"]["one_more.json"].strip(), '{"uid": "x", "title": "{{ tenant }}"}')
+        self.assertEqual(board["metadata"]["labels"]["grafana_dashboard"], "1")
+        self.assertEqual(board["metadata"]["annotations"]["grafana_folder"], "EventRunner")
+        groups = {group["name"]: group for group in one(documents, "PrometheusRule")["spec"]["groups"]}
+        self.assertEqual(groups["more"]["rules"][0]["annotations"]["summary"], "{{ $labels.pod }} is down")
+
+    def test_streams_leave_room_on_the_volume(self) -> None:
+        values = yaml.safe_load((CHART / "values.yaml").read_text())
+        limits = tomllib.loads(values["config"])["topology"]
+        streams = 2 * limits["hop_bytes_max"] + 2 * limits["invoices_bytes_max"]
+        streams += sum(limits[f"{name}_bytes_max"] for name in ("tenant", "dead", "audit", "idempotency", "sessions"))
+        gib = lambda size: int(size.removesuffix("Gi")) * 2**30  # noqa: E731
+        self.assertLess(streams, gib(values["single"]["persistence"]["size"]) / 2)
+        self.assertLess(streams + limits["usage_bytes_max"], gib(values["nats"]["persistence"]["size"]) * 0.75)
+
+    def test_the_chart_is_whole_when_it_is_packed(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            done = helm("package", str(CHART), "--destination", folder)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            (archive,) = Path(folder).glob("*.tgz")
+            documents = render("--values", str(CHART / "ci/services-ory-values.yaml"), *CAPABLE, chart=archive)
+        namespaces = one(documents, "ConfigMap", "-keto")["data"]["namespaces.keto.ts"]
+        self.assertEqual(namespaces.strip(), (ROOT / "deploy/ory/namespaces.keto.ts").read_text().strip())
+
+    def test_its_readme_is_what_its_values_say(self) -> None:
+        done = subprocess.run([sys.executable, ROOT / "scripts/chart_readme.py", "--check"], capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+
+def secrets_of(pod: dict, container: dict | None = None) -> set[str]:
+    """`secret/entry` of all that a pod, or one of its containers, is given; `secret` where it is the whole of it."""
+    some = [container] if container else containers(pod)
+    found = set()
+    for each in some:
+        for variable in each.get("env", []):
+            if reference := variable.get("valueFrom", {}).get("secretKeyRef"):
+                found.add(f"{reference['name']}/{reference['key']}")
+        mounted = {mount["name"] for mount in each.get("volumeMounts", [])}
+        for volume in pod["spec"].get("volumes", []):
+            if volume["name"] in mounted and (secret := volume.get("secret")):
+                items = secret.get("items")
+                found |= {f"{secret['secretName']}/{item['key']}" for item in items} if items else {secret["secretName"]}
+    return found
+
+
+if __name__ == "__main__":
+    unittest.main()
