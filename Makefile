@@ -13,7 +13,7 @@ SECONDS ?= 300
 # How many requests of each kind `contract` makes up for each operation.
 EXAMPLES ?= 100
 
-.PHONY: help up test test-gateway contract docs lint tools numbers fuzz bench proof
+.PHONY: help up test test-gateway test-cluster contract docs lint tools numbers fuzz bench proof
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -30,6 +30,11 @@ test-gateway: ## the tests on Ory's servers, which are compiled once (5 minutes)
 	cargo test --locked --package eventrunner-relations --all-features
 	cargo test --locked --package eventrunner-api --test api gateway
 
+test-cluster: ## the chart on an API server of Kubernetes, which is compiled once (15 minutes), and its pods as processes
+	@scripts/tools.sh nats-server cassandra clickhouse python crds k8s
+	cargo build --locked --package eventrunner
+	@$(CACHE)/venv/bin/python -W ignore -m unittest discover --verbose --start-directory scripts/k8s
+
 contract: ## does the API do what its document says? tens of thousands of requests made up from it
 	@scripts/tools.sh nats-server python
 	cargo build --release --locked --package eventrunner
@@ -43,7 +48,7 @@ lint: ## format, clippy, documentation, licences, protobuf, shell, chart
 	@python3 scripts/check.py lint
 
 tools: ## what the tests use and the machine lacks
-	@scripts/tools.sh nats-server cassandra clickhouse python node go
+	@scripts/tools.sh nats-server cassandra clickhouse python node go crds
 
 bench: ## the first figure again: the whole path beside the bare broker
 	@scripts/tools.sh nats-server

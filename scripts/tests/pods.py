@@ -49,6 +49,7 @@ class World:
 
     def resolved(self, text: str, address: str, mounts: dict[str, Path]) -> str:
         """Text as it holds here: names, addresses and paths replaced."""
+        text = text.replace("127.0.0.1", address)
         for path, here in sorted(mounts.items(), key=lambda item: -len(item[0])):
             text = re.sub(rf"(?<![\w.-]){re.escape(path)}(?=[/\"']|$)", str(here), text, flags=re.MULTILINE)
         for name, host in sorted(self.hosts.items(), key=lambda item: -len(item[0])):

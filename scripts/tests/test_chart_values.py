@@ -70,6 +70,7 @@ CONTRADICTIONS = {
     "clickhouse.mode=operator": "clickhouse.existingSecret is needed",
     "nats.enabled=false": "nats.url is needed",
     "nats.url=nats://nats:4222": "set nats.enabled to false",
+    "nats.service.type=LoadBalancer": "only a broker with nats.accountsSecret",
     "nats.replicas=1": "streamReplicas: 3 copies need as many brokers",
     "nats.login.existingSecret=a,nats.login.kind=token": "its own knows password",
     "nats.login.existingSecret=a,nats.accountsSecret=b": "are two logins",
