@@ -120,7 +120,9 @@ class Switches(unittest.TestCase):
                 self.assertEqual("replicas" in deployment["spec"], deployment["metadata"]["name"] not in scaled, name)
         hpa = one(case("services-hpa"), "HorizontalPodAutoscaler", "ingest-http")["spec"]
         self.assertEqual((hpa["minReplicas"], hpa["maxReplicas"]), (3, 30))
-        self.assertEqual(one(case("services-hpa"), "HorizontalPodAutoscaler", "engine")["spec"]["maxReplicas"], 8)
+        self.assertEqual(one(case("services-hpa"), "HorizontalPodAutoscaler", "billing")["spec"]["maxReplicas"], 8)
+        # As many as there are partitions.
+        self.assertEqual(one(case("services-hpa"), "HorizontalPodAutoscaler", "engine")["spec"]["maxReplicas"], 4)
 
     def test_a_service_overrides_what_all_have(self) -> None:
         documents = render("--values", str(CHART / "ci/services-values.yaml"), "--set", "services.api.replicas=5,services.api.resources.limits.memory=3Gi")
