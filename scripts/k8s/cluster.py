@@ -2,6 +2,7 @@
 their pods run. Everything that the API server and the controllers decide is real; no container runs.
 """
 
+import atexit
 import os
 import secrets
 import shutil
@@ -32,9 +33,9 @@ STORAGE = """
 apiVersion: storage.k8s.io/v1
 kind: StorageClass
 metadata:
-  name: standard
+  name: kwok-volume
   annotations: {storageclass.kubernetes.io/is-default-class: "true"}
-provisioner: kwok.x-k8s.io/none
+provisioner: kwok.x-k8s.io/volume
 """
 
 
@@ -56,6 +57,8 @@ class Cluster:
         # Helm keeps what it has seen of the API; not in whoever's home.
         self.env = {**os.environ, "PATH": f"{BIN}:{CACHE / 'bin'}:{os.environ['PATH']}", "KUBECONFIG": str(self.kubeconfig)}
         self.env |= {f"HELM_{name}_HOME": str(self.folder / "helm") for name in ("CACHE", "CONFIG", "DATA")}
+        # Also when a test is interrupted.
+        atexit.register(self.stop)
         try:
             self.start()
             self.make_nodes(nodes)

@@ -49,7 +49,7 @@ class Stores:
             with (folder / f"{name}.out").open("w") as log:
                 command = [str(ROOT / f"scripts/{name}.sh"), str(folder / name), *words]
                 self.processes.append(subprocess.Popen(command, env=env, stdin=subprocess.PIPE, stdout=log, stderr=log))
-        until(lambda: self.said(folder / "cassandra/log"), "Cassandra", STORE_SECONDS)
+        until(lambda: self.said(folder / "cassandra.out"), "Cassandra", STORE_SECONDS)
         until(lambda: self.answers(f"http://127.0.0.1:{http}/ping"), "ClickHouse", STORE_SECONDS)
 
     @staticmethod

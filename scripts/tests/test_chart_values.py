@@ -1,5 +1,6 @@
 """What the chart's values may be: the wrong are refused with their name, and each switch does what it says."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -201,6 +202,16 @@ class Switches(unittest.TestCase):
         self.assertEqual(board["metadata"]["annotations"]["grafana_folder"], "EventRunner")
         groups = {group["name"]: group for group in one(documents, "PrometheusRule")["spec"]["groups"]}
         self.assertEqual(groups["more"]["rules"][0]["annotations"]["summary"], "{{ $labels.pod }} is down")
+
+    def test_scraping_takes_no_label_away_from_a_metric(self) -> None:
+        # What the fleet's own metrics are labelled with (docs/metrics.md), and Prometheus' operator adds to each.
+        own = set(re.findall(r"`(\w+)`", " ".join(line.split("|")[3] for line in (ROOT / "docs/metrics.md").read_text().splitlines() if line.startswith("| `eventrunner"))))
+        monitor = one(case("services-everything"), "ServiceMonitor")["spec"]
+        (endpoint,) = monitor["endpoints"]
+        self.assertTrue(endpoint["honorLabels"])
+        self.assertIn("service", own)
+        self.assertFalse(own & {r["targetLabel"] for r in endpoint["relabelings"]})
+        self.assertEqual(one(case("services-everything"), "Service", "-admin")["metadata"]["labels"][monitor["jobLabel"]], "eventrunner")
 
     def test_streams_leave_room_on_the_volume(self) -> None:
         values = yaml.safe_load((CHART / "values.yaml").read_text())
