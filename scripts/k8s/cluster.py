@@ -115,7 +115,7 @@ class Cluster:
         self.wait_for(lambda: self.run("kubectl", "get", "--raw", "/readyz", check=False).returncode == 0, "the API server", START_SECONDS)
         common = (f"--kubeconfig={self.kubeconfig}", "--bind-address=127.0.0.1", "--leader-elect=false")
         self.spawn("kube-controller-manager", *common, f"--secure-port={free_port()}", f"--service-account-private-key-file={pki / 'sa.key'}",
-            f"--root-ca-file={pki / 'ca.crt'}", f"--cert-dir={pki / 'kcm'}", "--kube-api-qps=200", "--kube-api-burst=400")  # fmt: skip
+            f"--root-ca-file={pki / 'ca.crt'}", f"--cert-dir={pki / 'kcm'}", "--node-monitor-grace-period=1h", "--kube-api-qps=200", "--kube-api-burst=400")  # fmt: skip
         self.spawn("kube-scheduler", *common, f"--secure-port={free_port()}", f"--cert-dir={pki / 'sched'}")
         stages = self.folder / "stages.yaml"
         stages.write_text((BIN / "stages.yaml").read_text() + (HERE / "stages.yaml").read_text())

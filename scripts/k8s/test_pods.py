@@ -129,7 +129,7 @@ class Pods(unittest.TestCase):
                 pod.start()
         for pod in release.pods.values():
             pod.wait_until_ready()
-        self.assertIn('"lost":0', release.verify().replace(" ", ""))
+        self.assertIn("500 of 500 events promised", release.verify())
         # A broker leaves as in a roll-out: lame duck, signal, and the others go on.
         broker = release.of("nats")[0]
         began = time.monotonic()

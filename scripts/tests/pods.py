@@ -63,6 +63,7 @@ class World:
 class Pod:
     def __init__(self, world: World, name: str, pod: dict) -> None:
         self.world, self.name, self.spec = world, name, pod["spec"]
+        self.annotations = pod["metadata"].get("annotations", {})
         self.address = world.addresses[name]
         # Not by its name, which would be taken for a host's. What is in it outlives the pod, as a volume does.
         self.folder = world.folder / f"pod{self.address.rpartition('.')[2]}"
@@ -83,6 +84,9 @@ class Pod:
             if config := volume.get("configMap"):
                 for file, text in self.world.configs[config["name"]].items():
                     (here / file).write_text(self.world.resolved(text, self.address, every))
+            for item in volume.get("downwardAPI", {}).get("items", []):
+                annotation = re.fullmatch(r"metadata\.annotations\['(.+)'\]", item["fieldRef"]["fieldPath"])
+                (here / item["path"]).write_text(self.annotations[annotation[1]])
             if secret := volume.get("secret"):
                 entries = self.world.secrets[secret["secretName"]]
                 for item in secret.get("items") or [{"key": key, "path": key} for key in entries]:

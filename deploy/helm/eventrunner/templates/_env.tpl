@@ -186,7 +186,12 @@
 {{- $login := include "eventrunner.login" .root | fromJson }}
 {{- if .root.Values.config }}
 - name: config
-  configMap: {name: {{ default (include "eventrunner.fullname" .root) .configMap }}}
+  {{- if .inline }}
+  downwardAPI:
+    items: [{path: eventrunner.toml, fieldRef: {fieldPath: "metadata.annotations['eventrunner.dev/config']"}}]
+  {{- else }}
+  configMap: {name: {{ include "eventrunner.fullname" .root }}}
+  {{- end }}
 {{- end }}
 {{- if eq $login.kind "credentials" }}
 - name: fleet
