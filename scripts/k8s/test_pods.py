@@ -137,6 +137,7 @@ class Pods(unittest.TestCase):
         lame = time.monotonic() - began
         self.assertLess(lame, broker.spec["terminationGracePeriodSeconds"])
         self.assertIn("Entering lame duck mode", broker.log("nats"))
+        release.world.route(away=broker.name)
         release.verify()
         broker.start()
         broker.wait_until_ready()

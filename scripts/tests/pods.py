@@ -37,6 +37,10 @@ class World:
         for number, (name, pod) in enumerate(names, start=1):
             self.addresses[name] = f"127.0.1.{number}"
             self.labels[name] = pod["metadata"]["labels"]
+        self.route()
+
+    def route(self, away: str = "") -> None:
+        """Leads each service to the first of its pods that is not `away`."""
         for document in self.documents:
             if document["kind"] != "Service":
                 continue
@@ -44,8 +48,8 @@ class World:
             chosen = [name for name, labels in self.labels.items() if selector.items() <= labels.items()]
             for name in chosen:
                 self.hosts[f"{name}.{service}.{NAMESPACE}.svc"] = self.addresses[name]
-            if chosen:
-                self.hosts[f"{service}.{NAMESPACE}.svc"] = self.hosts[service] = self.addresses[chosen[0]]
+            if there := [name for name in chosen if name != away]:
+                self.hosts[f"{service}.{NAMESPACE}.svc"] = self.hosts[service] = self.addresses[there[0]]
 
     def resolved(self, text: str, address: str, mounts: dict[str, Path]) -> str:
         """Text as it holds here: names, addresses and paths replaced."""
