@@ -83,7 +83,8 @@ class Cluster:
         openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=test-ca", "-keyout", pki / "ca.key", "-out", pki / "ca.crt")
         openssl("req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=kube-apiserver", "-keyout", pki / "api.key", "-out", pki / "api.csr")
         (pki / "names").write_text("subjectAltName=IP:127.0.0.1,IP:10.0.0.1,DNS:localhost,DNS:kubernetes.default.svc")
-        openssl("x509", "-req", "-in", pki / "api.csr", "-CA", pki / "ca.crt", "-CAkey", pki / "ca.key", "-CAcreateserial", "-days", "2", "-out", pki / "api.crt", "-extfile", pki / "names")  # fmt: skip
+        signed_by = ("-CA", pki / "ca.crt", "-CAkey", pki / "ca.key", "-CAcreateserial", "-days", "2")
+        openssl("x509", "-req", "-in", pki / "api.csr", *signed_by, "-out", pki / "api.crt", "-extfile", pki / "names")
         openssl("genrsa", "-out", pki / "sa.key", "2048")
         openssl("rsa", "-in", pki / "sa.key", "-pubout", "-out", pki / "sa.pub")
         self.token = secrets.token_hex(16)

@@ -229,6 +229,21 @@ class Switches(unittest.TestCase):
         namespaces = one(documents, "ConfigMap", "-keto")["data"]["namespaces.keto.ts"]
         self.assertEqual(namespaces.strip(), (ROOT / "deploy/ory/namespaces.keto.ts").read_text().strip())
 
+    def test_the_values_of_the_documentation_are_right(self) -> None:
+        page = (ROOT / "docs/kubernetes.md").read_text()
+        (block,) = re.findall(r"^```yaml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "values.yaml"
+            file.write_text(block)
+            self.assertEqual(len(named(render("--values", str(file)), "Deployment")), 6)
+        values = yaml.safe_load((CHART / "values.yaml").read_text())
+        for row in re.findall(r"^\| `\w+`.*\| (`[\w.`, ]+`) \|$", page.split("### From chart 0.1")[1], re.MULTILINE):
+            for path in re.findall(r"`([\w.]+)`", row):
+                found = values
+                for key in path.split("."):
+                    self.assertIn(key, found, path)
+                    found = found[key]
+
     def test_its_readme_is_what_its_values_say(self) -> None:
         done = subprocess.run([sys.executable, ROOT / "scripts/chart_readme.py", "--check"], capture_output=True, text=True, check=False)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
