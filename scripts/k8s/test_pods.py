@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 from chart import CACHE, CHART, ROOT, pods, render
 from fleet import binary, free_ports
-from pods import Pod, World, decoded, program
+from pods import Pod, World, accounts, certificate, decoded, program
 
 STORE_SECONDS = 180
 REPLICAS = {"engine": 2, "normalizer": 2}
@@ -152,6 +152,35 @@ class Pods(unittest.TestCase):
         for component in ("ingest-http", "ingest-grpc", "normalizer", "engine", "billing", "api", "nats"):
             for pod in release.of(component):
                 self.assertEqual(set(pod.stop().values()), {0}, pod.name)
+
+    def test_a_broker_with_accounts_and_tls_lets_the_fleet_in_and_nobody_else(self) -> None:
+        release = Release(self.folder, {}, "--values", str(CHART / "ci/services-accounts-values.yaml"))
+        self.addCleanup(release.kill)
+        addresses = [f"IP:{address}" for address in release.world.addresses.values()]
+        release.world.secrets |= {"broker-tls": certificate(self.folder, *addresses), "accounts": accounts(self.folder)}
+        for pod in release.of("nats"):
+            pod.start()
+        for pod in release.of("nats"):
+            pod.wait_until_ready()
+        (door,) = release.of("ingest-http")
+        door.make_volumes()
+        (container,) = door.spec["containers"]
+        env = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", **door.environment(container)}
+        migrate = [door.command(container)[0], "migrate", "--timeout", "20"]
+        done = subprocess.run(migrate, env=env, capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        stranger = {name: value for name, value in env.items() if name != "EVENTRUNNER_NATS__CREDENTIALS_FILE"}
+        done = subprocess.run(migrate, env=stranger, capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, 78, done.stderr)
+        distrustful = {name: value for name, value in env.items() if name != "EVENTRUNNER_NATS__TLS_CA_FILE"}
+        done = subprocess.run([*migrate[:-1], "2"], env=distrustful, capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, 69, done.stderr)
+        for component in ("ingest-http", "ingest-grpc", "normalizer"):
+            for pod in release.of(component):
+                pod.start()
+        for component in ("ingest-http", "ingest-grpc", "normalizer"):
+            for pod in release.of(component):
+                pod.wait_until_ready()
 
     def test_one_pod_starts_keeps_every_event_and_stops_in_order(self) -> None:
         release = Release(self.folder, {}, "--values", str(CHART / "ci/single-values.yaml"))

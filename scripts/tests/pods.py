@@ -17,6 +17,8 @@ from pathlib import Path
 
 import grpc
 
+from fleet import binary
+
 NAMESPACE = "events"
 
 
@@ -198,6 +200,27 @@ class Pod:
 def decoded(length: int) -> str:
     """A new key, as a secret would hold it."""
     return base64.b64encode(os.urandom(length)).decode()
+
+
+def made(folder: Path, *command: str | Path) -> None:
+    subprocess.run([str(word) for word in command], cwd=folder, check=True, capture_output=True)
+
+
+def certificate(folder: Path, *names: str) -> dict[str, str]:
+    """A certificate with its key and who vouches for it, as a secret holds them."""
+    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+    made(folder, "openssl", "req", "-x509", *key, "-days", "2", "-subj", "/CN=ca", "-keyout", "ca.key", "-out", "ca.crt")
+    made(folder, "openssl", "req", *key, "-subj", "/CN=broker", "-keyout", "tls.key", "-out", "tls.csr")
+    (folder / "tls.ext").write_text(f"subjectAltName={','.join(names)}\nextendedKeyUsage=serverAuth,clientAuth\n")
+    signed_by = ("-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2")
+    made(folder, "openssl", "x509", "-req", "-in", "tls.csr", *signed_by, "-extfile", "tls.ext", "-out", "tls.crt")
+    return {name: (folder / name).read_text() for name in ("tls.key", "tls.crt", "ca.crt")}
+
+
+def accounts(folder: Path) -> dict[str, str]:
+    """What makes a broker know accounts, as a secret holds it."""
+    made(folder, binary("eventrunner"), "nats", "init", "--folder", "accounts", "--node-folder", "/data/nats-accounts")
+    return {file.name: file.read_text() for file in (folder / "accounts").iterdir()}
 
 
 def program(name: str, cache: Path) -> Path | None:

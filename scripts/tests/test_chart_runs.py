@@ -11,33 +11,20 @@ from pathlib import Path
 
 from chart import CACHE, CI, HELM, case, cases, containers, one, pods
 from fleet import binary, free_ports
-from pods import Pod, World, decoded, program
+from pods import Pod, World, accounts, certificate, decoded, program
 
 NATS = program("nats-server", CACHE)
 ORY = {name: program(name, CACHE) for name in ("oathkeeper", "keto")}
 
 
-def made(folder: Path, *command: str | Path) -> None:
-    subprocess.run([str(word) for word in command], cwd=folder, check=True, capture_output=True)
-
-
-def certificate(folder: Path, *names: str) -> dict[str, str]:
-    """A certificate that vouches for itself, with its key, as a secret holds them."""
-    made(folder, "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-         "-subj", "/CN=broker", "-addext", "subjectAltName=" + ",".join(names), "-keyout", "tls.key", "-out", "tls.crt")  # fmt: skip
-    found = {name: (folder / name).read_text() for name in ("tls.key", "tls.crt")}
-    return {**found, "ca.crt": found["tls.crt"]}
-
-
 def secrets(folder: Path) -> dict[str, dict[str, str]]:
     """What the values files of `ci/` name, with contents that programs take."""
-    made(folder, binary("eventrunner"), "nats", "init", "--folder", "accounts", "--node-folder", "/data/nats-accounts")
-    accounts = {file.name: file.read_text() for file in (folder / "accounts").iterdir()}
-    seed = accounts["fleet.creds"].split("-----BEGIN USER NKEY SEED-----")[1].split()[0]
+    broker = accounts(folder)
+    seed = broker["fleet.creds"].split("-----BEGIN USER NKEY SEED-----")[1].split()[0]
     tls = certificate(folder, "DNS:broker")
     return {
-        "accounts": accounts,
-        "broker": {"user": "fleet", "password": "pa55", "token": "t0ken", "nkey.seed": seed, "fleet.creds": accounts["fleet.creds"]},
+        "accounts": broker,
+        "broker": {"user": "fleet", "password": "pa55", "token": "t0ken", "nkey.seed": seed, "fleet.creds": broker["fleet.creds"]},
         "broker-tls": tls,
         "nats-ca": tls,
         "fleet-tls": tls,
