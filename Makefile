@@ -48,7 +48,7 @@ lint: ## format, clippy, documentation, licences, protobuf, shell, chart
 	@python3 scripts/check.py lint
 
 tools: ## what the tests use and the machine lacks
-	@scripts/tools.sh nats-server cassandra clickhouse python node go crds
+	@scripts/tools.sh nats-server cassandra clickhouse python node go crds otel
 
 bench: ## the first figure again: the whole path beside the bare broker
 	@scripts/tools.sh nats-server

@@ -147,6 +147,19 @@ k8s() { # a control plane of Kubernetes and KWOK, whose nodes only say that pods
     cat "$wanted"/*/go.sum >"$stamp"
 }
 
+otel() { # an OpenTelemetry collector of scripts/otel, which pins all it is made of
+    local wanted="$here/otel" stamp="$cache/go/otel.sources"
+    fresh "$stamp" <(cat "$wanted"/*.go "$wanted/go.sum") && [ -x "$cache/bin/otel" ] && return
+    say "compiling an OpenTelemetry collector (a minute, once)"
+    mkdir -p "$cache/go"
+    (
+        cd "$wanted" &&
+            quietly env GOFLAGS=-buildvcs=false go build -trimpath -ldflags "-s -w" -o "$cache/bin/otel.fresh" .
+    ) || return
+    mv "$cache/bin/otel.fresh" "$cache/bin/otel"
+    cat "$wanted"/*.go "$wanted/go.sum" >"$stamp"
+}
+
 cassandra() { # the jars, with the file they were fetched for beside them, which comes last
     local dir="$cache/cassandra" wanted="$here/cassandra-pom.xml"
     fresh "$dir/pom.xml" "$wanted" && return
@@ -212,6 +225,7 @@ install() {
         gateway oathkeeper github.com/ory/oathkeeper ;;
     crds) need "definitions of custom resources (is Go there?)" "their part of the chart's tests" crds ;;
     k8s) need "Kubernetes' control plane (is Go there?)" "the chart on an API server" k8s ;;
+    otel) need "the OpenTelemetry collector (is Go there?)" "tests of traces, metrics and logs" otel ;;
     cassandra) need "Cassandra (are Maven and Java 17 there?)" "tests on a CQL server" cassandra ;;
     buf) need "buf (is Node there?)" "the protobuf lint" buf ;;
     clickhouse) need "the ClickHouse engine (is this Linux on x86-64, with Node?)" "tests of the usage store on ClickHouse" clickhouse ;;
@@ -221,7 +235,7 @@ install() {
     esac
 }
 
-[ $# -gt 0 ] || set -- nats-server cassandra clickhouse python node go keto oathkeeper buf cargo-deny crds
+[ $# -gt 0 ] || set -- nats-server cassandra clickhouse python node go keto oathkeeper buf cargo-deny crds otel
 for tool in "$@"; do install "$tool"; done
 if [ "$missing" -ne 0 ] && [ "${CI:-}" = true ]; then
     say "under CI nothing may be left out"
