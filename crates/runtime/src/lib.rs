@@ -1,4 +1,4 @@
-//! The shape of every service: configuration, start and stop, HTTP server, errors, health, metrics, logs.
+//! The shape of every service: configuration, start and stop, HTTP server, errors, health, metrics, logs, traces.
 //!
 //! Invariant: every wait of a server is bounded, every error a caller sees has a code with a page in
 //! `docs/errors/`, and every task that matters either lives or takes the process down with it.
@@ -25,6 +25,7 @@ pub mod health;
 pub mod http;
 pub mod lifecycle;
 pub mod metrics;
+pub mod otlp;
 pub mod problem;
 pub mod telemetry;
 pub mod trace;

@@ -1,4 +1,4 @@
-//! Structured logs, on stderr: stdout belongs to data.
+//! Structured logs, on stderr: stdout belongs to data. And the start and end of whatever a collector is sent.
 
 use std::{
     fmt,
@@ -11,7 +11,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
-use crate::{lifecycle::panic_message, trace::TraceContext};
+use crate::{
+    lifecycle::panic_message,
+    otlp::{self, TelemetryOptions},
+    trace::TraceContext,
+};
 
 /// How a log line looks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -78,16 +82,38 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// What is to be sent, or where, cannot be used.
+    #[error("{0}")]
+    Otlp(String),
     /// There is a logger already.
     #[error("logs are initialized already")]
     Twice,
 }
 
-/// Starts the logs of the process and logs panics with the trace id of the request they happened in.
+/// What a process tells of itself.
+#[derive(Debug, Default)]
+#[must_use = "what is not sent yet is lost without `shutdown`"]
+pub struct Telemetry {
+    sending: otlp::Sending,
+}
+
+impl Telemetry {
+    /// Sends what is left, within a few seconds. The last thing a process does.
+    pub async fn shutdown(self) {
+        self.sending.stop().await;
+    }
+}
+
+/// Starts the logs of the process and logs panics with the trace id of the request they happened in; begins to send traces,
+/// metrics and logs if there is somebody to send them to, which needs the async runtime. `service` is what this process runs.
 ///
 /// # Errors
-/// If the filter cannot be read, or logs have been started before.
-pub fn init(options: &LogOptions) -> Result<(), Error> {
+/// If the filter cannot be read, the options cannot be used, or logs have been started before.
+pub fn init(
+    options: &LogOptions,
+    telemetry: &TelemetryOptions,
+    service: &'static str,
+) -> Result<Telemetry, Error> {
     let filter = EnvFilter::try_new(&options.filter)
         .map_err(|error| Error::Filter { filter: options.filter.clone(), reason: error.to_string() })?;
     let terminal = io::stderr().is_terminal();
@@ -102,11 +128,17 @@ pub fn init(options: &LogOptions) -> Result<(), Error> {
     } else {
         lines.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed()
     };
-    tracing_subscriber::registry().with(filter).with(lines).try_init().map_err(|_| Error::Twice)?;
+    let (sending, records) = otlp::start(telemetry, service).map_err(Error::Otlp)?;
+    tracing_subscriber::registry()
+        .with(filter)
+        .with(lines)
+        .with(records)
+        .try_init()
+        .map_err(|_| Error::Twice)?;
     panic::set_hook(Box::new(|panic| {
         let at = panic.location().map(ToString::to_string).unwrap_or_default();
         let trace_id = TraceContext::current_id();
         tracing::error!(message = "panicked", reason = panic_message(panic.payload()), at, trace_id);
     }));
-    Ok(())
+    Ok(Telemetry { sending })
 }

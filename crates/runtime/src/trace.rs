@@ -8,6 +8,8 @@ use std::cell::Cell;
 use http::HeaderMap;
 use model::Text;
 
+use crate::otlp;
+
 /// The caller knows that somebody records this trace (`sampled`).
 pub const FLAG_SAMPLED: u8 = 0b1;
 
@@ -42,18 +44,28 @@ impl TraceContext {
         traceparent.and_then(Self::parse).unwrap_or_else(Self::random)
     }
 
-    /// The same, from HTTP headers, with `tracestate`.
+    /// The trace the caller is in, from HTTP headers, with `tracestate`.
     /// A `traceparent` that is there twice is none (W3C, section 3.2.1).
     #[must_use]
-    pub fn from_header_map(headers: &HeaderMap) -> Self {
+    pub fn of_caller(headers: &HeaderMap) -> Option<Self> {
         let mut parents = headers.get_all("traceparent").iter();
         let parent = match (parents.next(), parents.next()) {
-            (Some(only), None) => only.to_str().ok().and_then(Self::parse),
-            _ => None,
+            (Some(only), None) => only.to_str().ok().and_then(Self::parse)?,
+            _ => return None,
         };
-        let Some(parent) = parent else { return Self::random() };
         let state: Vec<&str> = headers.get_all("tracestate").iter().filter_map(|v| v.to_str().ok()).collect();
-        if state.is_empty() { parent } else { parent.with_state(Some(state.join(",").into())) }
+        Some(if state.is_empty() { parent } else { parent.with_state(Some(state.join(",").into())) })
+    }
+
+    /// What begins here, in the caller's trace or a new one. It is decided here whether it is traced
+    /// (`telemetry.sample_ratio`); where nothing is traced, the caller's word is passed on.
+    #[must_use]
+    pub fn arriving(caller: Option<&Self>) -> Self {
+        let mut own = caller.map_or_else(Self::random, Self::child);
+        if let Some(sampler) = otlp::sampler() {
+            own.flags = u8::from(sampler.decide(caller.map(Self::sampled), own.trace_id));
+        }
+        own
     }
 
     /// Reads a `traceparent`. All-zero ids and version `ff` are invalid; later versions are read as far as
@@ -120,6 +132,11 @@ impl TraceContext {
         format!("{:016x}", self.span_id)
     }
 
+    /// The bytes of the trace id and of this hop's span id.
+    pub(crate) fn ids(&self) -> ([u8; 16], [u8; 8]) {
+        (self.trace_id.to_be_bytes(), self.span_id.to_be_bytes())
+    }
+
     /// Whether the caller said that somebody records this trace.
     #[must_use]
     pub fn sampled(&self) -> bool {
@@ -128,26 +145,35 @@ impl TraceContext {
 
     /// Runs `f` with this trace as the thread's current one, so that a panic inside is logged with its id.
     pub(crate) fn enter<T>(&self, f: impl FnOnce() -> T) -> T {
-        let _reset = Reset(CURRENT.replace(self.trace_id));
+        let _reset = Reset(CURRENT.replace((self.trace_id, self.span_id)));
         f()
     }
 
     /// The trace id of the request this thread is working on, if any.
     pub(crate) fn current_id() -> Option<String> {
-        match CURRENT.get() {
-            0 => None,
-            id => Some(format!("{id:032x}")),
-        }
+        Self::current_ids().map(|(trace, _)| format!("{:032x}", u128::from_be_bytes(trace)))
     }
+
+    /// The bytes of the ids of the request this thread is working on, if any.
+    pub(crate) fn current_ids() -> Option<([u8; 16], [u8; 8])> {
+        let (trace, span) = CURRENT.get();
+        (trace != 0).then(|| (trace.to_be_bytes(), span.to_be_bytes()))
+    }
+}
+
+/// Whether a `traceparent` that the fleet wrote says that its trace is recorded. A look at one byte.
+#[must_use]
+pub fn is_sampled(traceparent: &[u8]) -> bool {
+    traceparent.ends_with(b"-01")
 }
 
 thread_local! {
     /// Zero when the thread is not inside a request.
-    static CURRENT: Cell<u128> = const { Cell::new(0) };
+    static CURRENT: Cell<(u128, u64)> = const { Cell::new((0, 0)) };
 }
 
 /// Puts the trace that was current before back, also when the code in between panics.
-struct Reset(u128);
+struct Reset((u128, u64));
 
 impl Drop for Reset {
     fn drop(&mut self) {
@@ -201,6 +227,7 @@ mod tests {
             let child = hop.child();
             assert_eq!((child.trace_id(), child.sampled()), (hop.trace_id(), sampled));
             assert_ne!(child.span_id(), hop.span_id());
+            assert_eq!(is_sampled(child.to_traceparent().as_bytes()), sampled);
             assert_eq!(TraceContext::parse(&child.to_traceparent()), Some(child));
         }
     }
@@ -234,11 +261,11 @@ mod tests {
         headers.insert("traceparent", parent.parse().unwrap());
         headers.append("tracestate", "a=1".parse().unwrap());
         headers.append("tracestate", "b=2,c=3".parse().unwrap());
-        let hop = TraceContext::from_header_map(&headers);
+        let hop = TraceContext::of_caller(&headers).unwrap();
         assert_eq!(hop.child().state().map(|s| &**s), Some("a=1,b=2,c=3"));
         assert_eq!(hop.with_state(Some("x".repeat(513).into())).state(), None);
         headers.append("traceparent", parent.parse().unwrap());
-        assert_ne!(TraceContext::from_header_map(&headers).trace_id(), TRACE, "twice is none");
+        assert_eq!(TraceContext::of_caller(&headers), None, "twice is none");
     }
 
     #[test]

@@ -19,6 +19,7 @@ use nix::{
 use runtime::{
     health::Health,
     lifecycle::{Context, StopOptions, run},
+    otlp::{SERVICE, TelemetryOptions},
     problem::Problem,
     telemetry::{self, LogFormat, LogOptions},
 };
@@ -33,7 +34,8 @@ const CASE: &str = "RUNTIME_TEST_CASE";
 #[ignore = "started by the other tests"]
 fn process() {
     let Ok(case) = env::var(CASE) else { return };
-    telemetry::init(&LogOptions { format: LogFormat::Json, filter: "info".into() }).unwrap();
+    let options = LogOptions { format: LogFormat::Json, filter: "info".into() };
+    let _telemetry = telemetry::init(&options, &TelemetryOptions::default(), SERVICE).unwrap();
     let exit = tokio::runtime::Runtime::new().unwrap().block_on(play(&case));
     // Not `exit`: the test harness would end with its own code.
     std::process::exit(exit);
@@ -169,7 +171,11 @@ fn a_fault_is_logged_once_with_its_trace_and_a_refusal_not_at_all() {
 
 #[test]
 fn a_filter_that_cannot_be_read_is_named() {
-    let error =
-        telemetry::init(&LogOptions { filter: "engine=loud".into(), ..LogOptions::default() }).unwrap_err();
+    let error = telemetry::init(
+        &LogOptions { filter: "engine=loud".into(), ..LogOptions::default() },
+        &TelemetryOptions::default(),
+        SERVICE,
+    )
+    .unwrap_err();
     assert!(error.to_string().starts_with("log.filter \"engine=loud\" cannot be read: "), "{error}");
 }

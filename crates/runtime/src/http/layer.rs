@@ -18,6 +18,7 @@ use tower::{Layer, Service};
 use crate::{
     grpc,
     metrics::{self, Metric},
+    otlp::RequestSpan,
     problem::Problem,
     trace::TraceContext,
 };
@@ -27,7 +28,8 @@ const DETAIL_BYTES_MAX: u64 = 1_024;
 
 /// The layer that [`super::serve`] puts around a router; only tests that call a router directly need it.
 ///
-/// - The request gets an extension [`TraceContext`]: this request's own span in the caller's trace.
+/// - The request gets an extension [`TraceContext`]: this request's own span in the caller's trace. If it is sampled, also a
+///   [`RequestSpan`], which ends with the head of the answer.
 /// - A [`Problem`] gets `trace_id` and `instance`, and its cause is logged.
 /// - axum's own refusals (extractors, 404, 405) become problems; a gRPC caller gets a status instead.
 /// - A panic is a 500. It is logged by the panic hook (`telemetry::init`), with the trace id.
@@ -73,24 +75,79 @@ where
         if request.extensions().get::<TraceContext>().is_some() {
             return Box::pin(self.inner.call(request));
         }
-        let trace = TraceContext::from_header_map(request.headers()).child();
+        let from = TraceContext::of_caller(request.headers());
+        let trace = match &from {
+            None if is_probe(request.uri().path()) => TraceContext::random(),
+            from => TraceContext::arriving(from.as_ref()),
+        };
         request.extensions_mut().insert(trace.clone());
         let caller = Caller { uri: request.uri().clone(), grpc: is_grpc(request.headers()) };
+        let span = begin_span(&mut request, &trace, from.as_ref(), &caller);
         let handler = catch_unwind(AssertUnwindSafe(|| trace.enter(|| self.inner.call(request))));
         Box::pin(async move {
             let outcome = match handler {
                 Ok(handler) => Guarded { trace: &trace, handler: pin!(handler) }.await,
                 Err(_) => Err(Panicked),
             };
-            Ok(match outcome {
+            let response = match outcome {
                 Ok(Ok(response)) => finish(response, &trace, &caller).await,
                 Err(Panicked) => {
                     metrics::counter(Metric::HttpPanics, &[]).inc();
                     caller.answer(&Problem::new(ErrorCode::Internal, ""), &trace)
                 }
-            })
+            };
+            if let Some(span) = span {
+                end_span(&span, &response);
+            }
+            Ok(response)
         })
     }
+}
+
+/// What asks every few seconds whether the process is well.
+fn is_probe(path: &str) -> bool {
+    path == "/metrics" || path.starts_with("/healthz/") || path.starts_with("/grpc.health.")
+}
+
+/// Begins the span of a sampled request. Whoever knows its route names it better.
+fn begin_span(
+    request: &mut Request<Body>,
+    trace: &TraceContext,
+    from: Option<&TraceContext>,
+    caller: &Caller,
+) -> Option<RequestSpan> {
+    let method = request.method().as_str();
+    let span = RequestSpan::begin(if caller.grpc { caller.rpc() } else { method }, trace, from)?;
+    if caller.grpc {
+        span.set("rpc.system", "grpc");
+        let (service, method) = caller.rpc().split_once('/').unwrap_or_else(|| (caller.rpc(), ""));
+        span.set("rpc.service", service);
+        span.set("rpc.method", method);
+    } else {
+        span.set("http.request.method", method);
+        span.set("url.path", caller.uri.path());
+        span.set("url.scheme", "http");
+    }
+    request.extensions_mut().insert(span.clone());
+    Some(span)
+}
+
+fn end_span(span: &RequestSpan, response: &Response) {
+    let status = response.status();
+    // A status in the head is that of a call that failed; others come after the messages.
+    let grpc = response.headers().get("grpc-status").and_then(|v| v.to_str().ok()?.parse::<i64>().ok());
+    if let Some(code) = grpc {
+        span.set("rpc.grpc.status_code", code);
+    } else {
+        span.set("http.response.status_code", u32::from(status.as_u16()));
+    }
+    // Of a server's span only what is the server's fault is an error (semantic conventions for HTTP and gRPC).
+    if status.is_server_error() {
+        span.with(|span| span.fail(status.as_str(), ""));
+    } else if let Some(code @ (2 | 4 | 12 | 13 | 14 | 15)) = grpc {
+        span.with(|span| span.fail(&code.to_string(), ""));
+    }
+    span.end();
 }
 
 /// What is known of the caller when the request itself is gone.
@@ -100,6 +157,11 @@ struct Caller {
 }
 
 impl Caller {
+    /// `package.Service/Method`.
+    fn rpc(&self) -> &str {
+        self.uri.path().trim_start_matches('/')
+    }
+
     fn answer(&self, problem: &Problem, trace: &TraceContext) -> Response {
         if self.grpc {
             return grpc::status(problem, trace).into_http();

@@ -139,13 +139,18 @@ pub fn registry() -> &'static Registry {
     &FAMILIES.registry
 }
 
+/// Everything as it is now.
+pub(crate) fn gather() -> Vec<prometheus::proto::MetricFamily> {
+    process::update();
+    gauge(Metric::BuildInfo, &[env!("CARGO_PKG_VERSION")]).set(1.0);
+    registry().gather()
+}
+
 /// Everything as Prometheus text (exposition format 0.0.4).
 #[must_use]
 pub fn render() -> String {
-    process::update();
-    gauge(Metric::BuildInfo, &[env!("CARGO_PKG_VERSION")]).set(1.0);
     let mut text = Vec::new();
-    if let Err(error) = TextEncoder::new().encode(&registry().gather(), &mut text) {
+    if let Err(error) = TextEncoder::new().encode(&gather(), &mut text) {
         tracing::error!(%error, "metrics cannot be rendered");
     }
     String::from_utf8(text).unwrap_or_default()

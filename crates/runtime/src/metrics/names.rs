@@ -57,6 +57,7 @@ const SERVICE: Label = one_of(
     &["ingest-http", "ingest-grpc", "normalizer", "engine", "api", "billing", "nats-server"],
 );
 const STORE: Label = one_of("kind", &["events", "usage"]);
+const SIGNAL: Label = one_of("signal", &["traces", "metrics", "logs"]);
 const TRANSPORT: Label = one_of("transport", &["sse", "grpc"]);
 const PARTITION: Label = Label { name: "partition", values: Values::Bounded("one for each partition") };
 const ROUTE: Label = Label { name: "route", values: Values::Bounded("one for each route template") };
@@ -248,6 +249,13 @@ metrics! {
 
     /// Processes of `up --processes` that ended unasked and were started again.
     FleetRestartedProcesses = Counter, "eventrunner_fleet_restarted_processes_total", [SERVICE];
+
+    /// Requests that were to be traced; beyond the limit of a second they were not.
+    TelemetrySampled = Counter, "eventrunner_telemetry_traced_requests_total", [one_of("result", &["sampled", "over_limit"])];
+    /// Spans, log records and points of metrics that the collector has taken.
+    TelemetrySent = Counter, "eventrunner_telemetry_sent_records_total", [SIGNAL];
+    /// Spans, log records and points of metrics that were dropped.
+    TelemetryDropped = Counter, "eventrunner_telemetry_dropped_records_total", [SIGNAL, one_of("reason", &["queue_full", "export_failed", "rejected", "over_limit"])];
 
     /// Processor time used by the process.
     ProcessCpu = Counter, "eventrunner_process_cpu_seconds_total", [];

@@ -67,7 +67,8 @@ pub(crate) struct ServiceArgs {
 
 pub(crate) async fn run(service: Service, args: ServiceArgs) -> Result<Code> {
     let config = args.config.load([])?;
-    telemetry::init(&config.log).map_err(|e| Failure::config(e.to_string()))?;
+    let telemetry = telemetry::init(&config.log, &config.telemetry, service.name());
+    let telemetry = telemetry.map_err(|e| Failure::config(e.to_string()))?;
     let supervised = args.supervised;
     // Before anything else: it is what an operator can set right at once.
     let catalog = LateCatalog::default();
@@ -95,6 +96,7 @@ pub(crate) async fn run(service: Service, args: ServiceArgs) -> Result<Code> {
     if let Some(store) = store {
         store.close().await;
     }
+    telemetry.shutdown().await;
     // The lifecycle has logged what went wrong; the exit code says of which kind it was.
     Ok(failed.get().map_or_else(|| exit.into(), |failure| failure.code))
 }
@@ -179,13 +181,20 @@ pub(crate) struct Migrate {
 
 pub(crate) async fn migrate(args: Migrate) -> Result<Code> {
     let config = args.config.load([])?;
-    telemetry::init(&config.log).map_err(|e| Failure::config(e.to_string()))?;
+    let telemetry = telemetry::init(&config.log, &config.telemetry, "migrate");
+    let telemetry = telemetry.map_err(|e| Failure::config(e.to_string()))?;
+    let done = migrated(args, &config).await;
+    telemetry.shutdown().await;
+    done
+}
+
+async fn migrated(args: Migrate, config: &Config) -> Result<Code> {
     let mode = match (args.check, args.dry_run) {
         (true, _) => Mode::Check,
         (_, true) => Mode::DryRun,
         _ => Mode::Apply,
     };
-    let reports = stores::migrate(&config, mode).await?;
+    let reports = stores::migrate(config, mode).await?;
     let stores: Vec<_> = reports.iter().map(|(name, report)| stores::report_json(name, report)).collect();
     if mode != Mode::Apply {
         let behind = reports.iter().any(|(_, report)| !report.pending.is_empty());
@@ -197,7 +206,7 @@ pub(crate) async fn migrate(args: Migrate) -> Result<Code> {
         print(item(&serde_json::json!({"stores": stores}))?.get())?;
         return Ok(if behind && mode == Mode::Check { Code::Failed } else { Code::Done });
     }
-    let partitions = migrate_streams(&config, args.timeout).await?;
+    let partitions = migrate_streams(config, args.timeout).await?;
     note("streams, consumers, the catalog and the stores are as configured");
     print(item(&serde_json::json!({"partitions": partitions, "stores": stores}))?.get())?;
     Ok(Code::Done)

@@ -10,6 +10,7 @@ use runtime::{
     admin,
     config::{Secret, Sources},
     http::ServerOptions,
+    otlp::TelemetryOptions,
     telemetry::LogOptions,
 };
 use schemars::JsonSchema;
@@ -30,6 +31,8 @@ pub(crate) struct Config {
     pub(crate) data_dir: Option<PathBuf>,
     /// Logs.
     pub(crate) log: LogOptions,
+    /// Traces, metrics and logs for an OpenTelemetry collector.
+    pub(crate) telemetry: TelemetryOptions,
     /// The listener for operators: `/metrics` and `/healthz`.
     pub(crate) admin: Admin,
     /// The connection to the broker.
@@ -193,6 +196,7 @@ impl ConfigArgs {
 impl Config {
     /// What no single section can know.
     fn check(&self) -> Result<()> {
+        self.telemetry.check().map_err(Failure::config)?;
         self.api.check().map_err(Failure::config)?;
         self.authorizer.check().map_err(Failure::config)?;
         identity::check_issuers(&self.tokens.issuers)
@@ -269,6 +273,8 @@ mod tests {
             ("topology.partitions", "many", "topology.partitions"),
             ("sealing.key", "file:/no/such/file", "sealing.key"),
             ("api.letters_scan_max", "0", "api.letters_scan_max"),
+            ("telemetry.sample_ratio", "2", "telemetry.sample_ratio"),
+            ("telemetry.otlp_protocol", "http", "telemetry.otlp_protocol"),
             ("authorizer.kind", "keto", "authorizer.read_url"),
         ] {
             let failure = load(&[(key, value)]).unwrap_err();

@@ -26,7 +26,7 @@ use runtime::{
     admin,
     health::Health,
     lifecycle::{self, Context, Exit, StopOptions},
-    telemetry,
+    otlp, telemetry,
 };
 
 use self::{
@@ -158,7 +158,8 @@ pub(crate) async fn run(args: Up, output: Output) -> Result<Code> {
     let began = Instant::now();
     // Everything is checked before anything starts.
     let mut plan = Plan::make(&args)?;
-    telemetry::init(&plan.config.log).map_err(|e| Failure::config(e.to_string()))?;
+    let telemetry = telemetry::init(&plan.config.log, &plan.config.telemetry, otlp::SERVICE);
+    let telemetry = telemetry.map_err(|e| Failure::config(e.to_string()))?;
     let banner = Banner::new(&plan, output);
     banner.head()?;
     let roster = plan.roster();
@@ -182,6 +183,7 @@ pub(crate) async fn run(args: Up, output: Output) -> Result<Code> {
     .await;
     brokers.stop().await;
     roster.remove();
+    telemetry.shutdown().await;
     match (failed.get(), exit) {
         (Some(failure), _) => Err(failure.clone()),
         (None, Exit::Done) => {
