@@ -30,6 +30,7 @@ pub mod reader;
 mod stage;
 mod tls;
 pub mod topology;
+pub mod traced;
 
 pub use self::{
     backoff::Backoff,

@@ -1,5 +1,7 @@
 //! Several events of one tenant as one message of its stream: an `EventBatch` of the groups that are the tenant's.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use model::{CloudEvent, Group};
 use prost::Message as _;
@@ -35,10 +37,25 @@ pub fn pack<'a>(groups: impl IntoIterator<Item = &'a Group>) -> Bytes {
 /// # Errors
 /// If somebody else wrote it.
 pub fn unpack(payload: Bytes) -> Result<Vec<CloudEvent>, UnpackError> {
+    unpack_with(payload, |_, _| {})
+}
+
+/// The same; tells of each request the stamp and which of the events are its.
+///
+/// # Errors
+/// If somebody else wrote it.
+pub fn unpack_with(
+    payload: Bytes,
+    mut told: impl FnMut(hops::Stamp, Range<usize>),
+) -> Result<Vec<CloudEvent>, UnpackError> {
     let batch = hops::EventBatch::decode(payload)?;
     let mut events = Vec::with_capacity(batch.groups.iter().map(|group| group.events.len()).sum());
-    for event in batch.groups.into_iter().flat_map(|group| group.events) {
-        events.push(event.try_into()?);
+    for group in batch.groups {
+        let first = events.len();
+        for event in group.events {
+            events.push(event.try_into()?);
+        }
+        told(group.stamp.unwrap_or_default(), first..events.len());
     }
     Ok(events)
 }

@@ -21,6 +21,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::{
     app::{App, READ_EVENTS, StreamSlot},
+    handing,
     reader::Reader,
     subscription::{Narrow, Place, Start, Step, Subscription},
 };
@@ -215,15 +216,20 @@ impl Subscriber {
         }
     }
 
-    async fn step(&mut self, Step { place, event }: &Step) -> Result<Option<SubscribeResponse>, Problem> {
+    async fn step(
+        &mut self,
+        Step { place, event, traceparent }: &Step,
+    ) -> Result<Option<SubscribeResponse>, Problem> {
         let Some(event) = event else { return Ok(None) };
         if !self.reader.is_admitted(&self.app).await {
             return Err(Problem::new(ErrorCode::Unauthenticated, "the key or token is no longer valid"));
         }
+        let span = handing::begin(&self.reader, "grpc", traceparent.as_ref(), event);
         let Place { sequence, events } = *place;
         self.window.sent(sequence);
         self.sent.inc();
-        let response = SubscribeResponse { sequence, event: Some(event.into()), events };
+        let traceparent = handing::traceparent(span.as_ref());
+        let response = SubscribeResponse { sequence, event: Some(event.into()), events, traceparent };
         self.slot.sent(response.encoded_len());
         Ok(Some(response))
     }

@@ -62,6 +62,8 @@ pub(crate) struct Step {
     pub(crate) position: Option<Position>,
     /// None where there is none to tell.
     pub(crate) event: Option<CloudEvent>,
+    /// The `traceparent` it was sent with, if it is traced and comes from the stream.
+    pub(crate) traceparent: Option<Text>,
 }
 
 /// A reader of a tenant's events, old and new.
@@ -133,8 +135,10 @@ impl History {
 
     async fn of_stream(app: &App, caller: &Caller, narrow: Narrow, start: Start) -> Result<Self, Problem> {
         let Subscription { position, gap, steps } = Subscription::open(app, caller, narrow, start).await?;
-        let steps =
-            steps.map(|step| Ok(Step { position: Some(Position::Streamed(step.place)), event: step.event }));
+        let steps = steps.map(|step| {
+            let position = Some(Position::Streamed(step.place));
+            Ok(Step { position, event: step.event, traceparent: step.traceparent })
+        });
         Ok(Self { position: position.map(Position::Streamed), gap, steps: steps.boxed() })
     }
 }
@@ -179,10 +183,17 @@ impl Walk {
             }
         }
         let more = page.next.is_some();
-        let mut steps: Vec<_> =
-            page.events.into_iter().map(|s| Ok(Step { position: None, event: Some(s.event) })).collect();
+        let mut steps: Vec<_> = page
+            .events
+            .into_iter()
+            .map(|s| Ok(Step { position: None, event: Some(s.event), traceparent: None }))
+            .collect();
         if let Some(next) = page.next {
-            steps.push(Ok(Step { position: Some(Position::Stored(next.clone())), event: None }));
+            steps.push(Ok(Step {
+                position: Some(Position::Stored(next.clone())),
+                event: None,
+                traceparent: None,
+            }));
             self.query.cursor = Some(next);
         }
         Ok((steps, more))
@@ -194,7 +205,11 @@ impl Walk {
             let is_new = |event: &CloudEvent| {
                 remembered.is_empty() || !remembered.remove(&(event.source().clone(), event.id().clone()))
             };
-            Ok(Step { position: Some(Position::Streamed(step.place)), event: step.event.filter(is_new) })
+            Ok(Step {
+                position: Some(Position::Streamed(step.place)),
+                event: step.event.filter(is_new),
+                traceparent: step.traceparent,
+            })
         });
         steps.boxed()
     }

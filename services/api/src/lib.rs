@@ -23,6 +23,7 @@ mod endpoints;
 mod error;
 mod follow;
 mod grpc;
+mod handing;
 mod history;
 mod keeper;
 mod kinds;

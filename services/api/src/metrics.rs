@@ -8,7 +8,10 @@ use axum::{
     middleware::{self, Next},
     response::Response,
 };
-use runtime::metrics::{self, Metric};
+use runtime::{
+    metrics::{self, Metric},
+    otlp::RequestSpan,
+};
 
 /// The same routes, measured.
 pub(crate) fn measured(router: Router) -> Router {
@@ -18,6 +21,9 @@ pub(crate) fn measured(router: Router) -> Router {
 async fn measure(request: Request, next: Next) -> Response {
     let began = Instant::now();
     let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    if let Some(span) = RequestSpan::of(request.extensions()) {
+        span.routed("api", request.method(), request.extensions());
+    }
     let response = next.run(request).await;
     // What matches no route would be a label without bound.
     let route = route.as_deref().unwrap_or("none");

@@ -5,7 +5,7 @@ use std::time::Instant;
 use auth::Caller;
 use bus::topology::{self, EVENTS, RAW};
 use model::{Micros, format_rfc3339};
-use runtime::trace::TraceContext;
+use runtime::{otlp, trace::TraceContext};
 use serde::Serialize;
 use store::{Origin, Place, StoredEvent, UsageQuery, UsageRecord};
 use utoipa::ToSchema;
@@ -38,6 +38,12 @@ pub(crate) struct Receipt {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     trace_id: Option<String>,
+    /// Whether that is recorded: one in many is, and those whose callers asked for it.
+    trace_sampled: bool,
+    /// Where to look at it, if it is recorded and the operator has said where traces are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    trace_url: Option<String>,
     /// In order: `accepted`, `normalized`, `stored`, `metered`, `streamed`.
     hops: Vec<Hop>,
 }
@@ -100,6 +106,7 @@ pub(crate) async fn of(app: &App, caller: &Caller, stored: &StoredEvent) -> Rece
     let (metered, streamed) = tokio::join!(metered(app, stored), streamed(app, caller, stored));
     let (stamp, place) = (&stored.stamp, &stored.place);
     let stored_hop = Hop { hop: "stored", at: Some(format_rfc3339(place.stored_at_us)), ..Hop::default() };
+    let trace = TraceContext::parse(&stamp.traceparent);
     let [accepted, normalized] = inner(stamp.received_at_us, place);
     Receipt {
         id: stored.event.id().to_string(),
@@ -109,7 +116,9 @@ pub(crate) async fn of(app: &App, caller: &Caller, stored: &StoredEvent) -> Rece
         system: stamp.system.to_string(),
         source_id: stamp.source.as_ref().map(ToString::to_string),
         protocol: stamp.protocol.to_string(),
-        trace_id: TraceContext::parse(&stamp.traceparent).map(|trace| trace.trace_id()),
+        trace_id: trace.as_ref().map(TraceContext::trace_id),
+        trace_sampled: trace.as_ref().is_some_and(TraceContext::sampled),
+        trace_url: trace.as_ref().and_then(otlp::trace_url),
         hops: vec![accepted, normalized, stored_hop, metered, streamed],
     }
 }

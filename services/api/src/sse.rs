@@ -13,6 +13,7 @@ use runtime::{
 
 use crate::{
     app::{App, StreamSlot},
+    handing,
     history::{History, Position, Step},
     reader::Reader,
     subscription::Gap,
@@ -91,7 +92,7 @@ impl Sse {
 
     /// None when the caller may no longer read.
     async fn take(&mut self, step: Result<Step, Problem>, chunk: &mut Vec<u8>) -> Option<()> {
-        let Step { position, event } = match step {
+        let Step { position, event, traceparent } = match step {
             Ok(step) => step,
             Err(problem) => {
                 // The client comes back to where it was.
@@ -113,7 +114,14 @@ impl Sse {
         if !self.reader.is_admitted(&self.app).await {
             return None;
         }
+        let span = handing::begin(&self.reader, "sse", traceparent.as_ref(), &event);
         let from = chunk.len();
+        if span.is_some() {
+            // A field that a reader of server-sent events passes over unless it looks for it.
+            chunk.extend_from_slice(
+                format!("traceparent: {}\n", handing::traceparent(span.as_ref())).as_bytes(),
+            );
+        }
         message(chunk, position.as_ref(), &event);
         self.slot.sent(chunk.len() - from);
         self.told.clone_from(&self.position);

@@ -1,6 +1,6 @@
 //! A tenant's event stream, from a start and narrowed, as both transports read it.
 
-use std::{collections::VecDeque, fmt, str::FromStr};
+use std::{collections::VecDeque, fmt, ops::Range, str::FromStr};
 
 use async_nats::jetstream::stream::State;
 use auth::Caller;
@@ -9,8 +9,8 @@ use futures::{StreamExt as _, stream::BoxStream};
 use model::{
     CloudEvent, Data, Micros, TenantId, Text, nats, tenant_packed_subject, tenant_subject, tenant_wildcard,
 };
-use proto::packed;
-use runtime::problem::Problem;
+use proto::{hops, packed};
+use runtime::{otlp, problem::Problem, trace::is_sampled};
 
 use crate::{
     app::App,
@@ -101,6 +101,8 @@ pub(crate) struct Step {
     pub(crate) place: Place,
     /// None where it is one of a source not asked for.
     pub(crate) event: Option<CloudEvent>,
+    /// The `traceparent` it was sent with, if it is traced.
+    pub(crate) traceparent: Option<Text>,
 }
 
 /// A reader of a tenant's stream.
@@ -170,13 +172,13 @@ impl Reader {
 
     fn take(&mut self, item: &Item) {
         let place = Place::from(item.sequence);
-        let events = match decode(item) {
-            Ok(events) => events,
+        let (events, traces) = match decode_traced(item) {
+            Ok(decoded) => decoded,
             Err(error) => {
                 // Only the fleet may write here; whoever reads must not stop for what somebody else wrote.
                 let subject = &item.message.subject;
                 tracing::warn!(error, sequence = place.sequence, %subject, "not an event in a tenant stream");
-                Vec::new()
+                Default::default()
             }
         };
         let before = item.sequence.saturating_sub(1);
@@ -186,13 +188,14 @@ impl Reader {
                 self.ready.push_back(Step {
                     place: Place { sequence: before, events: number },
                     event: Some(event),
+                    traceparent: traces.of(number - 1),
                 });
             }
         }
         // With the last one the message is done; with none it has gone by.
         match self.ready.back_mut() {
             Some(last) => last.place = place,
-            None => self.ready.push_back(Step { place, event: None }),
+            None => self.ready.push_back(Step { place, event: None, traceparent: None }),
         }
     }
 }
@@ -214,16 +217,46 @@ pub(crate) async fn held(app: &App, caller: &Caller) -> Result<State, Problem> {
 /// What the broker counts besides the message itself.
 const HEAD_BYTES: usize = 64 << 10;
 
+/// Which events of a message are traced, and what they were sent with. Most messages have none.
+#[derive(Debug, Default)]
+pub(crate) struct Traces(Vec<(Range<usize>, Text)>);
+
+impl Traces {
+    fn add(&mut self, traceparent: &[u8], events: Range<usize>) {
+        if is_sampled(traceparent)
+            && otlp::is_tracing()
+            && let Ok(traceparent) = std::str::from_utf8(traceparent)
+        {
+            self.0.push((events, traceparent.into()));
+        }
+    }
+
+    fn of(&self, index: u32) -> Option<Text> {
+        let index = usize::try_from(index).ok()?;
+        self.0.iter().find(|(events, _)| events.contains(&index)).map(|(_, traceparent)| traceparent.clone())
+    }
+}
+
 /// The events of a message, packed or not.
 pub(crate) fn decode(item: &Item) -> Result<Vec<CloudEvent>, String> {
+    decode_traced(item).map(|(events, _)| events)
+}
+
+fn decode_traced(item: &Item) -> Result<(Vec<CloudEvent>, Traces), String> {
+    let mut traces = Traces::default();
     if is_packed(item) {
-        return packed::unpack(item.message.payload.clone()).map_err(|e| e.to_string());
+        let told = |stamp: hops::Stamp, events| traces.add(&stamp.traceparent, events);
+        let events = packed::unpack_with(item.message.payload.clone(), told).map_err(|e| e.to_string())?;
+        return Ok((events, traces));
+    }
+    if let Some(traceparent) = item.message.headers.as_ref().and_then(|h| h.get("traceparent")) {
+        traces.add(traceparent.as_str().as_bytes(), 0..1);
     }
     let headers = item.message.headers.iter().flat_map(|headers| {
         headers.iter().filter_map(|(name, values)| Some((name.as_ref(), values.last()?.as_str())))
     });
     let event = nats::decode(headers, &item.message.payload).map_err(|e| e.to_string())?;
-    Ok(vec![as_text(event)])
+    Ok((vec![as_text(event)], traces))
 }
 
 /// Whether a message is a packed one.

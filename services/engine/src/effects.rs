@@ -20,6 +20,7 @@ use crate::{
     own_meters,
     read_back::{LastPack, NoAnswer, ReadBack},
     tenant_stream::{self, Part, parts},
+    traced::Traced,
 };
 
 /// What the effects need. Cheap to clone.
@@ -69,6 +70,7 @@ pub(crate) struct Begun {
     payload: Option<Bytes>,
     sent: Sent,
     at: Instant,
+    traced: Traced,
 }
 
 impl Effects {
@@ -88,20 +90,21 @@ impl Effects {
         let at = Instant::now();
         let snapshot = self.catalog.snapshot();
         let parts = parts(&snapshot, &batch);
-        let sent = self.send(&snapshot, &batch, parts.iter(), payload.as_ref()).await;
-        Begun { batch, parts, payload, sent, at }
+        let traced = Traced::begin(&snapshot, &batch);
+        let sent = self.send(&snapshot, (&batch, &traced), parts.iter(), payload.as_ref()).await;
+        Begun { batch, parts, payload, sent, at, traced }
     }
 
     async fn send<'a>(
         &self,
         snapshot: &Snapshot,
-        batch: &Batch,
+        (batch, traced): (&Batch, &Traced),
         parts: impl ExactSizeIterator<Item = &'a Part>,
         payload: Option<&Bytes>,
     ) -> Sent {
         let mut shipment = self.pipe.shipment(parts.len()).await;
         for part in parts {
-            tenant_stream::add(&mut shipment, snapshot, batch, part, payload);
+            tenant_stream::add(&mut shipment, snapshot, (batch, traced), part, payload);
         }
         shipment.send().await
     }
@@ -109,22 +112,25 @@ impl Effects {
     /// Ends when everything is durable. An outage of the broker or of a store is waited out.
     pub(crate) async fn finish(self, begun: Begun) {
         let at = begun.at;
-        let (sequences, mut batch) = self.streamed(begun).await;
+        let (sequences, mut batch, traced) = self.streamed(begun).await;
         let count = u64::try_from(batch.len()).unwrap_or_default();
         // The store keeps where each event is in its stream: receipts tell it, and a lost tail is found by it.
         batch.streamed = sequences;
         own_meters::measure(&self.catalog.snapshot(), &mut batch, &self.metrics.unmetered);
-        self.store(batch.into()).await;
+        self.store(batch.into(), &traced).await;
         #[expect(clippy::cast_precision_loss, reason = "a count of a few thousand")]
         self.metrics.batch_events.observe(count as f64);
-        self.metrics.batch_seconds.observe(at.elapsed().as_secs_f64());
+        let seconds = at.elapsed().as_secs_f64();
+        self.metrics.batch_seconds.observe(seconds);
+        traced.exemplar("batch", seconds);
         self.metrics.finished.inc_by(count);
         self.metrics.stored.inc_by(count);
         self.metrics.streamed.inc_by(count);
     }
 
-    async fn store(&self, batch: Arc<Batch>) {
+    async fn store(&self, batch: Arc<Batch>, traced: &Traced) {
         let at = Instant::now();
+        let _storing = traced.storing();
         let mut backoff = Backoff::default();
         let mut failed = false;
         while let Err(error) = self.sink.write(Arc::clone(&batch)).await {
@@ -139,14 +145,16 @@ impl Effects {
             tracing::info!(partition = batch.partition, sequence = batch.sequence, "batch stored after all");
             self.health.ready(true, "");
         }
-        self.metrics.store_seconds.observe(at.elapsed().as_secs_f64());
+        let seconds = at.elapsed().as_secs_f64();
+        self.metrics.store_seconds.observe(seconds);
+        traced.exemplar("store", seconds);
     }
 
     /// Waits for the tenant streams' acknowledgements and gives each event's sequence; what is missing one is sent again,
     /// in order. So is what had one and is gone: the broker that refused the rest may have died, and may have lost a part
     /// of what it acknowledged before, in the middle of the batch, where nobody looks later (`mend` looks at its end).
-    async fn streamed(&self, begun: Begun) -> (Vec<u64>, Batch) {
-        let Begun { batch, parts, payload, mut sent, .. } = begun;
+    async fn streamed(&self, begun: Begun) -> (Vec<u64>, Batch, Traced) {
+        let Begun { batch, parts, payload, mut sent, mut traced, .. } = begun;
         let mut sequences = vec![0; batch.len()];
         let at = Instant::now();
         let mut backoff = Backoff::default();
@@ -170,11 +178,13 @@ impl Effects {
             tracing::debug!(messages = still.len(), "tenant streams did not acknowledge");
             backoff.wait().await;
             let snapshot = self.catalog.snapshot();
-            sent = self.send(&snapshot, &batch, still.iter().copied(), payload.as_ref()).await;
+            sent = self.send(&snapshot, (&batch, &traced), still.iter().copied(), payload.as_ref()).await;
             (missing, sent_again) = (still, true);
         }
-        self.metrics.stream_seconds.observe(at.elapsed().as_secs_f64());
-        (sequences, batch)
+        let seconds = at.elapsed().as_secs_f64();
+        self.metrics.stream_seconds.observe(seconds);
+        traced.sent(seconds);
+        (sequences, batch, traced)
     }
 
     /// Which parts are not where they were acknowledged. Waits out an outage of the broker.

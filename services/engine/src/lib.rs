@@ -17,6 +17,7 @@ mod own_meters;
 mod read_back;
 mod service;
 mod tenant_stream;
+mod traced;
 mod worker;
 
 pub use self::{

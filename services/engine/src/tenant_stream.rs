@@ -11,6 +11,8 @@ use model::{
 };
 use proto::packed;
 
+use crate::traced::Traced;
+
 /// What of a batch is one message. Which events these are stays as it is while the message is sent again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Part {
@@ -76,7 +78,7 @@ const MESSAGE_ID: &str = "Nats-Msg-Id";
 pub(crate) fn add(
     out: &mut impl Messages,
     snapshot: &Snapshot,
-    batch: &Batch,
+    (batch, traced): (&Batch, &Traced),
     part: &Part,
     payload: Option<&Bytes>,
 ) {
@@ -84,7 +86,8 @@ pub(crate) fn add(
         Part::One { group, nth, .. } => {
             let Some(Group { stamp, events }) = batch.groups.get(*group) else { return };
             let Some(event) = events.get(*nth) else { return };
-            add_single(out, placement(snapshot, stamp), stamp, event);
+            let traceparent = traced.traceparent(*group, stamp);
+            add_single(out, placement(snapshot, stamp), (stamp, traceparent), event);
         }
         Part::Packed(groups) => {
             let all = groups.len() == batch.groups.len();
@@ -102,13 +105,18 @@ pub(crate) fn add(
     }
 }
 
-fn add_single(out: &mut impl Messages, placement: &str, stamp: &Stamp, event: &CloudEvent) {
+fn add_single(
+    out: &mut impl Messages,
+    placement: &str,
+    (stamp, traceparent): (&Stamp, &str),
+    event: &CloudEvent,
+) {
     let subject = tenant_subject(placement, &stamp.tenant, event.ty());
     let headers = |headers: &mut dyn Headers| {
         for (name, value) in model::nats::headers(event) {
             headers.add(&name, &value);
         }
-        headers.add("traceparent", &stamp.traceparent);
+        headers.add("traceparent", traceparent);
         headers.add(MESSAGE_ID, &message_id(stamp, event));
     };
     out.add(&subject, headers, &model::nats::payload(event));
@@ -162,7 +170,7 @@ mod tests {
 
     fn message(snapshot: &Snapshot, batch: &Batch, part: &Part, payload: Option<&Bytes>) -> Message {
         let mut message = Message::default();
-        add(&mut message, snapshot, batch, part, payload);
+        add(&mut message, snapshot, (batch, &Traced::default()), part, payload);
         message
     }
 

@@ -9,7 +9,13 @@ use axum::{
 };
 use http::{HeaderMap, Method, Version, header::CONTENT_TYPE};
 use model::ErrorCode;
-use runtime::{grpc, problem::Problem, trace::TraceContext};
+use runtime::{
+    grpc,
+    metrics::Metric,
+    otlp::{self, RequestSpan},
+    problem::Problem,
+    trace::TraceContext,
+};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
@@ -40,6 +46,10 @@ enum Kind {
 
 pub(crate) async fn pass(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
     let trace = request.extensions().get::<TraceContext>().cloned().unwrap_or_else(TraceContext::random);
+    let span = RequestSpan::of(request.extensions()).cloned();
+    if let Some(span) = &span {
+        span.answered_by("ingest-grpc");
+    }
     let started = Instant::now();
     let (ours, kind) = method(request.uri().path());
     let in_flight = (ours && kind == Kind::Unary).then(|| gate.door.metrics.begin());
@@ -48,7 +58,11 @@ pub(crate) async fn pass(State(gate): State<Gate>, mut request: Request, next: N
         Err(problem) => Err(problem),
     };
     if in_flight.is_some() {
-        gate.door.metrics.took(started.elapsed().as_secs_f64());
+        let took = started.elapsed().as_secs_f64();
+        gate.door.metrics.took(took);
+        if span.is_some() {
+            otlp::exemplar(Metric::IngestRequestDuration, &["grpc"], took, &trace);
+        }
     }
     response.unwrap_or_else(|problem| {
         if ours {
@@ -80,6 +94,9 @@ async fn admit(
     let timeout = deadline::timeout(request.headers())?;
     if ours {
         let caller = door.caller(request.headers()).await?;
+        if let Some(span) = RequestSpan::of(request.extensions()) {
+            span.set("eventrunner.tenant", &**caller.tenant.id.as_text());
+        }
         request.extensions_mut().insert(caller);
     }
     let longest = door.options.call_timeout();

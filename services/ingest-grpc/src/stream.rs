@@ -13,7 +13,13 @@ use futures::{
 };
 use prost::Message as _;
 use proto::v1;
-use runtime::{grpc, metrics::InFlight, problem::Problem, trace::TraceContext};
+use runtime::{
+    grpc,
+    metrics::InFlight,
+    otlp::{Kind, Span},
+    problem::Problem,
+    trace::TraceContext,
+};
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
@@ -30,6 +36,8 @@ struct Message {
     outcomes: Vec<Outcome>,
     bytes: usize,
     trace: TraceContext,
+    /// Of the few that are sampled.
+    span: Option<Span>,
     _in_flight: InFlight,
 }
 
@@ -47,6 +55,8 @@ pub(crate) struct Publishing {
     door: Arc<Door>,
     caller: Caller,
     trace: TraceContext,
+    /// Whether that is the caller's, not one begun here.
+    in_callers_trace: bool,
     requests: Streaming<v1::StreamEventsRequest>,
     /// The message that is being handed on: one at a time, so that they stay in order.
     handing: Option<BoxFuture<'static, Handed>>,
@@ -75,7 +85,7 @@ impl Publishing {
     pub(crate) fn new(
         door: Arc<Door>,
         caller: Caller,
-        trace: TraceContext,
+        (trace, in_callers_trace): (TraceContext, bool),
         requests: Streaming<v1::StreamEventsRequest>,
         deadline: Option<Instant>,
         draining: CancellationToken,
@@ -85,6 +95,7 @@ impl Publishing {
             door,
             caller,
             trace,
+            in_callers_trace,
             requests,
             handing: None,
             pending: FuturesUnordered::new(),
@@ -203,9 +214,9 @@ impl Publishing {
         if placed.is_empty() {
             return Some(v1::StreamEventsResponse { sequence, results: self.door.kept(outcomes) });
         }
-        let trace = self.trace.child();
+        let (trace, span) = self.traced();
         let stamp = self.door.stamp(&self.caller, &trace);
-        let message = Message { sequence, outcomes, bytes, trace, _in_flight: in_flight };
+        let message = Message { sequence, outcomes, bytes, trace, span, _in_flight: in_flight };
         let accept = Arc::clone(&self.door.accept);
         self.pending_bytes += bytes;
         self.handing = Some(Box::pin(async move {
@@ -215,6 +226,19 @@ impl Publishing {
         None
     }
 
+    /// A message is a part of the caller's trace, or of one of its own: a call may last for days. It is decided for each
+    /// whether it is traced.
+    fn traced(&self) -> (TraceContext, Option<Span>) {
+        let parent = self.in_callers_trace.then_some(&self.trace);
+        let trace = TraceContext::arriving(parent);
+        let name = concat!("eventrunner.v1.EventIngestService", "/StreamEvents message");
+        let mut span = Span::of("ingest-grpc", Kind::Server, name, &trace, parent);
+        if let (Some(span), None) = (&mut span, parent) {
+            span.link(&self.trace);
+        }
+        (trace, span)
+    }
+
     fn done(&mut self, done: Done) -> v1::StreamEventsResponse {
         self.pending_bytes -= done.bytes;
         done.response
@@ -222,13 +246,16 @@ impl Publishing {
 }
 
 fn settle(door: &Door, message: Message, appended: Result<(), AcceptError>) -> Done {
-    let Message { sequence, outcomes, bytes, trace, .. } = message;
+    let Message { sequence, outcomes, bytes, trace, span, .. } = message;
     let results = match appended {
         Ok(()) => door.kept(outcomes),
         Err(error) => {
             let problem = refuse::not_accepted(&error);
             // Only for its log line: the caller gets a result for each event.
             let _ = grpc::status(&problem, &trace);
+            if let Some(mut span) = span {
+                span.fail(problem.code.as_str(), error.to_string());
+            }
             door.metrics.refused(problem.code);
             door.not_kept(outcomes, &problem)
         }

@@ -137,7 +137,7 @@ impl EventIngestService for Ingest {
         let publishing = Publishing::new(
             Arc::clone(&self.door),
             caller,
-            trace,
+            (trace, request.metadata().contains_key("traceparent")),
             request.into_inner(),
             deadline,
             self.draining.clone(),

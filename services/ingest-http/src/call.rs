@@ -10,13 +10,18 @@ use axum::{
 use bus::Accept;
 use bytes::Bytes;
 use catalog::{Sealer, Snapshot};
-use http::{HeaderMap, HeaderValue, StatusCode, header::CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, StatusCode, header::CONTENT_TYPE, request::Parts};
 use model::{
     Clock, ErrorCode, SourceId, SystemId, Text,
     resource::{self, Tenant},
 };
 use proto::hops;
-use runtime::{metrics::InFlight, problem::Problem, trace::TraceContext};
+use runtime::{
+    metrics::{InFlight, Metric},
+    otlp::{self, RequestSpan},
+    problem::Problem,
+    trace::TraceContext,
+};
 
 use crate::{
     Options, body,
@@ -47,6 +52,8 @@ pub(crate) struct Call<'a> {
     pub(crate) door: &'a Door,
     pub(crate) snapshot: Arc<Snapshot>,
     trace: TraceContext,
+    /// Of the few that are sampled.
+    span: Option<RequestSpan>,
     started: Instant,
     _in_flight: InFlight,
     tenant: Option<(Arc<Tenant>, resource::Limits)>,
@@ -62,6 +69,7 @@ impl<'a> Call<'a> {
             door,
             snapshot: (door.snapshots)(),
             trace,
+            span: None,
             started: Instant::now(),
             _in_flight: door.metrics.begin(),
             tenant: None,
@@ -69,6 +77,14 @@ impl<'a> Call<'a> {
             form: Form::Raw,
             webhook: false,
             events: 0,
+        }
+    }
+
+    /// By which route it came.
+    pub(crate) fn routed(&mut self, parts: &Parts) {
+        self.span = RequestSpan::of(&parts.extensions).cloned();
+        if let Some(span) = &self.span {
+            span.routed("ingest-http", &parts.method, &parts.extensions);
         }
     }
 
@@ -112,6 +128,9 @@ impl<'a> Call<'a> {
     /// If the tenant is disabled.
     pub(crate) fn admit(&mut self, tenant: &Arc<Tenant>) -> Result<(), AuthError> {
         self.tenant = Some((Arc::clone(tenant), self.snapshot.limits(tenant)));
+        if let Some(span) = &self.span {
+            span.set("eventrunner.tenant", &**tenant.id.as_text());
+        }
         if tenant.disabled {
             return Err(AuthError::TenantDisabled(tenant.id.clone()));
         }
@@ -232,7 +251,11 @@ impl<'a> Call<'a> {
         if let Some(told) = self.told {
             told.put(response.headers_mut());
         }
-        metrics.took(self.started.elapsed().as_secs_f64());
+        let took = self.started.elapsed().as_secs_f64();
+        metrics.took(took);
+        if self.span.is_some() {
+            otlp::exemplar(Metric::IngestRequestDuration, &["http"], took, &self.trace);
+        }
         response
     }
 }

@@ -83,6 +83,7 @@ pub(crate) async fn publish(
 
 async fn serve(call: &mut Call<'_>, request: Request) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
+    call.routed(&parts);
     let caller = call.caller(&parts.headers).await?;
     let system = call.system(&caller, &parts.headers)?;
     let body = call.body(body).await?;

@@ -12,6 +12,7 @@ mod options;
 mod schema;
 mod service;
 mod sources;
+mod traced;
 mod worker;
 
 pub use self::{

@@ -15,7 +15,7 @@ use prost::Message as _;
 use proto::hops;
 use runtime::metrics::{self, Histogram, IntCounter, Metric};
 
-use crate::{Normalized, Normalizer, service::NAME};
+use crate::{Normalized, Normalizer, service::NAME, traced::Traced};
 
 #[derive(Debug)]
 pub(crate) struct NormalizerWorker {
@@ -72,7 +72,7 @@ impl NormalizerWorker {
 impl Worker for NormalizerWorker {
     async fn begin(&mut self, message: Incoming) -> Work {
         let at = Instant::now();
-        let raw = match hops::RawBatch::decode(message.payload.clone()) {
+        let mut raw = match hops::RawBatch::decode(message.payload.clone()) {
             Ok(raw) => raw,
             Err(error) => {
                 let outgoing = dead::bury(&self.bus, NAME, message, error.to_string()).await;
@@ -81,7 +81,9 @@ impl Worker for NormalizerWorker {
                 });
             }
         };
-        let done = self.normalize(raw, &message);
+        let mut traced = Traced::begin(&mut raw, &message);
+        let mut done = self.normalize(raw, &message);
+        traced.sending(&mut done);
         let mut outgoing = Vec::with_capacity(1 + done.dead.len());
         if !done.batch.groups.is_empty() {
             // Within the broker's window, a RAW message worked twice is one EVENTS message.
@@ -97,7 +99,9 @@ impl Worker for NormalizerWorker {
         let batch_seconds = self.counts.batch_seconds.clone();
         Box::pin(async move {
             join_all(outgoing.into_iter().map(Outgoing::settled)).await;
-            batch_seconds.observe(at.elapsed().as_secs_f64());
+            let seconds = at.elapsed().as_secs_f64();
+            batch_seconds.observe(seconds);
+            traced.end(seconds);
         })
     }
 }

@@ -8,6 +8,7 @@
 
 mod outlet;
 mod publisher;
+mod traced;
 
 use std::{
     fmt,
@@ -34,8 +35,12 @@ use tokio_util::task::AbortOnDropHandle;
 use self::{
     outlet::Outlet,
     publisher::{Counts, Publisher, Way, as_f64},
+    traced::Sends,
 };
-use crate::Bus;
+use crate::{
+    Bus,
+    topology::{EVENTS, RAW},
+};
 
 /// How long after the broker was lost a request waits for another of its nodes.
 const NEXT_NODE: Duration = Duration::from_secs(2);
@@ -299,27 +304,30 @@ impl Accept for Door {
         if !inner.bus.is_back(limit.min(NEXT_NODE)).await {
             return Err(AcceptError::Unavailable("not connected".into()));
         }
+        let mut sends = Sends::default();
         let enqueue = async {
             let mut waiting = Vec::new();
-            for piece in inner.pieces(&stamp, items)? {
+            for piece in inner.pieces(&stamp, items, &mut sends)? {
                 waiting.push(inner.enqueue(piece).await?);
             }
             Ok(waiting)
         };
         let waiting = tokio::time::timeout_at(deadline, enqueue)
             .await
-            .map_err(|_| AcceptError::Full(format!("no room within {} ms", limit.as_millis())))??;
+            .unwrap_or_else(|_| Err(AcceptError::Full(format!("no room within {} ms", limit.as_millis()))));
+        let waiting = waiting.inspect_err(|error| sends.fail(error))?;
         Ok(Box::pin(async move {
             let all = try_join_all(waiting.into_iter().map(|done| async {
                 done.await.unwrap_or_else(|_| Err(AcceptError::Unavailable("shutting down".into())))
             }));
-            match tokio::time::timeout_at(deadline, all).await {
+            let result = match tokio::time::timeout_at(deadline, all).await {
                 Ok(result) => result.map(drop),
                 Err(_) => Err(AcceptError::Unavailable(format!(
                     "no acknowledgement within {} ms",
                     limit.as_millis()
                 ))),
-            }
+            };
+            result.inspect_err(|error| sends.fail(error))
         }))
     }
 }
@@ -334,7 +342,12 @@ struct Piece<'a> {
 
 impl Inner {
     /// Splits a request by stream and partition, and so that no piece is over the size of a full message.
-    fn pieces(&self, stamp: &hops::Stamp, items: Vec<Placed>) -> Result<Vec<Piece<'_>>, AcceptError> {
+    fn pieces(
+        &self,
+        stamp: &hops::Stamp,
+        items: Vec<Placed>,
+        sends: &mut Sends,
+    ) -> Result<Vec<Piece<'_>>, AcceptError> {
         let keyed = items.iter().any(|placed| placed.key.is_some());
         let tenant = keyed.then(|| std::str::from_utf8(&stamp.tenant).ok()?.parse().ok()).flatten();
         let mut raw = Split::new(&self.raw, tenant.as_ref());
@@ -347,8 +360,8 @@ impl Inner {
             }
         }
         let mut pieces = Vec::with_capacity(1);
-        self.cut(stamp, raw, &mut pieces)?;
-        self.cut(stamp, normal, &mut pieces)?;
+        self.cut(&sends.begin(RAW, stamp, raw.len()), raw, &mut pieces)?;
+        self.cut(&sends.begin(EVENTS, stamp, normal.len()), normal, &mut pieces)?;
         Ok(pieces)
     }
 
@@ -414,6 +427,10 @@ struct Split<'a, 't, M> {
 impl<'a, 't, M> Split<'a, 't, M> {
     fn new(lane: &'a Lane, tenant: Option<&'t TenantId>) -> Self {
         Self { lane, tenant, unkeyed: lane.current.partition() as usize, partitions: Vec::new() }
+    }
+
+    fn len(&self) -> usize {
+        self.partitions.iter().map(|(_, items)| items.len()).sum()
     }
 
     fn add(&mut self, key: Option<&Text>, item: M, size: usize) {
