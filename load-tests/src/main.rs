@@ -71,6 +71,8 @@ enum Scenario {
     Changes(scenario::changes::Options),
     /// A month of usage records: its invoice beside what was counted, and the proof beside records that were tampered with
     Invoices(scenario::invoices::Options),
+    /// The path with traces, metrics and logs sent to a collector, in turn with one that sends none
+    Traced(scenario::traced::Options),
     /// Each store alone, beside a bare loader on the same engine: rates, point reads and pages
     Stores(scenario::stores::Options),
 }
@@ -124,6 +126,7 @@ async fn run(scenario: Scenario) -> anyhow::Result<bool> {
         Scenario::Catalog(options) => Box::pin(scenario::catalog::run(options)).await,
         Scenario::Changes(options) => Box::pin(scenario::changes::run(options)).await,
         Scenario::Invoices(options) => Box::pin(scenario::invoices::run(options)).await,
+        Scenario::Traced(options) => Box::pin(scenario::traced::run(options)).await,
         Scenario::Stores(options) => scenario::stores::run(options).await,
     }
 }

@@ -17,6 +17,7 @@ pub(crate) mod soak;
 pub(crate) mod stores;
 pub(crate) mod stream;
 pub(crate) mod tenants;
+pub(crate) mod traced;
 
 use std::time::Duration;
 
