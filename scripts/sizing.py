@@ -63,7 +63,9 @@ class Costs:
     disk: dict[str, float]
     """Bytes for one copy, by what keeps them."""
     stream_per_s: float
-    """Events a second that one stream's leader takes in packed messages: one core of the broker."""
+    """Events a second that one stream's leader takes in packed messages: as if all that the broker does for an event were one core's."""
+    in_one: dict[str, dict]
+    """The whole fleet in one process, with a single and a packed tenant stream: the runs as they were."""
 
     @staticmethod
     def read() -> "Costs":
@@ -73,7 +75,7 @@ class Costs:
         of = lambda what, scale=1.0: {name: part[what] * scale for name, part in by.items()}  # noqa: E731
         return Costs(
             of("cpu_s"), of("sent_bytes"), of("received_bytes"), of("memory_mb"), dict(run["disk_bytes"]),
-            measured["stream_events_per_s"],
+            measured["stream_events_per_s"], {"single": measured["embedded"], "packed": measured["packed"]},
         )  # fmt: skip
 
 
@@ -85,7 +87,7 @@ LIFTS = {
     "network": "more nodes, or compression at the doors",
     "disk writes": "more nodes or disks",
     "disk space": "shorter retention, an archive, or more nodes",
-    "nodes of a cluster": "another cluster beside it, with tenants of its own",
+    "nodes of a cluster": "another cluster beside it, with tenants of its own; before that, fewer days stored",
 }
 
 
@@ -98,6 +100,8 @@ class Need:
     cores: float
     why: str
     """The resource that asks for the most nodes."""
+    wanted: float
+    """How many it asks for, of which what must survive the loss of a node makes more."""
 
 
 def need(kind: str, rate: float, costs: Costs, assumed: Assumed) -> Need:
@@ -119,7 +123,8 @@ def need(kind: str, rate: float, costs: Costs, assumed: Assumed) -> Need:
         "disk space": space / assumed.node_disk_bytes,
     }
     why = max(wanted, key=wanted.__getitem__)
-    return Need(kind, max(copies, math.ceil(wanted[why])), cores, why)
+    # One that goes must leave another.
+    return Need(kind, max(copies, 2, math.ceil(wanted[why])), cores, why, wanted[why])
 
 
 def cluster(rate: float, costs: Costs, assumed: Assumed) -> list[Need]:
@@ -144,11 +149,8 @@ def step(rate: float, costs: Costs, assumed: Assumed) -> str:
     most, ends = largest(costs, assumed)
     clusters = max(1, math.ceil(rate / most))
     needs = cluster(rate / clusters, costs, assumed)
-    # What is next: of a fleet that has outgrown its copies the kind with the most nodes; else what a cluster ends at.
-    outgrown = [each for each in needs if each.nodes > assumed.copies]
-    first = max(outgrown, key=lambda each: each.nodes, default=None)
-    bottleneck = f"{first.kind}: {first.why}" if first and clusters == 1 else ends
-    lift = LIFTS[first.why if first and clusters == 1 else ends]
+    first = max(needs, key=lambda each: each.wanted)
+    bottleneck, lift = (f"{first.kind}: {first.why}", LIFTS[first.why]) if clusters == 1 else (ends, LIFTS[ends])
     stored = rate / 2 * costs.disk.get("CQL", 0) * SECONDS_A_DAY * assumed.copies / GB
     cells = [
         f"{rate:,.0f}", f"{clusters:,}", *(f"{each.nodes} ({each.cores:,.1f})" for each in needs),
@@ -157,34 +159,45 @@ def step(rate: float, costs: Costs, assumed: Assumed) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def tables(costs: Costs, assumed: Assumed, rates: list[float]) -> str:
+def tables(costs: Costs, scales: list[Assumed], rates: list[float]) -> str:
     services = [part for part in (*FLEET, *SERVERS.values()) if part in costs.cpu_us]
     lines = ["| | seconds of a core | sent | received | memory at the end |", "|---|---|---|---|---|"]
     for part in services:
         sent, received = costs.sent[part] * 1e6 / GB, costs.received[part] * 1e6 / GB
-        lines.append(f"| {part} | {costs.cpu_us[part]:.1f} | {sent:.2f} GB | {received:.2f} GB | {costs.memory_mb[part]} MB |")
+        lines.append(f"| {part} | {costs.cpu_us[part]:.1f} | {sent:.2f} GB | {received:.2f} GB | {costs.memory_mb[part]:.0f} MB |")
     kept = ", ".join(f"{name} {bytes_ * 1e6 / GB:.2f} GB" for name, bytes_ in sorted(costs.disk.items()))
     lines += ["", f"On disk, one copy: {kept}.", ""]
-    most, ends = largest(costs, assumed)
-    lines += [
-        f"One cluster ends at {most:,.0f} events a second: {ends}.", "",
-        "| events/s at the peak | clusters | fleet: nodes (cores) | broker | CQL | ClickHouse | nodes in all | stored a day "
-        "| first bottleneck | what lifts it |",
-        "|---|---|---|---|---|---|---|---|---|---|",
-        *(step(rate, costs, assumed) for rate in rates),
-    ]  # fmt: skip
+    for form, run in costs.in_one.items():
+        took = {part["part"]: part for part in run["parts"]}
+        fleet, broker = took["fleet"], took["nats-server"]
+        room = ", ".join(f"{name} {bytes_ * 1e6 / GB:.2f} GB" for name, bytes_ in run["disk_bytes"].items())
+        lines.append(
+            f"- One process, embedded stores, {form} tenant stream: fleet {fleet['cpu_s']:.1f} s and {fleet['memory_mb']} MB, broker "
+            f"{broker['cpu_s']:.1f} s and {broker['memory_mb']} MB; on disk {room}."
+        )
+    lines.append("")
+    for assumed in scales:
+        most, ends = largest(costs, assumed)
+        lines += [
+            f"**{assumed.days:.0f} days stored.** One cluster ends at {most:,.0f} events a second: {ends}.", "",
+            "| events/s at the peak | clusters | fleet: nodes (cores) | broker | CQL | ClickHouse | nodes in all | stored a day "
+            "| first bottleneck | what lifts it |",
+            "|---|---|---|---|---|---|---|---|---|---|",
+            *(step(rate, costs, assumed) for rate in rates), "",
+        ]  # fmt: skip
     return "\n".join(lines) + "\n"
 
 
 def main() -> int:
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     asked.add_argument("--rate", type=float, help="events a second at the peak")
-    asked.add_argument("--days", type=float, default=Assumed.days, help="that events are stored")
+    asked.add_argument("--days", type=float, help="that events are stored")
     asked.add_argument("--check", action="store_true")
     asked.add_argument("--write", action="store_true", help="writes the tables into the page")
     options = asked.parse_args()
     rates = [options.rate] if options.rate else [1e3, 1e4, 5e4, 2e5, 1e6, 1e7, 1e8]
-    made = tables(Costs.read(), replace(Assumed(), days=options.days), rates)
+    days = [options.days] if options.days else [30, 3]
+    made = tables(Costs.read(), [replace(Assumed(), days=each) for each in days], rates)
     if not (options.check or options.write):
         print(made, end="")
         return 0

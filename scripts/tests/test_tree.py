@@ -20,6 +20,14 @@ def text_of(path: Path) -> str:
     return path.read_text(encoding="utf-8", errors="ignore")
 
 
+class Sizing(unittest.TestCase):
+    """docs/sizing.md."""
+
+    def test_its_tables_are_what_the_model_makes_of_what_was_measured(self) -> None:
+        made = subprocess.run([ROOT / "scripts/sizing.py", "--check"], capture_output=True, text=True, check=False)
+        self.assertEqual(made.returncode, 0, made.stderr)
+
+
 class Rooms(unittest.TestCase):
     """The rooms table of docs/architecture.md."""
 
