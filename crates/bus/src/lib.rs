@@ -31,6 +31,7 @@ mod stage;
 mod tls;
 pub mod topology;
 pub mod traced;
+pub mod watch;
 
 pub use self::{
     backoff::Backoff,

@@ -13,7 +13,7 @@ use async_nats::jetstream::consumer::{self, Consumer, pull};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt as _;
-use model::Micros;
+use model::{ErrorCode, Micros};
 use runtime::metrics::{self, Gauge, IntCounter, Metric};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -52,7 +52,7 @@ pub(crate) struct Counts {
     messages: IntCounter,
     redelivered: IntCounter,
     takeovers: IntCounter,
-    /// Age of the message begun last when it was begun.
+    /// Age of the oldest message that is not finished.
     lag_seconds: Gauge,
     owned: Gauge,
     /// The same, for this partition alone.
@@ -62,6 +62,10 @@ pub(crate) struct Counts {
 impl Counts {
     pub(crate) fn new(stage: &str, partition: u32) -> Self {
         let counter = |metric| metrics::counter(metric, &[stage]);
+        // Seen at 0 from the start: an alert looks at how they grow.
+        for code in ErrorCode::ALL {
+            drop(metrics::counter(Metric::DeadLettersWritten, &[stage, code.as_str()]));
+        }
         Self {
             messages: counter(Metric::ConsumerReceivedMessages),
             redelivered: counter(Metric::ConsumerRedeliveredMessages),
@@ -70,6 +74,13 @@ impl Counts {
             owned: metrics::gauge(Metric::ConsumerOwnedPartitions, &[stage]),
             owned_here: metrics::gauge(Metric::ConsumerOwnedPartition, &[stage, &partition.to_string()]),
         }
+    }
+
+    /// When the oldest message was stored that is not finished; `None`: there is none.
+    fn lag(&self, stored_at_us: Option<Micros>) {
+        let now_us = model::Clock::now(&model::SystemClock);
+        #[expect(clippy::cast_precision_loss, reason = "an age in microseconds")]
+        self.lag_seconds.set(stored_at_us.map_or(0.0, |at| (now_us - at).max(0) as f64 / 1e6));
     }
 }
 
@@ -204,7 +215,7 @@ impl<W: Worker> Reader<W> {
                     Some(Err(error)) => break Err(Error::broker(&what, &error)),
                     None => break Err(Error::Broker { what, reason: "the subscription ended".into() }),
                 },
-                _ = progress.tick() => session.report_progress().await,
+                _ = progress.tick() => session.report_progress(self).await,
                 () = tokio::time::sleep_until(idle.next.into()) => {
                     if let Err(error) = session.check_idle(self, &mut idle).await { break Err(error) }
                 }

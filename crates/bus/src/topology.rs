@@ -278,6 +278,11 @@ pub fn consumer_name(partition: u32) -> String {
     format!("p{partition}")
 }
 
+/// The partition of a durable consumer; `None` for any other.
+pub(crate) fn partition_of(consumer: &str) -> Option<u32> {
+    consumer.strip_prefix('p')?.parse().ok()
+}
+
 /// The stream of one placement, `TENANT-<placement>`: a retention class and a shard.
 ///
 /// # Errors

@@ -16,7 +16,8 @@ pub const PORT: u16 = 9600;
 
 /// `/metrics` and `/healthz/{startup,live,ready}`.
 pub fn router(health: &Health) -> Router {
-    metrics::router().merge(health.router())
+    let shown = health.clone();
+    metrics::router(move || shown.show()).merge(health.router())
 }
 
 /// Binds and serves in the background until the process ends: it still answers while the rest drains, so that

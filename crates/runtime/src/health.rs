@@ -19,6 +19,8 @@ use http::StatusCode;
 use model::{Clock, Micros, SystemClock};
 use serde::Serialize;
 
+use crate::metrics::{self, Metric};
+
 /// Age of unprocessed work from which a process counts as stuck.
 pub const WORK_AGE_MAX_DEFAULT: Duration = Duration::from_secs(60);
 
@@ -127,6 +129,14 @@ impl Health {
             .route("/healthz/startup", route(Self::startup))
             .route("/healthz/live", route(Self::live))
             .route("/healthz/ready", route(Self::ready))
+    }
+
+    /// Which components are ready, in the metrics.
+    pub(crate) fn show(&self) {
+        for component in self.ready().components {
+            let ready = metrics::gauge(Metric::ProcessReadyComponents, &[&component.name]);
+            ready.set(if component.ok { 1.0 } else { 0.0 });
+        }
     }
 
     fn report(&self, ok: impl Fn(&State) -> bool) -> Report {

@@ -107,11 +107,14 @@ impl Worker {
         looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let (mut done, mut crossed) = (Done::default(), Crossed::default());
         let mut hours = Hours::until(self.clock.now());
+        let looked = metrics::gauge(Metric::BillingLookTime, &[]);
         loop {
             looks.tick().await;
             self.meter_storage(&mut hours, self.clock.now()).await;
             self.close(&mut done, self.clock.now()).await;
             self.watch_accounts(&mut crossed, self.clock.now()).await;
+            #[expect(clippy::cast_precision_loss, reason = "microseconds since 1970")]
+            looked.set(self.clock.now() as f64 / 1e6);
         }
     }
 

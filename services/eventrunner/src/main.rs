@@ -13,6 +13,7 @@ mod readiness;
 mod services;
 mod stores;
 mod up;
+mod watch;
 mod when;
 
 use std::process::ExitCode;

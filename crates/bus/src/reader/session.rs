@@ -43,6 +43,7 @@ pub(super) struct Session {
 struct Held {
     message: jetstream::Message,
     sequence: u64,
+    stored_at_us: Micros,
     since: Micros,
 }
 
@@ -113,13 +114,13 @@ impl Session {
             self.begun.pop_first();
         }
         reader.counts.messages.inc();
-        #[expect(clippy::cast_precision_loss, reason = "an age in microseconds")]
-        reader.counts.lag_seconds.set((now_us() - stored_at_us).max(0) as f64 / 1e6);
+        // Also here: the work may have to wait before it is begun.
+        reader.counts.lag(Some(stored_at_us));
         let payload = message.payload.clone();
         let incoming = Incoming { partition: reader.partition, sequence, stored_at_us, payload };
         let work = reader.worker.begin(incoming).await;
         let task = self.under_way.spawn(work);
-        self.held.insert(task.id(), Held { message, sequence, since: now_us() });
+        self.held.insert(task.id(), Held { message, sequence, stored_at_us, since: now_us() });
         self.report(reader);
         Ok(())
     }
@@ -176,10 +177,12 @@ impl Session {
     }
 
     fn report<W: Worker>(&self, reader: &Reader<W>) {
+        reader.counts.lag(self.held.values().map(|h| h.stored_at_us).min());
         (reader.on_progress)(reader.partition, self.held.values().map(|h| h.since).min());
     }
 
-    pub(super) async fn report_progress(&self) {
+    pub(super) async fn report_progress<W: Worker>(&self, reader: &Reader<W>) {
+        self.report(reader);
         for held in self.held.values() {
             held.message.ack_with(AckKind::Progress).await.ok();
         }

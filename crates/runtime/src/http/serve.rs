@@ -66,6 +66,7 @@ pub async fn serve(
     });
     let slots =
         Arc::new(Semaphore::new(usize::try_from(options.connections_max).unwrap_or(Semaphore::MAX_PERMITS)));
+    show_zeros();
     let accepted = metrics::counter(Metric::HttpAcceptedConnections, &[]);
     let open = metrics::gauge(Metric::HttpOpenConnections, &[]);
     let mut connections = JoinSet::new();
@@ -108,6 +109,15 @@ async fn drain(mut connections: JoinSet<()>, options: &ServerOptions, shutdown: 
     metrics::counter(Metric::HttpClosedConnections, &["aborted"]).inc_by(left as u64);
     tracing::warn!(connections = left, "cut off connections that did not drain");
     connections.shutdown().await;
+}
+
+/// What seldom happens is seen at 0 from the start.
+fn show_zeros() {
+    drop(metrics::counter(Metric::HttpFullWaits, &[]));
+    drop(metrics::counter(Metric::HttpPanics, &[]));
+    for reason in ["header_timeout", "idle", "write_stalled", "aborted"] {
+        drop(metrics::counter(Metric::HttpClosedConnections, &[reason]));
+    }
 }
 
 async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> (TcpStream, OwnedSemaphorePermit) {

@@ -156,9 +156,12 @@ pub fn render() -> String {
     String::from_utf8(text).unwrap_or_default()
 }
 
-/// `GET /metrics`.
-pub fn router() -> Router {
-    let metrics = || async { ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], render()).into_response() };
+/// `GET /metrics`. `before` brings up to date what nobody tells when it changes.
+pub fn router(before: impl Fn() + Clone + Send + Sync + 'static) -> Router {
+    let metrics = move || async move {
+        before();
+        ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], render()).into_response()
+    };
     Router::new().route("/metrics", get(metrics))
 }
 
@@ -211,6 +214,7 @@ mod tests {
             "replicas",
             "tuples",
             "tasks",
+            "components",
         ];
         let mut seen = HashSet::new();
         for &metric in Metric::ALL {

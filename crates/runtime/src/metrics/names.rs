@@ -60,6 +60,8 @@ const STORE: Label = one_of("kind", &["events", "usage"]);
 const SIGNAL: Label = one_of("signal", &["traces", "metrics", "logs"]);
 const TRANSPORT: Label = one_of("transport", &["sse", "grpc"]);
 const PARTITION: Label = Label { name: "partition", values: Values::Bounded("one for each partition") };
+const BROKER_STREAM: Label =
+    Label { name: "stream", values: Values::Bounded("one for each stream of the broker") };
 const ROUTE: Label = Label { name: "route", values: Values::Bounded("one for each route template") };
 
 const fn one_of(name: &'static str, values: &'static [&'static str]) -> Label {
@@ -153,7 +155,8 @@ metrics! {
     ConsumerReceivedEvents = Counter, "eventrunner_consumer_received_events_total", [STAGE];
     /// Messages received more than once.
     ConsumerRedeliveredMessages = Counter, "eventrunner_consumer_redelivered_messages_total", [STAGE];
-    /// Age of the oldest message that a stage has not finished.
+    /// Age of the oldest message that this process has begun and not finished, looked at when one begins or ends, and every
+    /// `progress_seconds`.
     ConsumerLagAge = Gauge, "eventrunner_consumer_lag_age_seconds", [STAGE, PARTITION];
     /// Partitions this process has taken over from another.
     ConsumerTakeovers = Counter, "eventrunner_consumer_taken_over_partitions_total", [STAGE];
@@ -174,11 +177,9 @@ metrics! {
     /// Events in one batch of the engine.
     EngineBatchSize = SIZES, "eventrunner_engine_batch_size_events", [];
     /// Time of one stage of a batch.
-    EngineStageDuration = SECONDS, "eventrunner_engine_duration_seconds", [one_of("stage", &["store", "stream", "ack", "batch"])];
-    /// Events written to the event store for the first time.
+    EngineStageDuration = SECONDS, "eventrunner_engine_duration_seconds", [one_of("stage", &["store", "stream", "batch"])];
+    /// Events written to the event store, those that were there already among them.
     EngineStoredEvents = Counter, "eventrunner_engine_stored_events_total", [];
-    /// Events that were stored already.
-    EngineSkippedEvents = Counter, "eventrunner_engine_skipped_events_total", [one_of("reason", &["double"])];
     /// Events published to tenant streams.
     EngineStreamedEvents = Counter, "eventrunner_engine_streamed_events_total", [];
     /// Events published again to a tenant stream whose tail the broker had lost.
@@ -197,14 +198,37 @@ metrics! {
     /// What billing did: invoices made, hours of storage metered, events told, thresholds looked at.
     BillingTasks = Counter, "eventrunner_billing_tasks_total", [one_of("what", &["invoices", "storage", "events", "thresholds"]), one_of("result", &["done", "failed"])];
 
+    /// When billing last went through all it has to do, in seconds since the Unix epoch.
+    BillingLookTime = Gauge, "eventrunner_billing_look_time_seconds", [];
+
+    /// Bytes that a stream of the broker holds.
+    BrokerKeptBytes = Gauge, "eventrunner_broker_kept_bytes", [BROKER_STREAM];
+    /// Messages that a stream of the broker holds.
+    BrokerKeptMessages = Gauge, "eventrunner_broker_kept_messages", [BROKER_STREAM];
+    /// Bytes that a stream of the broker may hold, and what it does then: refuse messages, or forget the oldest.
+    BrokerLimitBytes = Gauge, "eventrunner_broker_limit_bytes", [BROKER_STREAM, one_of("when_full", &["refuses", "forgets"])];
+    /// Age of the oldest message that nobody has finished, of streams that are queues of work.
+    BrokerOldestWork = Gauge, "eventrunner_broker_oldest_work_seconds", [BROKER_STREAM];
+    /// Messages of a partition that nobody was handed yet.
+    BrokerPendingMessages = Gauge, "eventrunner_broker_pending_messages", [BROKER_STREAM, PARTITION];
+    /// Messages of a partition that somebody was handed and has not acknowledged.
+    BrokerUnacknowledgedMessages = Gauge, "eventrunner_broker_unacknowledged_messages", [BROKER_STREAM, PARTITION];
+
     /// Time of one commit.
     StoreCommitDuration = SECONDS, "eventrunner_store_commit_duration_seconds", [STORE];
-    /// Records waiting to be committed.
-    StoreQueuedRecords = Gauge, "eventrunner_store_queued_records", [STORE];
     /// Records committed.
     StoreWrittenRecords = Counter, "eventrunner_store_written_records_total", [STORE];
-    /// Disk space used.
-    StoreDiskBytes = Gauge, "eventrunner_store_disk_bytes", [STORE];
+    /// Disk space used by the embedded store.
+    StoreDiskBytes = Gauge, "eventrunner_store_disk_bytes", [];
+    /// Batches that wait for the embedded store's writer.
+    StoreQueuedBatches = Gauge, "eventrunner_store_queued_batches", [];
+
+    /// Free room on the disk with the data folder.
+    DiskFreeBytes = Gauge, "eventrunner_disk_free_bytes", [];
+    /// Size of the disk with the data folder.
+    DiskSizeBytes = Gauge, "eventrunner_disk_size_bytes", [];
+    /// When what a configured file vouches for ends, in seconds since the Unix epoch; of several the first.
+    CertificateExpiryTime = Gauge, "eventrunner_certificate_expiry_time_seconds", [one_of("file", &["nats_ca", "nats_certificate", "nats_credentials", "cql_ca"])];
 
     /// Requests answered by the API.
     ApiRequests = Counter, "eventrunner_api_requests_total", [ROUTE, Label { name: "status", values: Values::Bounded("the HTTP status") }];
@@ -263,6 +287,8 @@ metrics! {
     ProcessResidentBytes = Gauge, "eventrunner_process_resident_bytes", [];
     /// Files and sockets the process has open.
     ProcessOpenFiles = Gauge, "eventrunner_process_open_files", [];
+    /// 1 for each component of the process that is ready, 0 for one that is not.
+    ProcessReadyComponents = Gauge, "eventrunner_process_ready_components", [Label { name: "component", values: Values::Bounded("one for each component of the services") }];
     /// When the process started, in seconds since the Unix epoch.
     ProcessStartTime = Gauge, "eventrunner_process_start_time_seconds", [];
     /// Always 1; its labels say what is running.

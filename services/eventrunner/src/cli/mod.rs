@@ -12,6 +12,7 @@ use crate::{
         config::{self, ConfigCommand},
         contexts::{self, ContextCommand},
         dead_letters::{self, DeadLetters},
+        demo::{self, Demo},
         doctor::{self, Doctor},
         events::{self, Events},
         invoices::{self, BillingArgs, Invoices},
@@ -97,6 +98,7 @@ enum Command {
     /// Run billing: meter storage, invoice months that are over, tell invoices as events
     Billing(BillingArgs),
     Migrate(Migrate),
+    Demo(Demo),
 
     Archive(ArchiveArgs),
     Restore(RestoreArgs),
@@ -128,6 +130,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Code> {
         Command::Doctor(args) => return doctor::run(args, output).await,
         Command::Resources(args) => return resources::run(args, output).await,
         Command::Migrate(args) => return service::migrate(args).await,
+        Command::Demo(args) => demo::run(args, output).await,
         Command::Archive(args) => Box::pin(archive::archive(args, output)).await,
         Command::Restore(args) => Box::pin(archive::restore(args, output)).await,
         Command::Stores(args) => stores::run(args, output).await,

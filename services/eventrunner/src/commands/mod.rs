@@ -8,6 +8,7 @@ pub(crate) mod config;
 pub(crate) mod contexts;
 mod copy;
 pub(crate) mod dead_letters;
+pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod events;
 pub(crate) mod invoices;

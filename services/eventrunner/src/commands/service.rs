@@ -26,6 +26,7 @@ use crate::{
     output::{item, note, print},
     services::{self, Ground},
     stores::{self, LateCatalog, OpenStores},
+    watch,
 };
 
 /// Which one.
@@ -111,10 +112,18 @@ async fn start(
         .await
         .map_err(|e| Failure::new(Code::CannotTake, e.to_string()))?;
     tracing::info!(address = %address, "metrics and health are served");
+    let embedded = match store {
+        Some(OpenStores::Embedded(embedded)) => Some(embedded.clone()),
+        _ => None,
+    };
+    watch::start(&config, embedded, context);
     // Until the service's own components are there.
     let streams = context.health().component("streams");
     streams.ready(false, "waits for the broker, the streams and the catalog");
     let ground = Ground::wait_for(config).await?;
+    if matches!(service, Service::Engine | Service::Api) {
+        watch::start_broker(ground.bus.clone(), context);
+    }
     // Nobody else sets it.
     let _ = catalog.set(ground.catalog.clone());
     match (service, store) {

@@ -123,8 +123,7 @@ impl Banner {
     pub(super) fn ready(&self, urls: &Urls, credentials: Option<&Credentials>, took: Duration) -> Result<()> {
         print(&format!("\nReady in {:.1} s.", took.as_secs_f64()))?;
         let Self { program, flags, .. } = self;
-        // A new one each time: an event that was sent before would be kept only once.
-        let id = format!("hello-{:04x}", rand::random::<u16>());
+        let id = new_id();
         let receipt = format!("events receipt /demo {id}");
         match credentials {
             Some(credentials) => {
@@ -159,6 +158,16 @@ impl Banner {
             superuser.id, urls.api_url
         ))
     }
+}
+
+/// A new one each time: an event that was sent before would be kept only once.
+fn new_id() -> String {
+    format!("hello-{:04x}", rand::random::<u16>())
+}
+
+/// The first request to a fleet, for who has just been made known to it.
+pub(crate) fn first_curl(urls: &Urls, credentials: &Credentials, output: Output) -> String {
+    output.paint().text(Style::Bold, &curl(&urls.url, &credentials.key, &new_id()))
 }
 
 /// The first request: structured CloudEvents, so that all of the event is to be seen.

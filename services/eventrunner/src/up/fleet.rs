@@ -10,7 +10,7 @@ use runtime::{
     health::Health,
     lifecycle::{Context, Failure as TaskFailure, Shutdown, StopOptions},
 };
-use store::{Stores, migration::Mode};
+use store::{Stores, embedded::Embedded, migration::Mode};
 
 use crate::{
     config::Config,
@@ -97,6 +97,14 @@ impl Fleet {
                 bus.close().await;
                 Err(failure)
             }
+        }
+    }
+
+    /// The store, if it is this process's own.
+    pub(crate) fn embedded(&self) -> Option<Embedded> {
+        match &self.store {
+            OpenStores::Embedded(embedded) => Some(embedded.clone()),
+            OpenStores::External(_) => None,
         }
     }
 

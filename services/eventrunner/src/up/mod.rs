@@ -2,7 +2,7 @@
 
 mod banner;
 pub(crate) mod broker;
-mod demo;
+pub(crate) mod demo;
 mod fleet;
 pub(crate) mod folder;
 mod interior;
@@ -29,6 +29,7 @@ use runtime::{
     otlp, telemetry,
 };
 
+pub(crate) use self::banner::first_curl;
 use self::{
     banner::Banner,
     demo::Urls,
@@ -41,6 +42,7 @@ use crate::{
     config::{ConfigArgs, StoreKind},
     exit::{Code, Failure, Result},
     output::{Output, note},
+    watch,
 };
 
 /// Start the whole fleet on this machine
@@ -220,8 +222,14 @@ async fn start(
     let admin = admin::spawn(&config.admin.http, context.health())
         .await
         .map_err(|e| Failure::new(Code::CannotTake, e.to_string()))?;
+    let embedded = match &started {
+        Started::Here(fleet) => fleet.embedded(),
+        Started::Processes(_) => None,
+    };
+    watch::start(config, embedded, context);
     let (http, api, catalog) = match &started {
         Started::Here(fleet) => {
+            watch::start_broker(fleet.bus.clone(), context);
             banner.services(fleet, admin)?;
             (fleet.addresses.http, fleet.addresses.api, fleet.catalog.clone())
         }
