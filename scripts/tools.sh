@@ -160,6 +160,38 @@ otel() { # an OpenTelemetry collector of scripts/otel, which pins all it is made
     cat "$wanted"/*.go "$wanted/go.sum" >"$stamp"
 }
 
+checks() { # the checks of scripts/observe/check, which pins all they are made of
+    local wanted="$here/observe/check" stamp="$cache/go/checks.sources" sources
+    sources="$(cat "$wanted"/go.sum "$wanted"/*/main.go | cksum)"
+    [ "$(cat "$stamp" 2>/dev/null)" = "$sources" ] && [ -x "$cache/bin/compose-check" ] &&
+        [ -x "$cache/bin/dashboard-check" ] && return
+    say "compiling the checks of dashboards and of the compose file (half a minute, once)"
+    mkdir -p "$cache/go"
+    (
+        cd "$wanted" &&
+            quietly env GOFLAGS=-buildvcs=false go build -trimpath -o "$cache/bin/" ./dashboard-check ./compose-check
+    ) || return
+    printf '%s\n' "$sources" >"$stamp"
+}
+
+prometheus() { # with promtool, from Debian's package, which is unpacked and not installed
+    local dir="$cache/prometheus" name found
+    [ -x "$cache/bin/prometheus" ] && [ -x "$cache/bin/promtool" ] && return
+    say "installing Prometheus"
+    if ! found="$(command -v prometheus)" || ! command -v promtool >/dev/null; then
+        rm -rf "$dir"
+        mkdir -p "$dir"
+        # The lists may never have been fetched, or may name a version that is gone.
+        (cd "$dir" && { quietly apt-get download prometheus || { quietly apt-get update && quietly apt-get download prometheus; }; }) || return
+        quietly dpkg-deb --extract "$dir"/prometheus_*.deb "$dir" || return
+        rm -f "$dir"/*.deb
+        found="$dir/usr/bin/prometheus"
+    fi
+    for name in prometheus promtool; do
+        ln -sf "${found%/*}/$name" "$cache/bin/$name"
+    done
+}
+
 cassandra() { # the jars, with the file they were fetched for beside them, which comes last
     local dir="$cache/cassandra" wanted="$here/cassandra-pom.xml"
     fresh "$dir/pom.xml" "$wanted" && return
@@ -226,6 +258,8 @@ install() {
     crds) need "definitions of custom resources (is Go there?)" "their part of the chart's tests" crds ;;
     k8s) need "Kubernetes' control plane (is Go there?)" "the chart on an API server" k8s ;;
     otel) need "the OpenTelemetry collector (is Go there?)" "tests of traces, metrics and logs" otel ;;
+    checks) need "the checks (is Go there?)" "the checks of dashboards and of the compose file" checks ;;
+    prometheus) need "Prometheus (is this Debian or alike?)" "tests of dashboards and alerts" prometheus ;;
     cassandra) need "Cassandra (are Maven and Java 17 there?)" "tests on a CQL server" cassandra ;;
     buf) need "buf (is Node there?)" "the protobuf lint" buf ;;
     clickhouse) need "the ClickHouse engine (is this Linux on x86-64, with Node?)" "tests of the usage store on ClickHouse" clickhouse ;;
@@ -235,7 +269,7 @@ install() {
     esac
 }
 
-[ $# -gt 0 ] || set -- nats-server cassandra clickhouse python node go keto oathkeeper buf cargo-deny crds otel
+[ $# -gt 0 ] || set -- nats-server cassandra clickhouse python node go keto oathkeeper buf cargo-deny crds otel checks prometheus
 for tool in "$@"; do install "$tool"; done
 if [ "$missing" -ne 0 ] && [ "${CI:-}" = true ]; then
     say "under CI nothing may be left out"
