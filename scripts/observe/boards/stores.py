@@ -1,0 +1,68 @@
+"""Event store and usage store, and the disk under them."""
+
+from grafana import Board, Panel, Row, prom, sql
+
+BOARD = Board(
+    uid="eventrunner-stores",
+    title="EventRunner / Stores",
+    about="Writing events and usage, and the room for them. The last row asks ClickHouse itself.",
+    rows=[
+        Row("Writing", [
+            Panel("Events stored", "ops", [
+                prom('sum(rate(eventrunner_engine_stored_events_total{FLEET}[$__rate_interval]))', "events")]),
+            Panel("Time to store a batch of events", "s", [
+                prom(f"""histogram_quantile({q}, sum by (le)
+                    (rate(eventrunner_engine_duration_seconds_bucket{{FLEET, stage="store"}}[$__rate_interval])))""", f"p{name}")
+                for q, name in ((0.5, "50"), (0.99, "99"))],
+                "An outage shows as one long batch, at its end; meanwhile the pipeline's oldest work grows."),
+            Panel("Usage records written, where usage has a store of its own", "ops", [
+                prom('sum by (kind) (rate(eventrunner_store_written_records_total{FLEET}[$__rate_interval]))', "{{kind}}")]),
+            Panel("Time of one write of usage", "s", [
+                prom(f"""histogram_quantile({q}, sum by (le, kind)
+                    (rate(eventrunner_store_commit_duration_seconds_bucket{{FLEET}}[$__rate_interval])))""", f"{{{{kind}}}} p{name}")
+                for q, name in ((0.5, "50"), (0.99, "99"))]),
+            Panel("Usage that waits for its store", "s", [
+                prom('max(eventrunner_broker_oldest_work_seconds{FLEET, stream="USAGE"})', "oldest")], limits=(600,)),
+            Panel("Batches that wait for the embedded store", "short", [
+                prom('eventrunner_store_queued_batches{FLEET}', "{{instance}}")]),
+        ]),
+        Row("Room", [
+            Panel("Embedded store", "bytes", [prom('eventrunner_store_disk_bytes{FLEET}', "{{instance}}")]),
+            Panel("Free on the disk with the data folder", "bytes", [
+                prom('eventrunner_disk_free_bytes{FLEET}', "{{instance}}")]),
+            Panel("The same, as a share", "percentunit", [
+                prom('eventrunner_disk_free_bytes{FLEET} / eventrunner_disk_size_bytes{FLEET}', "{{instance}}")], top=1),
+        ]),
+        Row("Keeping house", [
+            Panel("Since retention was applied", "s", [
+                prom('time() - max(eventrunner_housekeeping_retention_time_seconds{FLEET} > 0)', "age")]),
+            Panel("Retention of tenants", "short", [
+                prom('sum by (result) (increase(eventrunner_housekeeping_expirations_total{FLEET}[1h]))', "{{result}} an hour")]),
+            Panel("Tenants erased", "short", [
+                prom('sum by (result) (increase(eventrunner_housekeeping_erasures_total{FLEET}[1h]))', "{{result}} an hour")]),
+        ]),
+        Row("ClickHouse", [
+            Panel("Tables", "none", [sql("""
+                SELECT table, sum(rows) AS rows, formatReadableSize(sum(bytes_on_disk)) AS size, count() AS parts,
+                    round(sum(data_uncompressed_bytes) / greatest(sum(data_compressed_bytes), 1), 1) AS compression
+                FROM system.parts
+                WHERE active AND database = currentDatabase()
+                GROUP BY table ORDER BY table""", table=True)],
+                "Many parts of a table mean that merges do not follow the inserts.", kind="table", width=12),
+            Panel("Merges under way", "none", [sql("""
+                SELECT table, count() AS merges, round(max(elapsed)) AS longest_seconds, formatReadableSize(sum(memory_usage)) AS memory
+                FROM system.merges WHERE database = currentDatabase() GROUP BY table ORDER BY table""", table=True)],
+                kind="table", width=6),
+            Panel("Disks", "none", [sql("""
+                SELECT name, formatReadableSize(free_space) AS free, formatReadableSize(total_space) AS size,
+                    round(100 * free_space / total_space, 1) AS free_percent
+                FROM system.disks ORDER BY name""", table=True)], kind="table", width=6),
+            Panel("Hours that are summed up", "none", [sql("""
+                SELECT toDateTime(max(done) * 3600, 'UTC') AS summed_up_until, toDateTime(max(open) * 3600, 'UTC') AS may_be_until
+                FROM usage_horizon""", table=True)], "Sums of months read these instead of every record.", kind="table", width=12),
+            Panel("Hours that got records late", "none", [sql("""
+                SELECT count() AS hours, sum(n) AS marks FROM (SELECT tenant, hour, sum(n) AS n FROM usage_marks GROUP BY tenant, hour)
+                """, table=True)], kind="table", width=12),
+        ]),
+    ],
+)
