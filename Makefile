@@ -13,7 +13,7 @@ SECONDS ?= 300
 # How many requests of each kind `contract` makes up for each operation.
 EXAMPLES ?= 100
 
-.PHONY: help up test test-gateway test-cluster contract docs lint tools numbers fuzz bench proof
+.PHONY: help up test test-gateway test-cluster test-alerts contract docs lint tools numbers fuzz bench proof
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -34,6 +34,10 @@ test-cluster: ## the chart on an API server of Kubernetes, which is compiled onc
 	@scripts/tools.sh nats-server cassandra clickhouse python crds k8s
 	cargo build --locked --package eventrunner
 	@$(CACHE)/venv/bin/python -W ignore -m unittest discover --verbose --start-directory scripts/k8s
+test-alerts: ## every alert, by a fault on a live fleet (minutes; needs to mount a small disk)
+	@scripts/tools.sh nats-server cassandra clickhouse python checks prometheus keto
+	cargo build --locked --package eventrunner
+	@$(CACHE)/venv/bin/python scripts/observe/faults.py
 
 contract: ## does the API do what its document says? tens of thousands of requests made up from it
 	@scripts/tools.sh nats-server python
@@ -48,7 +52,7 @@ lint: ## format, clippy, documentation, licences, protobuf, shell, chart
 	@python3 scripts/check.py lint
 
 tools: ## what the tests use and the machine lacks
-	@scripts/tools.sh nats-server cassandra clickhouse python node go crds otel
+	@scripts/tools.sh nats-server cassandra clickhouse python node go crds otel checks prometheus
 
 bench: ## the first figure again: the whole path beside the bare broker
 	@scripts/tools.sh nats-server
