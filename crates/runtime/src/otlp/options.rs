@@ -158,6 +158,8 @@ impl TelemetryOptions {
 mod tests {
     use super::*;
 
+    type Change = fn(&mut TelemetryOptions);
+
     #[test]
     fn what_is_wrong_is_named() {
         let good = TelemetryOptions {
@@ -173,7 +175,7 @@ mod tests {
             (&headers["authorization"], &headers["x-tenant"]),
             (&"Bearer a=b".parse().unwrap(), &"t".parse().unwrap())
         );
-        let wrong: [(&str, fn(&mut TelemetryOptions)); 9] = [
+        let wrong: [(&str, Change); 9] = [
             ("sample_ratio", |o| o.sample_ratio = 1.5),
             ("sample_ratio", |o| o.sample_ratio = f64::NAN),
             ("sampled_requests_per_second_max", |o| o.sampled_requests_per_second_max = 0),
