@@ -143,6 +143,11 @@ pub struct Topology {
 /// # Errors
 /// If the broker refuses, or holds a layout the options contradict (other partitions).
 pub async fn ensure(bus: &Bus, options: &TopologyOptions) -> Result<Topology, Error> {
+    if is_mirrored(bus).await? {
+        return Err(Error::Mismatch(
+            "the broker's streams are mirrors of another region's; to take over from there: eventrunner mirror promote".into(),
+        ));
+    }
     if options.durability == Durability::Replicated && options.replicas < 3 {
         return Err(Error::Mismatch(
             "durability \"replicated\" needs replicas = 3 and a broker of three nodes".into(),
@@ -263,6 +268,9 @@ async fn ensure_queue(
 /// # Errors
 /// If the broker refuses to say.
 pub async fn existing(bus: &Bus) -> Result<Option<Topology>, Error> {
+    if is_mirrored(bus).await? {
+        return Ok(None);
+    }
     Ok(existing_partitions(bus).await?.map(|partitions| Topology { partitions }))
 }
 
@@ -309,6 +317,15 @@ fn base(options: &TopologyOptions, name: &str, subjects: String) -> stream::Conf
         num_replicas: options.replicas,
         duplicate_window: Duration::from_secs(options.dedup_window_seconds),
         ..Default::default()
+    }
+}
+
+/// Whether the streams are another region's, whose fleet writes them.
+async fn is_mirrored(bus: &Bus) -> Result<bool, Error> {
+    match bus.jetstream().get_stream(RAW).await {
+        Ok(stream) => Ok(stream.cached_info().config.mirror.is_some()),
+        Err(error) if is_missing(&error) => Ok(false),
+        Err(error) => Err(Error::broker("a look at its streams", &error)),
     }
 }
 

@@ -49,7 +49,7 @@ pub use self::{
     kinds::Kind,
     metering::{Metering, OwnMeter},
     resource::{Deleted, Reference, Resource},
-    sealer::{SealError, Sealer, SealingKey},
+    sealer::{SealError, Sealer, SealingKey, sealing_key_id},
     shortcut::Shortcut,
     snapshot::{Counts, Entry, Snapshot},
 };

@@ -241,6 +241,12 @@ impl Sealer {
         String::from_utf8(opened).map(SecretString::from).map_err(|_| SealError::Tampered)
     }
 
+    /// Whether the key of this id is one of ours.
+    #[must_use]
+    pub fn has(&self, id: &str) -> bool {
+        self.sealing.id == id || self.opening.iter().any(|key| key.id == id)
+    }
+
     /// Whether it was sealed by the key that seals now: if not, it wants to be written again.
     #[must_use]
     pub fn is_current(&self, sealed: &str) -> bool {
@@ -252,6 +258,12 @@ fn take_apart(sealed: &str) -> Option<(&str, Vec<u8>)> {
     let (id, text) = sealed.strip_prefix(VERSION)?.strip_prefix('.')?.split_once('.')?;
     let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
     (!id.is_empty() && bytes.len() >= NONCE_BYTES + TAG_BYTES).then_some((id, bytes))
+}
+
+/// The id of the key that sealed this, if it has the form of a sealed secret.
+#[must_use]
+pub fn sealing_key_id(text: &str) -> Option<&str> {
+    take_apart(text).map(|(id, _)| id)
 }
 
 /// Whether the text has the form of a sealed secret.

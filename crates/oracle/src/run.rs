@@ -164,6 +164,15 @@ impl Run {
         self.ledger.promised() * self.load.per_request()
     }
 
+    /// Looks in another fleet from here on: one that has taken over. Nothing is sent there.
+    ///
+    /// # Errors
+    /// If its broker does not answer.
+    pub async fn look_in(&mut self, access: &Access) -> anyhow::Result<()> {
+        self.places = Places::open(access).await?;
+        Ok(())
+    }
+
     /// Sends no more. What is under way may be kept or not.
     pub fn stop(&self) {
         self.pace.stop();

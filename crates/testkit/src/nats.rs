@@ -36,6 +36,8 @@ pub struct NatsOptions {
     pub store_dir: Option<PathBuf>,
     /// Largest message in bytes; the server's 1 MiB when `None`.
     pub max_payload: Option<u32>,
+    /// Its JetStream domain, where there are several.
+    pub domain: Option<String>,
     /// Lines added to the configuration file.
     pub extra: String,
 }
@@ -43,7 +45,7 @@ pub struct NatsOptions {
 impl Default for NatsOptions {
     /// As `eventrunner up` runs its broker: durable on disk.
     fn default() -> Self {
-        Self { sync_always: true, store_dir: None, max_payload: None, extra: String::new() }
+        Self { sync_always: true, store_dir: None, max_payload: None, domain: None, extra: String::new() }
     }
 }
 
@@ -222,8 +224,10 @@ impl NatsServer {
         let folder = self.folder.path().display();
         let sync = if self.options.sync_always { "\n  sync_interval: always" } else { "" };
         let payload = self.options.max_payload.map(|n| format!("max_payload: {n}\n")).unwrap_or_default();
+        let domain =
+            self.options.domain.as_ref().map(|name| format!("\n  domain: {name}")).unwrap_or_default();
         format!(
-            "listen: 127.0.0.1:{port}\nports_file_dir: \"{folder}\"\n{payload}jetstream {{\n  store_dir: \"{}\"{sync}\n  max_file_store: {RESERVED_BYTES_MAX}\n}}\n{}\n",
+            "listen: 127.0.0.1:{port}\nports_file_dir: \"{folder}\"\n{payload}jetstream {{\n  store_dir: \"{}\"{sync}{domain}\n  max_file_store: {RESERVED_BYTES_MAX}\n}}\n{}\n",
             self.store_dir().display(),
             self.options.extra,
         )
