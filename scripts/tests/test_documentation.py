@@ -14,7 +14,7 @@ import unittest
 from fleet import ROOT, Fleet, binary
 
 BLOCK = re.compile(r"^<!-- run(: soon)? -->\n```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-PAGES = ["docs/http-api.md", "docs/billing.md", "docs/control-plane.md", "docs/apply.md", "docs/mcp.md", "docs/moving/eventrunner.md"]
+PAGES = ["docs/http-api.md", "docs/billing.md", "docs/backup.md", "docs/control-plane.md", "docs/apply.md", "docs/mcp.md", "docs/moving/eventrunner.md"]
 SOON_SECONDS = 20
 
 

@@ -20,6 +20,11 @@ mod tenant_stream;
 mod traced;
 mod worker;
 
+/// Adds to a batch what its tenants' own meters count, as the engine does before it stores one: for who stores in its place.
+pub fn measure(snapshot: &catalog::Snapshot, batch: &mut model::Batch) {
+    own_meters::measure(snapshot, batch, &own_meters::Counters::new());
+}
+
 pub use self::{
     housekeeping::{HousekeepingOptions, order},
     options::Options,

@@ -13,6 +13,7 @@ use crate::{
     config::{Config, StoreKind},
     durability,
     exit::{Code, Failure, Result},
+    store_reader,
 };
 
 /// How often readiness looks at the broker.
@@ -220,6 +221,7 @@ pub(crate) async fn start_api(
     let (stores, health) = (stores.clone(), context.health().clone());
     let (tokens, authority) = (ground.tokens()?, ground.authority()?);
     let accounts = bus::accounts::Accounts::new(&bus, &config.accounts)?;
+    store_reader::start(&bus, stores.clone(), context);
     let deps = api::Deps { bus, topology, catalog, stores, sealer, tokens, authority, accounts, health };
     let service = api::Service::build(config.api, deps).await.map_err(|e| cannot_listen(&e))?;
     let address = service.local_addr().map_err(|e| cannot_listen(&e))?;

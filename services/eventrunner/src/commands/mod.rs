@@ -3,6 +3,7 @@
 pub(crate) mod apply;
 pub(crate) mod archive;
 pub(crate) mod audit;
+pub(crate) mod backup;
 pub(crate) mod catalog;
 pub(crate) mod config;
 pub(crate) mod contexts;
@@ -13,6 +14,7 @@ pub(crate) mod doctor;
 pub(crate) mod events;
 pub(crate) mod invoices;
 pub(crate) mod login;
+pub(crate) mod mirror;
 pub(crate) mod nats;
 mod progress;
 pub(crate) mod publish;

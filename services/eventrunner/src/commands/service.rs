@@ -24,6 +24,7 @@ use crate::{
     durability,
     exit::{Code, Failure, Result},
     output::{item, note, print},
+    presence,
     services::{self, Ground},
     stores::{self, LateCatalog, OpenStores},
     watch,
@@ -126,6 +127,7 @@ async fn start(
     }
     // Nobody else sets it.
     let _ = catalog.set(ground.catalog.clone());
+    presence::start(&ground, service.name(), context);
     match (service, store) {
         (Service::IngestHttp, _) => {
             let sealer = Arc::new(ground.config.sealer()?);

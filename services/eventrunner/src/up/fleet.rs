@@ -16,6 +16,7 @@ use crate::{
     config::Config,
     durability,
     exit::Result,
+    presence,
     services::{self, Ground},
     stores::{self, LateCatalog, OpenStores},
     up::interior::Interior,
@@ -55,6 +56,8 @@ impl Addresses {
     ) -> Result<Self> {
         let [doors, normalizer, engine, api] = parts;
         let sealer = Arc::new(ground.config.sealer()?);
+        // It stops last.
+        presence::start(ground, "up", api);
         let api = services::start_api(ground, stores, Arc::clone(&sealer), api).await?;
         let inner = Ground { bus: interior.bus.clone(), ..ground.clone() };
         let billed = stores;

@@ -1,5 +1,6 @@
 //! `eventrunner up`: the whole fleet in this process or in processes of its own, with a broker of its own, in one folder.
 
+pub(crate) mod alone;
 mod banner;
 pub(crate) mod broker;
 pub(crate) mod demo;

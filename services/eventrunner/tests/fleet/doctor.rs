@@ -4,7 +4,7 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 use testkit::{NatsOptions, NatsServer};
 
-use crate::support::{Fleet, run};
+use crate::support::{Fleet, run, wait_for};
 
 /// Whether it is well, and what it says about one thing: (status, detail, advice).
 fn doctor(data_dir: &std::path::Path, args: &[&str]) -> (bool, Vec<Value>) {
@@ -67,4 +67,35 @@ fn a_killed_fleet_is_recognized() {
     assert!(about(&findings, "up").1.contains("its nats-server does"), "{findings:?}");
     assert_eq!(about(&findings, "broker").0, "ok");
     assert_eq!(about(&findings, "api").0, "fail");
+}
+
+#[test]
+fn a_node_that_hangs_and_services_that_are_missing_are_named() {
+    let args =
+        ["--processes", "--replicas", "engine=0,api=0", "--nats-nodes", "3", "--durability", "process"];
+    let fleet = Fleet::start(&args);
+    let expected = [
+        ("cluster", "ok", "3 nodes"),
+        ("copies", "ok", "up to 3 copies"),
+        ("consumers", "ok", "one for each of 4 partitions"),
+        ("clocks", "ok", "agree"),
+        ("services", "warn", "normalizer 1; no engine and no api answers"),
+    ];
+    // The last node that came may still be catching up.
+    wait_for("a cluster that is whole", || {
+        let (_, findings) = doctor(fleet.data_dir(), &[]);
+        let is_so = |(check, status, told): &(&str, &str, &str)| {
+            let found = about(&findings, check);
+            found.0 == *status && found.1.contains(told)
+        };
+        expected.iter().all(is_so).then_some(())
+    });
+    let node = fleet.pid_of("nats-server-2");
+    nix::sys::signal::kill(node, Signal::SIGSTOP).unwrap();
+    let cluster = wait_for("the node to be missed", || {
+        let (_, findings) = doctor(fleet.data_dir(), &[]);
+        findings.into_iter().find(|finding| finding["check"] == "cluster" && finding["status"] == "fail")
+    });
+    nix::sys::signal::kill(node, Signal::SIGCONT).unwrap();
+    assert!(cluster["detail"].as_str().unwrap().contains("eventrunner-2"), "{cluster}");
 }

@@ -5,12 +5,14 @@
 
 mod apply;
 mod archive;
+mod backup;
 mod billing;
 mod command_line;
 mod doctor;
 mod erasure;
 mod handover;
 mod login;
+mod mirror;
 mod nats;
 mod newcomer;
 mod processes;

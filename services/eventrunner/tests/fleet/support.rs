@@ -149,7 +149,11 @@ pub(crate) struct Fleet {
 impl Fleet {
     /// Starts one on an empty folder and waits until it is ready.
     pub(crate) fn start(args: &[&str]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::start_on(tempfile::tempdir().unwrap(), args)
+    }
+
+    /// Starts one on a folder and waits until it is ready.
+    pub(crate) fn start_on(folder: TempDir, args: &[&str]) -> Self {
         let up = Self::spawn(folder.path(), args);
         let mut fleet = Self { up, folder };
         fleet.up.wait_until_said("Ctrl-C stops the fleet");

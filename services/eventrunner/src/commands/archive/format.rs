@@ -134,7 +134,7 @@ struct PlaceLine {
     stored_at_us: Micros,
 }
 
-pub(super) fn event_line(stored: &StoredEvent) -> Result<String> {
+pub(crate) fn event_line(stored: &StoredEvent) -> Result<String> {
     let wrong =
         |e: &dyn std::fmt::Display| Failure::failed(format!("an event cannot be written as JSON: {e}"));
     let stamp = &stored.stamp;
@@ -156,7 +156,7 @@ pub(super) fn event_line(stored: &StoredEvent) -> Result<String> {
     serde_json::to_string(&line).map_err(|e| wrong(&e))
 }
 
-pub(super) fn read_event(tenant: &TenantId, line: &str) -> Result<StoredEvent> {
+pub(crate) fn read_event(tenant: &TenantId, line: &str) -> Result<StoredEvent> {
     let wrong = |e: &dyn std::fmt::Display| Failure::data(format!("a line is no archived event: {e}"));
     let line: EventLine = serde_json::from_str(line).map_err(|e| wrong(&e))?;
     let event = match &line.exact {
@@ -195,13 +195,13 @@ enum OriginLine {
     Other { kind: Text, reference: Text },
 }
 
-pub(super) fn usage_line(record: &UsageRecord) -> Result<String> {
+pub(crate) fn usage_line(record: &UsageRecord) -> Result<String> {
     let UsageRecord { tenant: _, id, at_us, origin, meters } = record.clone();
     serde_json::to_string(&UsageLine { id, at_us, origin, meters })
         .map_err(|e| Failure::failed(format!("a record cannot be written as JSON: {e}")))
 }
 
-pub(super) fn read_usage(tenant: &TenantId, line: &str) -> Result<UsageRecord> {
+pub(crate) fn read_usage(tenant: &TenantId, line: &str) -> Result<UsageRecord> {
     let UsageLine { id, at_us, origin, meters } = serde_json::from_str(line)
         .map_err(|e| Failure::data(format!("a line is no archived usage record: {e}")))?;
     Ok(UsageRecord { tenant: tenant.clone(), id, at_us, origin, meters })

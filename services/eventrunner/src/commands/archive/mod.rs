@@ -4,7 +4,7 @@
 //! known to be unfinished. Both commands open the stores themselves: the embedded one belongs to one process, so its fleet is
 //! stopped meanwhile.
 
-mod format;
+pub(crate) mod format;
 mod places;
 mod read;
 mod write;
@@ -19,6 +19,7 @@ use serde::Serialize;
 
 use self::places::Place;
 use crate::{
+    commands::backup,
     config::{Config, ConfigArgs},
     exit::{Failure, Result},
     output::{Output, item, note},
@@ -53,19 +54,26 @@ pub(crate) struct ArchiveArgs {
     config: ConfigArgs,
 }
 
-/// Restore an archive into the stores
+/// Restore a fleet from its backup, or a tenant's archive into the stores
 #[derive(Debug, Clone, Args)]
-#[command(
-    after_help = "What is there already is left as it is, so it may be run again. Events keep the time of their receipt, and
-are not metered again. They do not enter tenant streams."
-)]
+#[command(after_help = "Examples:
+  eventrunner restore /backup/2026-11-29 --data-dir /var/lib/eventrunner
+  eventrunner restore /backup/2026-11-29 --nats-url nats://nats:4222 --config fleet.toml
+  eventrunner restore file:///backup/acme-2026    # an archive
+
+A backup is restored onto an empty broker and empty stores, with the fleet stopped; without --nats-url, onto the data folder of
+`eventrunner up`, with a broker that is started there meanwhile. Interrupted, it goes on when it is run again.
+Of an archive, what is there already is left as it is, so it may be run again. Events keep the time of their receipt, and
+are not metered again. They do not enter tenant streams.")]
 pub(crate) struct RestoreArgs {
-    /// Where it is
-    #[arg(value_name = "URL")]
+    /// Where it is: the folder of a backup, or the URL of an archive
+    #[arg(value_name = "FOLDER|URL")]
     from: String,
-    /// Only check the archive against its manifest
+    /// Only compare it with its manifest
     #[arg(long)]
     check: bool,
+    #[command(flatten)]
+    fleet: backup::FleetArgs,
     #[command(flatten)]
     config: ConfigArgs,
 }
@@ -100,6 +108,9 @@ pub(crate) async fn archive(args: ArchiveArgs, output: Output) -> Result<()> {
 }
 
 pub(crate) async fn restore(args: RestoreArgs, output: Output) -> Result<()> {
+    if let Some(folder) = backup::is_backup(&args.from) {
+        return Box::pin(backup::restore(&folder, args.check, args.fleet, &args.config, output)).await;
+    }
     let place = Place::parse(&args.from)?;
     if args.check {
         let summary = read::check(&place).await?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bus::{Bus, topology};
 use catalog::Catalog;
 
-use super::{Finding, Patient};
+use super::{Finding, Patient, cluster, services};
 use crate::{
     durability::{Syncing, syncing},
     up::broker::is_recent_enough,
@@ -60,9 +60,13 @@ pub(super) async fn look(patient: &Patient) -> Vec<Finding> {
             return findings;
         }
     }
-    findings.push(durability(&patient.nats_monitor).await);
+    for monitor in patient.nats_monitor.split(',') {
+        findings.push(durability(monitor.trim()).await);
+    }
+    findings.extend(cluster::nodes(&patient.nats_monitor).await);
     findings.extend(streams(&bus).await);
     findings.push(catalog(&bus).await);
+    findings.extend(services::look(&bus).await);
     bus.close().await;
     findings
 }
@@ -98,6 +102,7 @@ async fn streams(bus: &Bus) -> Vec<Finding> {
         Err(error) => return vec![Finding::fail("streams", error.to_string(), migrate)],
     };
     let mut findings = vec![Finding::ok("streams", format!("{partitions} partitions"))];
+    findings.extend(cluster::streams(bus, partitions).await);
     for (name, reader) in [(topology::RAW, "normalizer"), (topology::EVENTS, "engine")] {
         match bus.jetstream().get_stream(name).await {
             Ok(stream) => {

@@ -1,9 +1,11 @@
 //! `eventrunner doctor`: each thing a fleet stands on, looked at, with what to do where it is not well.
 
 mod broker;
+mod cluster;
 mod doors;
 mod machine;
 mod processes;
+mod services;
 
 use clap::Args;
 use serde::Serialize;
@@ -16,13 +18,15 @@ use crate::{
 
 /// Check a fleet and this machine, and say what to do about what is not well
 ///
+/// Processes are found by asking on the broker, wherever they run: each says its version, whether it is ready, and what time it has.
 /// Exit code 0 when nothing failed, 1 otherwise; warnings do not count.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:
   eventrunner doctor
-  eventrunner doctor -o json --nats-url nats://broker:4222 --nats-monitor http://broker:8222")]
+  eventrunner doctor -o json --nats-url nats://broker:4222 --nats-monitor http://broker:8222
+  eventrunner doctor --context production --nats-monitor http://nats-0.nats:8222,http://nats-1.nats:8222")]
 pub(crate) struct Doctor {
-    /// Monitoring address of the broker [default: the context's]
+    /// Monitoring addresses of the broker's nodes, separated by commas [default: the context's]
     #[arg(long, value_name = "URL")]
     nats_monitor: Option<String>,
     /// Admin address of the fleet, with metrics and health [default: the context's]
