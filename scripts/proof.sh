@@ -31,6 +31,8 @@ run restart "${many[@]}"
 run order
 run order "${many[@]}"
 run order "${many[@]}" --checked false
+run restore
+run mirror
 
 printf '%s\n' "${said[@]}"
 exit "$failed"

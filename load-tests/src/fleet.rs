@@ -257,6 +257,26 @@ impl Own {
         Ok(done.stdout)
     }
 
+    /// The fleet's program.
+    pub(crate) fn program(&self) -> anyhow::Result<&Path> {
+        self.command.first().map(Path::new).context("no program")
+    }
+
+    /// Runs the fleet's own command line while everything else goes on; with its context, if it is asked of the fleet. What it
+    /// prints, as JSON.
+    pub(crate) async fn ask(&self, arguments: &[&str], of_fleet: bool) -> anyhow::Result<Vec<u8>> {
+        let program = self.command.first().context("no program")?;
+        let mut command = tokio::process::Command::new(program);
+        command.args(arguments).args(["--output", "json"]).stdin(Stdio::null());
+        if of_fleet {
+            command.arg("--context").arg(&self.context);
+        }
+        let done = command.output().await?;
+        let said = String::from_utf8_lossy(&done.stderr);
+        ensure!(done.status.success(), "{}: {said}", arguments.join(" "));
+        Ok(done.stdout)
+    }
+
     /// Where it keeps everything.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()

@@ -47,6 +47,10 @@ enum Scenario {
     Outage(scenario::outage::Options),
     /// SIGTERM of each process in turn: no request fails, and each ends in time
     Restart(scenario::restart::Options),
+    /// Backed up under load, destroyed and restored: every event accepted before the backup began is there once
+    Restore(scenario::restore::Options),
+    /// Two regions, of which one is lost under load and the other takes over: recovery point and recovery time
+    Mirror(scenario::mirror::Options),
     /// Partition keys over several normalizers and engines that are killed and hang: events keep their order
     Order(scenario::order::Options),
     /// How long single events take at a steady rate, beside bare publishes
@@ -114,6 +118,8 @@ async fn run(scenario: Scenario) -> anyhow::Result<bool> {
         Scenario::Chaos(options) => scenario::chaos::run(options).await,
         Scenario::Outage(options) => scenario::outage::run(options).await,
         Scenario::Restart(options) => scenario::restart::run(options).await,
+        Scenario::Restore(options) => Box::pin(scenario::restore::run(options)).await,
+        Scenario::Mirror(options) => Box::pin(scenario::mirror::run(options)).await,
         Scenario::Order(options) => scenario::order::run(options).await,
         Scenario::Latency(options) => scenario::latency::run(options).await,
         Scenario::Accept(options) => Box::pin(scenario::accept::run(options)).await,

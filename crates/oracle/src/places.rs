@@ -145,8 +145,8 @@ impl Places {
         }
         #[derive(Deserialize)]
         struct Origin {
-            source: String,
-            id: String,
+            source: Option<String>,
+            id: Option<String>,
         }
         let path = format!("/api/v1/usage/{}/records", self.access.tenant);
         let limit = PAGE.to_string();
@@ -155,8 +155,11 @@ impl Places {
             let mut query = vec![("limit", limit.as_str())];
             query.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));
             let page: Page = self.get(&path, &query).await?;
-            for record in page.records {
-                place.named(&record.origin.id, &record.origin.source);
+            for Record { origin } in page.records {
+                // What no event caused, such as an hour of storage, is none of ours.
+                if let (Some(source), Some(id)) = (origin.source, origin.id) {
+                    place.named(&id, &source);
+                }
             }
             cursor = page.next_cursor;
             if cursor.is_none() {
