@@ -60,9 +60,27 @@
     secretKeyRef: {name: {{ index . 1 }}, key: {{ index . 2 }}}
 {{- end -}}
 
+{{/* Where traces, metrics and logs are sent. Takes the root. */}}
+{{- define "eventrunner.env.telemetry" -}}
+{{- if .Values.telemetry.otlpEndpoint -}}
+- {name: EVENTRUNNER_TELEMETRY__OTLP_ENDPOINT, value: {{ .Values.telemetry.otlpEndpoint | quote }}}
+- {name: EVENTRUNNER_TELEMETRY__OTLP_PROTOCOL, value: {{ .Values.telemetry.protocol | quote }}}
+- {name: EVENTRUNNER_TELEMETRY__SAMPLE_RATIO, value: {{ .Values.telemetry.sampleRatio | quote }}}
+{{- with .Values.telemetry.existingSecret }}
+{{ include "eventrunner.secretEnv" (list "EVENTRUNNER_TELEMETRY__OTLP_HEADERS" . "headers") }}
+{{- end }}
+{{- end }}
+{{- with .Values.telemetry.traceUrl }}
+- {name: EVENTRUNNER_TELEMETRY__TRACE_URL, value: {{ . | quote }}}
+{{- end }}
+{{- end -}}
+
 {{/* What everything that speaks to the broker needs. Takes the root. */}}
 {{- define "eventrunner.env.fleet" -}}
 - {name: EVENTRUNNER_LOG__FORMAT, value: json}
+{{- with include "eventrunner.env.telemetry" . | trim }}
+{{ . }}
+{{- end }}
 {{- if .Values.config }}
 - {name: EVENTRUNNER_CONFIG, value: /etc/eventrunner/eventrunner.toml}
 {{- end }}
