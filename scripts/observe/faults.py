@@ -107,7 +107,7 @@ class Range:
             number = 0
             while time.monotonic() < deadline and not stop():
                 number += 1
-                batch = [event(f"flood-{lane}-{number}-{n}-{time.time()}", more="x" * 20_000) for n in range(10)]
+                batch = [event(f"flood-{lane}-{number}-{n}-{time.time()}", data={"text": "x" * 20_000}) for n in range(10)]
                 with contextlib.suppress(OSError):
                     send("POST", f"{self.door}/v1/events", self.key, batch, "application/cloudevents-batch+json")
         lanes = [threading.Thread(target=pour, args=(lane,), daemon=True) for lane in range(4)]

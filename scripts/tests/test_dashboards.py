@@ -216,7 +216,7 @@ class Answered(unittest.TestCase):
         self.assertGreaterEqual(counted["events"], 8 * 40)
 
 
-def event(id_: str, **more: str) -> dict:
+def event(id_: str, **more: object) -> dict:
     return {"specversion": "1.0", "id": id_, "source": "/load", "type": "demo.load", "data": {"text": "x" * 100}, **more}
 
 
