@@ -262,7 +262,7 @@ impl BillingAccount {
             faults.unless(*threshold > below, &at, || format!("must be more than {below}"));
             below = below.max(*threshold);
         }
-        for (n, (at, quota)) in faults.list("/quotas", &self.quotas, QUOTAS_MAX).into_iter().enumerate() {
+        for (n, (at, quota)) in faults.list("/quotas", &self.quotas, QUOTAS_MAX).enumerate() {
             faults.meter(&format!("{at}/meter"), &quota.meter);
             faults.unless(quota.quantity > 0, &format!("{at}/quantity"), || "must be at least 1".to_owned());
             let is_new = !self.quotas.iter().take(n).any(|before| before == quota);
