@@ -13,6 +13,8 @@ use crate::{
 
 /// How long anything may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long it may take to find a node that answers: each that hangs takes five seconds.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(12);
 /// What the doors need to take events of the largest size.
 const PAYLOAD_BYTES_MIN: usize = 8 << 20;
 /// Packed messages that may wait before it is worth a word.
@@ -21,7 +23,7 @@ const BACKLOG: u64 = 1_000;
 pub(super) async fn look(patient: &Patient) -> Vec<Finding> {
     let options = patient.context.nats();
     let url = &options.shown_url();
-    let bus = match tokio::time::timeout(PATIENCE, Bus::connect(&options)).await {
+    let bus = match tokio::time::timeout(CONNECT_PATIENCE, Bus::connect(&options)).await {
         Ok(Ok(bus)) => bus,
         Ok(Err(error)) => return vec![Finding::fail("broker", error.to_string(), away(url))],
         Err(_) => return vec![Finding::fail("broker", format!("{url} does not answer"), away(url))],

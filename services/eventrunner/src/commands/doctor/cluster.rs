@@ -24,11 +24,10 @@ pub(super) async fn nodes(monitors: &str) -> Vec<Finding> {
     let mut findings = Vec::new();
     for monitor in monitors.split(',').map(|monitor| monitor.trim().trim_end_matches('/')) {
         // One that does not answer is told with durability, which only monitoring knows.
-        if let Ok(varz) = get(&format!("{monitor}/varz")).await {
-            findings.extend(certificates(&varz, SystemClock.now()));
-        }
+        let Ok(varz) = get(&format!("{monitor}/varz")).await else { continue };
+        findings.extend(certificates(&varz, SystemClock.now()));
         if let Ok(jsz) = get(&format!("{monitor}/jsz")).await {
-            findings.extend(meta(&jsz));
+            findings.extend(meta(&jsz, varz["server_name"].as_str().unwrap_or_default()));
             findings.extend(storage(&jsz));
         }
     }
@@ -58,8 +57,8 @@ fn certificates(varz: &Value, now_us: Micros) -> Vec<Finding> {
     shown.into_iter().filter_map(finding).collect()
 }
 
-/// The group of nodes that knows where each stream is.
-fn meta(jsz: &Value) -> Option<Finding> {
+/// The group of nodes that knows where each stream is. Of the others only the one that leads knows how they are.
+fn meta(jsz: &Value, node: &str) -> Option<Finding> {
     const CHECK: &str = "cluster";
     let meta = jsz.get("meta_cluster")?;
     let size = meta["cluster_size"].as_u64().unwrap_or_default();
@@ -71,7 +70,8 @@ fn meta(jsz: &Value) -> Option<Finding> {
             "a majority must be up: streams can neither be made nor moved",
         ));
     };
-    let replicas = meta["replicas"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let replicas =
+        meta["replicas"].as_array().filter(|_| node == leader).map(Vec::as_slice).unwrap_or_default();
     let is = |peer: &Value, what: &str| peer[what].as_bool().unwrap_or_default();
     let away: Vec<_> = replicas
         .iter()
@@ -332,9 +332,10 @@ mod tests {
             let peer = json!({"name": "n2", "current": !offline, "offline": offline});
             json!({"meta_cluster": {"leader": leader, "cluster_size": 3, "replicas": [peer]}})
         };
-        assert_eq!(meta(&jsz("n1", false)).unwrap().status, Status::Ok);
-        assert!(meta(&jsz("n1", true)).unwrap().detail.contains("n2"));
-        assert_eq!(meta(&jsz("", false)).unwrap().status, Status::Fail);
-        assert!(meta(&json!({})).is_none());
+        assert_eq!(meta(&jsz("n1", false), "n1").unwrap().status, Status::Ok);
+        assert!(meta(&jsz("n1", true), "n1").unwrap().detail.contains("n2"));
+        assert_eq!(meta(&jsz("n1", true), "n3").unwrap().status, Status::Ok, "n3 does not know");
+        assert_eq!(meta(&jsz("", false), "n1").unwrap().status, Status::Fail);
+        assert!(meta(&json!({}), "n1").is_none());
     }
 }
