@@ -136,19 +136,23 @@ async fn mirrors(bus: &Bus) -> Result<Vec<StreamInfo>, Error> {
 /// # Errors
 /// If the broker here does not answer. An origin that does not is no error.
 pub async fn status(bus: &Bus) -> Result<Vec<Mirrored>, Error> {
-    let mut all = Vec::new();
-    let mut is_there = true;
-    for mirror in mirrors(bus).await? {
-        let origin = match domain_of(&mirror).filter(|_| is_there) {
-            Some(domain) => Api::of_domain(bus, domain).patient(ORIGIN_TIMEOUT).stream(mirror.name()).await,
-            None => Ok(None),
-        };
-        // One that is silent is not waited for again and again.
-        is_there &= origin.is_ok();
-        let origin_last_seq = origin.ok().flatten().map(|origin| origin.state.last_seq);
+    // In this order: what comes in between is not taken for being behind.
+    let domain = mirrors(bus).await?.iter().find_map(domain_of).map(str::to_owned);
+    let origins = match domain {
+        Some(domain) => {
+            Api::of_domain(bus, &domain).patient(ORIGIN_TIMEOUT).streams().await.unwrap_or_default()
+        }
+        None => Vec::new(),
+    };
+    let told = |mirror: StreamInfo| {
+        let origin = origins.iter().find(|origin| origin.name() == mirror.name());
+        let origin_last_seq = origin.map(|origin| origin.state.last_seq);
         let state = mirror.mirror.as_ref();
         let known = state.map_or(0, |state| state.lag);
-        all.push(Mirrored {
+        let said = |error: &Value| {
+            error.get("description").and_then(Value::as_str).map_or_else(|| error.to_string(), str::to_owned)
+        };
+        Mirrored {
             name: mirror.name().to_owned(),
             last_seq: mirror.state.last_seq,
             origin_last_seq,
@@ -157,15 +161,10 @@ pub async fn status(bus: &Bus) -> Result<Vec<Mirrored>, Error> {
                 .map(|state| state.active)
                 .filter(|active| *active >= 0)
                 .map(|active| active / 1_000_000),
-            error: state.and_then(|state| state.error.as_ref()).map(|error| {
-                error
-                    .get("description")
-                    .and_then(Value::as_str)
-                    .map_or_else(|| error.to_string(), str::to_owned)
-            }),
-        });
-    }
-    Ok(all)
+            error: state.and_then(|state| state.error.as_ref()).map(said),
+        }
+    };
+    Ok(mirrors(bus).await?.into_iter().map(told).collect())
 }
 
 /// Turns every mirror into the stream that it mirrors; `RAW` last, for which processes wait. May be run again. Unless forced, only

@@ -24,7 +24,7 @@ use tokio::task::spawn_blocking;
 
 use super::{
     KEYS, STEADY, Setup, hundredths,
-    restore::{drain, print, promised_before},
+    restore::{drain, print},
 };
 use crate::{
     faults,
@@ -129,10 +129,12 @@ pub(crate) async fn run(mut options: Options) -> anyhow::Result<bool> {
     let mut run = Box::pin(Run::begin(&access, load, requests, pace, setup.load.manner(0))).await?;
     faults::settled(&run.ledger, requests / 2).await;
     let lag_max = lag(&own, &west).await?;
-    let (killed, killed_ms) = (Instant::now(), now_ms());
+    let killed = Instant::now();
     line.set(Link { cut: true, ..Link::default() });
     east.broker.kill();
     own.kill()?;
+    // Nobody promises anything any more.
+    let killed_ms = now_ms();
     run.stop();
 
     let promoting = Instant::now();
@@ -150,9 +152,8 @@ pub(crate) async fn run(mut options: Options) -> anyhow::Result<bool> {
     run.look_in(&access).await?;
 
     let all = Arc::clone(&run.ledger);
-    run.ledger = Arc::new(promised_before(&all, killed_ms));
     let (lost, torn) = lost(&run).await?;
-    run.ledger = Arc::new(without(&all, killed_ms, &lost, run.load.per_request()));
+    run.ledger = Arc::new(without(&all, &lost, run.load.per_request()));
     let verdicts = Box::pin(run.read_back(&[])).await?;
     print(&verdicts);
     other.stop().await?;
@@ -278,12 +279,11 @@ async fn lost(run: &Run) -> anyhow::Result<(Vec<u64>, u64)> {
     Ok((missing.into_keys().collect(), u64::try_from(torn)?))
 }
 
-/// What was promised before a moment, but for requests with an event among these.
-fn without(all: &Ledger, at_ms: i64, lost: &[u64], per_request: u64) -> Ledger {
+/// What was promised, but for requests with an event among these.
+fn without(all: &Ledger, lost: &[u64], per_request: u64) -> Ledger {
     let lost: HashSet<u64> = lost.iter().map(|number| number / per_request).collect();
-    let before = promised_before(all, at_ms);
     let rest = Ledger::new(all.requests());
-    let kept = (0..all.requests()).filter(|request| before.is_promised(*request) && !lost.contains(request));
+    let kept = (0..all.requests()).filter(|request| all.is_promised(*request) && !lost.contains(request));
     kept.for_each(|request| rest.promise(request));
     rest
 }

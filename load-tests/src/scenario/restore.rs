@@ -172,7 +172,7 @@ pub(crate) async fn drain(access: &Access) -> anyhow::Result<()> {
 }
 
 /// What was promised before a moment.
-pub(crate) fn promised_before(all: &Ledger, at_ms: i64) -> Ledger {
+fn promised_before(all: &Ledger, at_ms: i64) -> Ledger {
     let before = Ledger::new(all.requests());
     let promised = (0..all.requests()).filter(|request| all.is_promised(*request));
     promised.filter(|request| all.promised_ms(*request) < at_ms).for_each(|request| before.promise(request));
