@@ -33,6 +33,7 @@ def secrets(folder: Path) -> dict[str, dict[str, str]]:
         "scylla": {"password": "s"},
         "clickhouse": {"password": "c"},
         "keto": {"dsn": "memory"},
+        "otel": {"headers": "authorization=Bearer t0ken"},
         "oathkeeper": {},
     }
 
