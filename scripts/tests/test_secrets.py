@@ -3,11 +3,13 @@
 import base64
 import json
 import re
+import signal
 import unittest
 import urllib.error
 import urllib.parse
 import urllib.request
 
+from collector import Collector
 from fleet import Fleet, binary
 
 # Our own code says all it can; what others say at `trace` is the bytes of every connection.
@@ -25,7 +27,11 @@ STRANGE = "er_planted0strange0key_5c1e09"
 
 class Secrets(unittest.TestCase):
     def setUp(self) -> None:
-        self.fleet = Fleet(binary("eventrunner"), "--set", f"log.filter={LOG}")
+        self.collector = Collector()
+        self.addCleanup(self.collector.stop)
+        # Every request is traced, and every line sent.
+        settings = [f"log.filter={LOG}", f"telemetry.otlp_endpoint={self.collector.http_url}", "telemetry.sample_ratio=1"]
+        self.fleet = Fleet(binary("eventrunner"), *[word for setting in settings for word in ("--set", setting)])
         self.addCleanup(self.fleet.stop)
         self.api = self.fleet.env["API"]
         self.answers: list[str] = []
@@ -103,7 +109,13 @@ class Secrets(unittest.TestCase):
         return re.search(r"admin\s+(http://\S+)", self.fleet.said()).group(1) + "/metrics"
 
     def look(self, secrets: dict[str, str], known: str) -> None:
-        """Looks for each secret in what was logged, answered and kept; and for something known, so that it can find."""
+        """Looks for each secret in what was logged, answered, kept and told the collector; and for something known, so that it can find."""
+        # What waits to be sent is sent at the end.
+        self.fleet.process.send_signal(signal.SIGTERM)
+        self.fleet.process.wait(60)
+        collected = self.collector.lines.read_text()
+        self.assertIn("/api/v1/login", {span.attributes.get("http.route") for span in self.collector.spans()})
+        self.assertGreater(len(self.collector.logs()), 20)
         data = self.fleet.folder / "data"
         kept = {path.relative_to(data): path.read_bytes() for path in data.rglob("*") if path.is_file() and path.name not in KEPT}
         # The banner shows two to whoever started the fleet, once; it is no log line.
@@ -114,6 +126,7 @@ class Secrets(unittest.TestCase):
             with self.subTest(name):
                 self.assertGreater(len(secret), 11)
                 self.assertNotIn(secret, logged)
+                self.assertNotIn(secret, collected)
                 self.assertFalse([answer for answer in self.answers if secret in answer])
                 self.assertEqual([str(path) for path, content in kept.items() if secret.encode() in content], [])
 
