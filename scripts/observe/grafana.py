@@ -39,6 +39,15 @@ def prom(text: str, legend: str = "", *, table: bool = False) -> Query:
     return Query(PROMETHEUS, " ".join(text.split()).replace("FLEET", 'namespace=~"$namespace"'), legend, table)
 
 
+def quantiles(metric: str, by: str = "", labels: str = "") -> list[Query]:
+    """The median and the 99th percentile of a histogram, for each value of a label if one is named."""
+    kept, legend = (f"le, {by}", f"{{{{{by}}}}} ") if by else ("le", "")
+    return [
+        prom(f"histogram_quantile({q}, sum by ({kept}) (rate({metric}_bucket{{FLEET{labels}}}[$__rate_interval])))", f"{legend}p{name}")
+        for q, name in ((0.5, "50"), (0.99, "99"))
+    ]
+
+
 def sql(text: str, *, table: bool = False) -> Query:
     """ClickHouse's SQL, with the macros of its plugin."""
     lines = text.strip("\n").splitlines()

@@ -1,15 +1,6 @@
 """The doors: what comes in, what is refused and why, how long it takes."""
 
-from grafana import Board, Panel, Row, prom
-
-
-def quantiles(metric: str, by: str, labels: str = "") -> list:
-    return [
-        prom(f"""histogram_quantile({q}, sum by (le, {by})
-            (rate({metric}_bucket{{FLEET{labels}}}[$__rate_interval])))""", f"{{{{{by}}}}} p{name}")
-        for q, name in ((0.5, "50"), (0.99, "99"))
-    ]
-
+from grafana import Board, Panel, Row, prom, quantiles
 
 BOARD = Board(
     uid="eventrunner-ingest",

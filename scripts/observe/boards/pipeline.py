@@ -1,6 +1,6 @@
 """From the door to the tenant's stream: what waits, where, and for how long."""
 
-from grafana import Board, Panel, Row, prom
+from grafana import Board, Panel, Row, prom, quantiles
 
 BOARD = Board(
     uid="eventrunner-pipeline",
@@ -41,10 +41,7 @@ BOARD = Board(
                 prom('sum by (result) (rate(eventrunner_normalizer_events_total{FLEET}[$__rate_interval]))', "{{result}}")]),
             Panel("Not normalized, by code", "ops", [
                 prom('sum by (code) (rate(eventrunner_normalizer_dead_events_total{FLEET}[$__rate_interval]))', "{{code}}")]),
-            Panel("Time for a batch, without I/O", "s", [
-                prom(f"""histogram_quantile({q}, sum by (le)
-                    (rate(eventrunner_normalizer_batch_duration_seconds_bucket{{FLEET}}[$__rate_interval])))""", f"p{name}")
-                for q, name in ((0.5, "50"), (0.99, "99"))]),
+            Panel("Time for a batch, without I/O", "s", quantiles("eventrunner_normalizer_batch_duration_seconds")),
         ]),
         Row("Engine", [
             Panel("Events", "ops", [

@@ -1,6 +1,6 @@
 """Event store and usage store, and the disk under them."""
 
-from grafana import Board, Panel, Row, prom, sql
+from grafana import Board, Panel, Row, prom, quantiles, sql
 
 BOARD = Board(
     uid="eventrunner-stores",
@@ -10,17 +10,11 @@ BOARD = Board(
         Row("Writing", [
             Panel("Events stored", "ops", [
                 prom('sum(rate(eventrunner_engine_stored_events_total{FLEET}[$__rate_interval]))', "events")]),
-            Panel("Time to store a batch of events", "s", [
-                prom(f"""histogram_quantile({q}, sum by (le)
-                    (rate(eventrunner_engine_duration_seconds_bucket{{FLEET, stage="store"}}[$__rate_interval])))""", f"p{name}")
-                for q, name in ((0.5, "50"), (0.99, "99"))],
+            Panel("Time to store a batch of events", "s", quantiles("eventrunner_engine_duration_seconds", labels=', stage="store"'),
                 "An outage shows as one long batch, at its end; meanwhile the pipeline's oldest work grows."),
             Panel("Usage records written, where usage has a store of its own", "ops", [
                 prom('sum by (kind) (rate(eventrunner_store_written_records_total{FLEET}[$__rate_interval]))', "{{kind}}")]),
-            Panel("Time of one write of usage", "s", [
-                prom(f"""histogram_quantile({q}, sum by (le, kind)
-                    (rate(eventrunner_store_commit_duration_seconds_bucket{{FLEET}}[$__rate_interval])))""", f"{{{{kind}}}} p{name}")
-                for q, name in ((0.5, "50"), (0.99, "99"))]),
+            Panel("Time of one write of usage", "s", quantiles("eventrunner_store_commit_duration_seconds", "kind")),
             Panel("Usage that waits for its store", "s", [
                 prom('max(eventrunner_broker_oldest_work_seconds{FLEET, stream="USAGE"})', "oldest")], limits=(600,)),
             Panel("Batches that wait for the embedded store", "short", [
