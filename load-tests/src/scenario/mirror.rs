@@ -23,7 +23,7 @@ use testkit::{NatsOptions, NatsServer};
 use tokio::task::spawn_blocking;
 
 use super::{
-    KEYS, STEADY, Setup, hundredths,
+    Setup, hundredths,
     restore::{drain, print},
 };
 use crate::{
@@ -113,9 +113,7 @@ pub(crate) async fn run(mut options: Options) -> anyhow::Result<bool> {
         setup.fleet.context.is_none() && !setup.fleet.processes,
         "fleets of this scenario's own, in one process each"
     );
-    setup.load.keys.get_or_insert(KEYS);
-    setup.load.rate.get_or_insert(STEADY);
-    let (load, requests) = setup.load.load(options.events);
+    let (load, requests) = setup.load.steady(options.events);
     let base = tempfile::tempdir_in(folder(&setup.fleet)?)?;
     let mut east = Region::start("EAST", base.path(), setup.durability, None).await?;
     let line = Proxy::start(SocketAddr::from(([127, 0, 0, 1], east.leaf_port))).await?;

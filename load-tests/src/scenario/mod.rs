@@ -33,7 +33,7 @@ use crate::{
 };
 
 /// Partition keys of each connection, where the order is judged.
-pub(crate) const KEYS: u64 = 4;
+const KEYS: u64 = 4;
 /// Events a second, where a fleet is to be struck while it works and not while it is behind.
 pub(crate) const STEADY: f64 = 5_000.0;
 
@@ -95,10 +95,8 @@ impl Setup {
 
     /// A steady load through every door, unless something else is asked for, on a fleet that is to be struck.
     pub(crate) fn steady(&mut self, events: u64) -> Trial {
-        self.load.keys.get_or_insert(KEYS);
-        self.load.rate.get_or_insert(STEADY);
         self.fleet.checked.get_or_insert_with(|| self.fleet.context.is_none());
-        let (load, requests) = self.load.load(events);
+        let (load, requests) = self.load.steady(events);
         Trial {
             fleet: self.fleet.clone(),
             durability: self.durability,
@@ -114,6 +112,13 @@ impl Setup {
 }
 
 impl LoadArgs {
+    /// So many events with keys, at a rate that a fleet keeps up with, unless something else is asked for; and how many requests they take.
+    pub(crate) fn steady(&mut self, events: u64) -> (Load, u64) {
+        self.keys.get_or_insert(KEYS);
+        self.rate.get_or_insert(STEADY);
+        self.load(events)
+    }
+
     /// Batches through the HTTP door, as fast as they come.
     pub(crate) fn batches() -> Self {
         Self {

@@ -16,7 +16,7 @@ use clap::Args;
 use oracle::{Access, Ledger, Pace, Run, Verdict, Verdicts, now_ms};
 use serde::{Deserialize, Serialize};
 
-use super::{KEYS, STEADY, Setup, hundredths};
+use super::{Setup, hundredths};
 use crate::{faults, fleet::Own};
 
 /// What is kept elsewhere.
@@ -79,9 +79,7 @@ pub(crate) async fn run(mut options: Options) -> anyhow::Result<bool> {
         setup.fleet.context.is_none() && !setup.fleet.processes,
         "a fleet of this scenario's own, in one process"
     );
-    setup.load.keys.get_or_insert(KEYS);
-    setup.load.rate.get_or_insert(STEADY);
-    let (load, requests) = setup.load.load(options.events);
+    let (load, requests) = setup.load.steady(options.events);
     let (mut own, access) = Box::pin(Own::start(&setup.fleet, setup.durability)).await?;
     let pace = Pace::open(requests, setup.load.requests_per_second(), None);
     let mut run = Box::pin(Run::begin(&access, load, requests, pace, setup.load.manner(0))).await?;
