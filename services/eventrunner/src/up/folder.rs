@@ -48,7 +48,7 @@ fn xdg(variable: &str, below_home: &str) -> Option<PathBuf> {
 pub(crate) struct Folder {
     path: PathBuf,
     /// The lock goes with the file handle, however the process ends.
-    _lock: File,
+    lock: File,
     free_bytes: u64,
 }
 
@@ -86,7 +86,7 @@ impl Folder {
         }
         let free_bytes = free_bytes(&path)?;
         enough(&path, free_bytes)?;
-        let folder = Self { path, _lock: lock, free_bytes };
+        let folder = Self { path, lock, free_bytes };
         folder.sign(None)?;
         Ok(folder)
     }
@@ -95,7 +95,7 @@ impl Folder {
     pub(crate) fn sign(&self, api_url: Option<String>) -> Result<()> {
         let holder = Holder { pid: std::process::id(), since: format_rfc3339(SystemClock.now()), api_url };
         let text = serde_json::to_string(&holder).unwrap_or_default();
-        let mut file = &self._lock;
+        let mut file = &self.lock;
         file.set_len(0)
             .and_then(|()| file.rewind())
             .and_then(|()| file.write_all(text.as_bytes()))
@@ -127,6 +127,14 @@ impl Folder {
             .create(&path)
             .map_err(|e| unusable("cannot make", &path, &e))?;
         Ok(path)
+    }
+}
+
+impl Drop for Folder {
+    /// Closing the file is not enough: a child that was forked and has not begun its own program yet holds the
+    /// same lock (flock(2)).
+    fn drop(&mut self) {
+        let _ = self.lock.unlock();
     }
 }
 
