@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use catalog::Snapshot;
 use model::{
-    KeyId, SystemId,
+    CustomerId, KeyId, SystemId,
     resource::{ApiKey, Limits, Scope, Tenant},
 };
 use subtle::ConstantTimeEq as _;
@@ -20,6 +20,8 @@ pub struct Principal {
     pub limits: Limits,
     /// The system the key is bound to.
     pub system: SystemId,
+    /// The tenant's customer on whose behalf the key is used, if it is used on one's.
+    pub customer: Option<CustomerId>,
     /// The key's id.
     pub key: KeyId,
     /// What the key may do.
@@ -62,6 +64,7 @@ pub(crate) fn holder(snapshot: &Snapshot, stored: &ApiKey) -> Result<Principal, 
         tenant: tenant.clone(),
         limits: snapshot.limits(tenant),
         system: stored.system.clone(),
+        customer: stored.customer.clone(),
         key: stored.id.clone(),
         scopes: stored.scopes.clone(),
     })

@@ -92,7 +92,7 @@ impl Who {
 }
 
 impl From<Principal> for Caller {
-    fn from(Principal { tenant, limits: _, system: _, key: id, scopes }: Principal) -> Self {
+    fn from(Principal { tenant, limits: _, system: _, customer: _, key: id, scopes }: Principal) -> Self {
         Self::new(tenant, Who::Key { id, scopes })
     }
 }

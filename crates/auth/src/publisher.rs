@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use catalog::Snapshot;
 use http::HeaderMap;
-use model::{Clock, Micros, SystemId, resource::Tenant};
+use model::{Clock, CustomerId, Micros, SystemId, resource::Tenant};
 use relations::{Kind, Permission, Verb};
 
 use crate::{AuthError, Authority, Caller, Snapshots, Tokens, Who, scopes, tokens::Bearer};
@@ -33,6 +33,8 @@ pub struct Publisher {
     pub tenant: Arc<Tenant>,
     /// The system its key is bound to, also if it comes by a token for that; people have none.
     pub system: Option<SystemId>,
+    /// The tenant's customer on whose behalf its key is used, if it is used on one's.
+    pub customer: Option<CustomerId>,
     /// When it must be asked for again who it is, even if the catalog has not changed.
     pub until: Option<Micros>,
     caller: Caller,
@@ -56,11 +58,12 @@ impl Publishers {
     /// # Errors
     /// If nobody does ([`Tokens::caller`]), or somebody who is at home in no tenant.
     pub async fn identify(&self, snapshot: &Arc<Snapshot>, presented: &str) -> Result<Publisher, AuthError> {
-        let Bearer { caller, system, until } = self.tokens.bearer(presented, || Arc::clone(snapshot)).await?;
+        let Bearer { caller, system, customer, until } =
+            self.tokens.bearer(presented, || Arc::clone(snapshot)).await?;
         if caller.tenant.id.is_fleet() {
             return Err(AuthError::NoTenant);
         }
-        Ok(Publisher { tenant: Arc::clone(&caller.tenant), system, until, caller })
+        Ok(Publisher { tenant: Arc::clone(&caller.tenant), system, customer, until, caller })
     }
 
     /// Insists that it may publish.
@@ -139,7 +142,7 @@ mod tests {
     async fn a_clients_token_publishes_as_its_key_until_it_expires() {
         let tenant: Tenant = serde_json::from_value(json!({"id": "acme"})).unwrap();
         let key: model::resource::ApiKey = serde_json::from_value(json!({
-            "tenant": "acme", "system": "till", "id": "k1", "hash": "", "scopes": ["publish"],
+            "tenant": "acme", "system": "till", "id": "k1", "hash": "", "scopes": ["publish"], "customer": "jane",
         }))
         .unwrap();
         let there = Arc::new(Snapshot::default().with(tenant.clone()).with(key));
@@ -159,6 +162,7 @@ mod tests {
         publishers.admit(&mut publisher, &At(7)).await.unwrap();
         assert_eq!(publisher.until, Some(expires_at));
         assert_eq!(publisher.system(&there, &HeaderMap::new()).unwrap().as_str(), "till", "its key's own");
+        assert_eq!(publisher.customer.as_deref(), Some("jane"));
         let mut publisher = publishers.identify(&there, &idle).await.unwrap();
         assert!(publishers.admit(&mut publisher, &At(7)).await.is_err(), "it was not given for that");
         let without = Arc::new(Snapshot::default().with(tenant));
@@ -216,6 +220,7 @@ mod tests {
         let bearer = |roles| Publisher {
             tenant: tenant.clone(),
             system: None,
+            customer: None,
             until: Some(9),
             caller: Caller::new(tenant.clone(), who(roles)),
         };

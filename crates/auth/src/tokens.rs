@@ -6,7 +6,7 @@ use catalog::Snapshot;
 use identity::{
     Access, AccessTokens, Holder, IssuerOptions, OidcPrincipal, OidcVerifier, SetupError, TokenError,
 };
-use model::{Clock, Micros, SystemClock, SystemId};
+use model::{Clock, CustomerId, Micros, SystemClock, SystemId};
 use relations::Role;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -107,6 +107,7 @@ impl Tokens {
                 Holder::User { .. } => Bearer {
                     caller: people::caller(&snapshot(), self.issuer(), &access)?,
                     system: None,
+                    customer: None,
                     until,
                 },
             });
@@ -116,7 +117,7 @@ impl Tokens {
         };
         let said = verifier.verify(presented).await.map_err(AuthError::Token)?;
         let until = Some(said.expires_at);
-        Ok(Bearer { caller: spoken_of(&snapshot(), said)?, system: None, until })
+        Ok(Bearer { caller: spoken_of(&snapshot(), said)?, system: None, customer: None, until })
     }
 }
 
@@ -125,13 +126,16 @@ pub(crate) struct Bearer {
     pub(crate) caller: Caller,
     /// The system that its key is bound to; people have none.
     pub(crate) system: Option<SystemId>,
+    /// The customer on whose behalf its key is used.
+    pub(crate) customer: Option<CustomerId>,
     /// When a token ends.
     pub(crate) until: Option<Micros>,
 }
 
 impl Bearer {
     fn of_key(principal: Principal, until: Option<Micros>) -> Self {
-        Self { system: Some(principal.system.clone()), caller: principal.into(), until }
+        let (system, customer) = (Some(principal.system.clone()), principal.customer.clone());
+        Self { system, customer, caller: principal.into(), until }
     }
 }
 

@@ -164,12 +164,6 @@ impl Biller {
 
     async fn used(&self, terms: &Terms, segments: &[Segment<'_>]) -> Result<Vec<Used>, Error> {
         let mut used = Vec::new();
-        let metered = segments.iter().any(|segment| segment.meters().next().is_some());
-        if metered && terms.account.customer.is_some() {
-            let reason =
-                "use is not counted by customer yet: an account of a customer can have fixed fees only";
-            return Err(Error::Conflict(reason.to_owned()));
-        }
         for (at, segment) in segments.iter().enumerate() {
             for meter in segment.meters() {
                 let quantity = self.quantity(terms, meter, segment.since_us, segment.until_us).await?;
@@ -179,10 +173,11 @@ impl Biller {
         Ok(used)
     }
 
-    /// What was used of a meter from one moment until another.
+    /// What was used of a meter from one moment until another: by the account's customer, or, if it is the tenant's own, by all.
     ///
     /// # Errors
-    /// If the usage store does not answer.
+    /// If the usage store does not answer; [`Error::Conflict`] if the account is a customer's and nobody knows which customer
+    /// used of the meter.
     pub async fn quantity(
         &self,
         terms: &Terms,
@@ -190,7 +185,14 @@ impl Biller {
         since_us: Micros,
         until_us: Micros,
     ) -> Result<u64, Error> {
-        let span = UsageQuery { since_us: Some(since_us), until_us: Some(until_us), ..UsageQuery::default() };
+        let customer = terms.account.customer.clone();
+        if customer.is_some() && store::meter(meter).is_some_and(|meter| !meter.by_customer) {
+            return Err(Error::Conflict(format!(
+                "{meter} is not counted by customer: a customer's account cannot be charged for it"
+            )));
+        }
+        let (since_us, until_us) = (Some(since_us), Some(until_us));
+        let span = UsageQuery { since_us, until_us, customer, ..UsageQuery::default() };
         let (tenant, how) = (&terms.account.tenant, terms.aggregation(meter));
         let sums =
             self.usage.aggregate(tenant, meter, how, &span).await.map_err(|e| Error::unavailable(&e))?;

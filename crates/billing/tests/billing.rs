@@ -61,6 +61,8 @@ fn record(tenant: &str, id: &str, at_us: Micros, bytes: u64) -> UsageRecord {
         id: record_id("/s", id),
         at_us,
         origin: Origin::Event { source: "/s".into(), id: id.into() },
+        customer: None,
+        event_type: None,
         meters: vec![(METER_EVENTS.into(), 1), (METER_BYTES.into(), bytes)],
     }
 }
@@ -131,6 +133,38 @@ async fn a_month_is_invoiced_once_and_numbers_have_no_gap() {
     assert!(invoices.get(&of("t1"), mine).await.unwrap().is_none());
     assert_eq!(invoices.page(&of("t0"), 0, 10).await.unwrap().len(), 1);
     assert!(invoices.get(&of("t0"), 21).await.unwrap().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_customer_pays_its_part_and_the_tenant_the_whole() {
+    let world = World::new().await;
+    let at = at_us("2026-10-05T00:00:00Z");
+    let of = |id: u32, customer: Option<&str>| UsageRecord {
+        customer: customer.map(|id| id.parse().unwrap()),
+        ..record("acme", &id.to_string(), at, 100)
+    };
+    let customers = [Some("jane"), Some("jane"), Some("joe"), None];
+    let records = (0..40).map(|id| of(id, customers[id as usize % 4])).collect();
+    UsageStore::write(&world.usage, records).await.unwrap();
+    for (id, customer, due) in [
+        ("main", None, "10.40"),
+        ("jane", Some("jane"), "10.20"),
+        ("joe", Some("joe"), "10.10"),
+        ("new", Some("new"), "10.00"),
+    ] {
+        let terms = terms("acme", &json!({"id": id, "customer": customer}));
+        let made = world.biller.finalize(&terms, &month("2026-10"), at_us(NOVEMBER)).await.unwrap();
+        assert_eq!(made.invoice.document.draft.due, amount(due), "{id}");
+        assert_eq!(world.biller.again(&made.invoice.document).await.unwrap(), made.invoice.document.draft);
+    }
+    // What nobody knows of customers is not charged them.
+    let mut terms = terms("acme", &json!({"id": "stores", "customer": "jane"}));
+    terms.plans[0].prices[0].charges[1].meter = Some("stored_byte_hours".to_owned());
+    let refused = world.biller.preview(&terms, &month("2026-10"), at_us(NOVEMBER)).await.unwrap_err();
+    assert!(
+        matches!(&refused, billing::Error::Conflict(why) if why.contains("stored_byte_hours")),
+        "{refused}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -255,6 +289,7 @@ fn batch(tenant: &str, ids: std::ops::Range<u32>, at_us: Micros) -> Batch {
         tenant: tenant.parse().unwrap(),
         system: "shop".parse().unwrap(),
         source: None,
+        customer: None,
         received_at_us: at_us,
         traceparent: "".into(),
         protocol: "http".into(),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{CloudEvent, Micros, SourceId, SystemId, TenantId, Text};
+use crate::{CloudEvent, CustomerId, Micros, SourceId, SystemId, TenantId, Text};
 
 /// What only the door knows, the same for each event of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub struct Stamp {
     pub system: SystemId,
     /// The source the events came through; none for the plain events door.
     pub source: Option<SourceId>,
+    /// The tenant's customer on whose behalf the key is used that sent them, if it is used on one's.
+    pub customer: Option<CustomerId>,
     /// When the door had the whole request.
     pub received_at_us: Micros,
     /// W3C `traceparent` of the request.

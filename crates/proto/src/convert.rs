@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use model::{
-    AttributeValue, Batch, CloudEvent, CloudEventBuilder, Data, Group, InvalidEvent, SourceId, Stamp,
-    SystemId, TenantId, Text, format_rfc3339_nanos, parse_rfc3339_nanos,
+    AttributeValue, Batch, CloudEvent, CloudEventBuilder, CustomerId, Data, Group, InvalidEvent, SourceId,
+    Stamp, SystemId, TenantId, Text, format_rfc3339_nanos, parse_rfc3339_nanos,
 };
 use prost::Message as _;
 
@@ -253,6 +253,7 @@ impl From<&Stamp> for hops::Stamp {
             received_at_us: stamp.received_at_us,
             traceparent: bytes_of(&stamp.traceparent),
             protocol: bytes_of(&stamp.protocol),
+            customer: stamp.customer.as_ref().map(|c| bytes_of(c.as_text())).unwrap_or_default(),
         }
     }
 }
@@ -269,6 +270,10 @@ impl TryFrom<hops::Stamp> for Stamp {
                 .map(SourceId::from_text)
                 .transpose()
                 .map_err(bad("source"))?,
+            customer: present("customer", wire.customer)?
+                .map(CustomerId::from_text)
+                .transpose()
+                .map_err(bad("customer"))?,
             received_at_us: wire.received_at_us,
             traceparent: text("traceparent", wire.traceparent)?,
             protocol: text("protocol", wire.protocol)?,

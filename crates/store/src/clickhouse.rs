@@ -41,12 +41,13 @@ use self::{
     aggregate::Asked,
     error::{code, code_of, message_of, within},
     statements::{
-        COUNT_HOURLY, COUNT_ROWS, ERASE_HOURLY, ERASE_MARKS, ERASE_TENANT, MARK_ERASED, MAY_WRITE, Statement,
+        COUNT_CUSTOMER_HOURLY, COUNT_HOURLY, COUNT_ROWS, ERASE_CUSTOMER_HOURLY, ERASE_HOURLY, ERASE_MARKS,
+        ERASE_TENANT, MARK_ERASED, MAY_WRITE, Statement,
     },
     writer::Writer,
 };
 use crate::{
-    Aggregation, Erasure, Error, METER_NAME_MAX, SourceUsage, UsageBucket, UsagePage, UsageQuery,
+    Aggregation, Erasure, Error, GroupUsage, Grouping, METER_NAME_MAX, UsageBucket, UsagePage, UsageQuery,
     UsageRecord, UsageStore,
 };
 
@@ -123,7 +124,7 @@ impl ClickHouse {
     /// If the store cannot answer.
     pub async fn rows(&self, tenant: &TenantId) -> Result<u64, Error> {
         let mut rows = 0;
-        for statement in [&COUNT_ROWS, &COUNT_HOURLY] {
+        for statement in [&COUNT_ROWS, &COUNT_CUSTOMER_HOURLY, &COUNT_HOURLY] {
             let count = query(&self.client, statement).param("tenant", tenant.as_str());
             rows += within(self.options.read_timeout(), count.fetch_one::<u64>()).await?;
         }
@@ -161,15 +162,16 @@ impl UsageStore for ClickHouse {
         aggregate::aggregate(Asked { client, options, tenant, meter, aggregation }, query).await
     }
 
-    async fn by_source(
+    async fn grouped(
         &self,
         tenant: &TenantId,
         meter: &str,
         aggregation: Aggregation,
+        by: Grouping,
         query: &UsageQuery,
-    ) -> Result<Vec<SourceUsage>, Error> {
+    ) -> Result<Vec<GroupUsage>, Error> {
         let Self { client, options, .. } = self;
-        aggregate::by_source(Asked { client, options, tenant, meter, aggregation }, query).await
+        aggregate::grouped(Asked { client, options, tenant, meter, aggregation }, by, query).await
     }
 
     async fn list(&self, tenant: &TenantId, query: &UsageQuery) -> Result<UsagePage, Error> {
@@ -183,7 +185,7 @@ impl Erasure for ClickHouse {
     /// mark that a tenant of this name was erased.
     async fn erase_tenant(&self, tenant: &TenantId) -> Result<(), Error> {
         // In this order: a roll-up under way has read its hour before the records were gone, and comes too late to be believed.
-        for statement in [&ERASE_TENANT, &MARK_ERASED, &ERASE_HOURLY, &ERASE_MARKS] {
+        for statement in [&ERASE_TENANT, &MARK_ERASED, &ERASE_HOURLY, &ERASE_CUSTOMER_HOURLY, &ERASE_MARKS] {
             let erase = query(&self.client, statement).param("tenant", tenant.as_str());
             within(self.options.write_timeout(), erase.execute()).await?;
         }

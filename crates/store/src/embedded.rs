@@ -75,8 +75,8 @@ use self::{
     writer::{Job, Message, Shared, Writer},
 };
 use crate::{
-    Aggregation, Error, EventPage, EventQuery, EventStore, METER_NAME_MAX, Sink, SourceUsage, StoredEvent,
-    Stores, TailBatch, UsageBucket, UsagePage, UsageQuery, UsageRecord, UsageStore, Written,
+    Aggregation, Error, EventPage, EventQuery, EventStore, GroupUsage, Grouping, METER_NAME_MAX, Sink,
+    StoredEvent, Stores, TailBatch, UsageBucket, UsagePage, UsageQuery, UsageRecord, UsageStore, Written,
 };
 
 /// An open store. Clones share it; it closes with [`Embedded::close`], or when the last clone is dropped.
@@ -324,15 +324,16 @@ impl UsageStore for Embedded {
         .await
     }
 
-    async fn by_source(
+    async fn grouped(
         &self,
         tenant: &TenantId,
         meter: &str,
         aggregation: Aggregation,
+        by: Grouping,
         query: &UsageQuery,
-    ) -> Result<Vec<SourceUsage>, Error> {
+    ) -> Result<Vec<GroupUsage>, Error> {
         let (tenant, meter, query) = (tenant.clone(), meter.to_owned(), query.clone());
-        self.read(move |disk, _| aggregate::by_source(disk, &tenant, &meter, aggregation, &query)).await
+        self.read(move |disk, _| aggregate::grouped(disk, &tenant, &meter, aggregation, by, &query)).await
     }
 
     async fn list(&self, tenant: &TenantId, query: &UsageQuery) -> Result<UsagePage, Error> {

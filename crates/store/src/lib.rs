@@ -36,8 +36,8 @@ pub use self::{
     },
     sink::{Separate, Sink, Stores},
     usage::{
-        GROUPED_BUCKETS_MAX, METER_NAME_MAX, Meters, Origin, SourceUsage, UNIQUE_MAX, UsageBucket, UsagePage,
-        UsageQuery, UsageRecord, UsageStore, record_id, records_of,
+        GROUPED_BUCKETS_MAX, GroupUsage, Grouping, METER_NAME_MAX, Meters, Origin, UNIQUE_MAX, UsageBucket,
+        UsagePage, UsageQuery, UsageRecord, UsageStore, record_id, records_of,
     },
 };
 

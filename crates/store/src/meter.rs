@@ -13,6 +13,8 @@ pub struct Meter {
     pub counts: &'static str,
     /// How it is put together.
     pub aggregation: Aggregation,
+    /// Whether records say which of the tenant's customers it was.
+    pub by_customer: bool,
 }
 
 /// Accepted events.
@@ -31,13 +33,17 @@ pub const METER_CPU_US: &str = "cpu_us";
 pub const METER_MEMORY_BYTE_SECONDS: &str = "memory_byte_seconds";
 
 const fn sum(name: &'static str, unit: &'static str, counts: &'static str) -> Meter {
-    Meter { name, unit, counts, aggregation: Aggregation::Sum }
+    Meter { name, unit, counts, aggregation: Aggregation::Sum, by_customer: false }
+}
+
+const fn by_customer(meter: Meter) -> Meter {
+    Meter { by_customer: true, ..meter }
 }
 
 /// Every meter of the fleet's. The first two are of each event; what has no producer yet is always 0.
 pub const METERS: &[Meter] = &[
-    sum(METER_EVENTS, "events", "Accepted events, each once, at the time of receipt"),
-    sum(METER_BYTES, "bytes", "Attributes and data of accepted events"),
+    by_customer(sum(METER_EVENTS, "events", "Accepted events, each once, at the time of receipt")),
+    by_customer(sum(METER_BYTES, "bytes", "Attributes and data of accepted events")),
     sum(
         METER_EGRESS_BYTES,
         "bytes",
@@ -80,7 +86,7 @@ mod tests {
     fn the_page_lists_each() {
         let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/http-api.md");
         let page = fs::read_to_string(page).unwrap();
-        let rows = METERS.iter().map(|Meter { name, unit, counts, aggregation }| {
+        let rows = METERS.iter().map(|Meter { name, unit, counts, aggregation, .. }| {
             format!("| `{name}` | {unit} | {} | {counts} |\n", aggregation.as_str())
         });
         let table = format!(

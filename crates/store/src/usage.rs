@@ -3,7 +3,7 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use model::{Batch, Micros, TenantId, Text, resource::Aggregation};
+use model::{Batch, CustomerId, Micros, TenantId, Text, resource::Aggregation};
 
 use crate::{Cursor, Error, METER_BYTES, METER_EVENTS, Written};
 
@@ -13,7 +13,7 @@ pub const METER_NAME_MAX: usize = 255;
 /// Different values that one query tells apart at most: some 100 MB of them.
 pub const UNIQUE_MAX: usize = 4_000_000;
 
-/// Buckets of one answer by source.
+/// Buckets of one answer in groups.
 pub const GROUPED_BUCKETS_MAX: usize = 50_000;
 
 /// What was counted, by meter name. A record carries few, so a list beats a map.
@@ -31,8 +31,8 @@ pub trait UsageStore: Send + Sync + fmt::Debug + 'static {
     /// longer than [`METER_NAME_MAX`] bytes: then none of them is kept.
     async fn write(&self, records: Vec<UsageRecord>) -> Result<(), Error>;
 
-    /// One meter by time bucket, in time order; buckets without records of that meter are left out. Sums are kept ready;
-    /// anything else reads the records of the range.
+    /// One meter by time bucket, in time order; buckets without records of that meter are left out. Sums are kept ready, of all
+    /// and of each customer; anything else reads the records of the range.
     ///
     /// # Errors
     /// If the store cannot answer, or the buckets' width is not a whole number of minutes; [`Error::Invalid`] too if more than
@@ -45,18 +45,19 @@ pub trait UsageStore: Send + Sync + fmt::Debug + 'static {
         query: &UsageQuery,
     ) -> Result<Vec<UsageBucket>, Error>;
 
-    /// The same apart for each source of events, in order of the source; what no event caused comes first. Reads the records of
-    /// the range.
+    /// The same in groups, in order of what they are told apart by; records without it come first. Reads the records of the
+    /// range.
     ///
     /// # Errors
     /// As [`UsageStore::aggregate`]; [`Error::Invalid`] too if there are more than [`GROUPED_BUCKETS_MAX`] buckets altogether.
-    async fn by_source(
+    async fn grouped(
         &self,
         tenant: &TenantId,
         meter: &str,
         aggregation: Aggregation,
+        by: Grouping,
         query: &UsageQuery,
-    ) -> Result<Vec<SourceUsage>, Error>;
+    ) -> Result<Vec<GroupUsage>, Error>;
 
     /// [`UsageStore::aggregate`] by [`Aggregation::Sum`].
     ///
@@ -90,6 +91,10 @@ pub struct UsageRecord {
     pub at_us: Micros,
     /// What of.
     pub origin: Origin,
+    /// The tenant's customer that used it, if it is known to be one.
+    pub customer: Option<CustomerId>,
+    /// The type of the event that it counts; none for anything else, and in records of before types were kept.
+    pub event_type: Option<Text>,
     /// How much, by meter.
     pub meters: Meters,
 }
@@ -99,7 +104,7 @@ impl UsageRecord {
     #[must_use]
     pub fn void(tenant: TenantId, id: Text, at_us: Micros) -> Self {
         let origin = Origin::Other { kind: Text::from_static("void"), reference: id.clone() };
-        Self { tenant, id, at_us, origin, meters: Vec::new() }
+        Self { tenant, id, at_us, origin, customer: None, event_type: None, meters: Vec::new() }
     }
 
     /// Whether it says that the record of its key does not count.
@@ -113,6 +118,17 @@ impl UsageRecord {
     pub fn value_of(&self, meter: &str) -> Option<u64> {
         let values = self.meters.iter().filter(|(name, _)| *name == *meter).map(|(_, value)| *value);
         values.reduce(u64::saturating_add)
+    }
+
+    /// By which group it is counted; none: by that of those without.
+    #[must_use]
+    pub fn group(&self, by: Grouping) -> Option<&Text> {
+        match (by, &self.origin) {
+            (Grouping::Source, Origin::Event { source, .. }) => Some(source),
+            (Grouping::Source, Origin::Other { .. }) => None,
+            (Grouping::EventType, _) => self.event_type.as_ref(),
+            (Grouping::Customer, _) => self.customer.as_ref().map(CustomerId::as_text),
+        }
     }
 }
 
@@ -142,6 +158,10 @@ pub struct UsageQuery {
     pub since_us: Option<Micros>,
     /// Used before.
     pub until_us: Option<Micros>,
+    /// By this customer of the tenant's; none: by whomever.
+    pub customer: Option<CustomerId>,
+    /// In lists, only records that have this meter, if it is named.
+    pub meter: Option<Text>,
     /// Width of a bucket: any whole number of minutes; 0 gives one bucket for the whole range.
     pub bucket_us: i64,
     /// Most records in a page; 0 counts as 100.
@@ -159,11 +179,22 @@ pub struct UsageBucket {
     pub value: u64,
 }
 
-/// A meter over time, of one source.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SourceUsage {
+/// What groups of usage are told apart by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Grouping {
     /// The events' source attribute; none where no event caused it.
-    pub source: Option<Text>,
+    Source,
+    /// The events' type attribute; none where no event caused it, or it is not known.
+    EventType,
+    /// The customer; none where it is nobody's in particular.
+    Customer,
+}
+
+/// A meter over time, of one group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupUsage {
+    /// What it is told apart by; none: it has none.
+    pub group: Option<Text>,
     /// As in [`UsageStore::aggregate`].
     pub buckets: Vec<UsageBucket>,
 }
@@ -198,6 +229,8 @@ pub fn records_of<'a>(batch: &'a Batch, written: &'a Written) -> impl Iterator<I
             id: record_id(event.source(), event.id()),
             at_us: stamp.received_at_us,
             origin: Origin::Event { source: event.source().clone(), id: event.id().clone() },
+            customer: stamp.customer.clone(),
+            event_type: Some(event.ty().clone()),
             meters,
         }
     });

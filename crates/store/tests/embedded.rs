@@ -19,6 +19,7 @@ fn batch_of(range: std::ops::Range<u32>, size: usize) -> Arc<Batch> {
         tenant: tenant(),
         system: "s".parse().unwrap(),
         source: None,
+        customer: None,
         received_at_us: 1_795_255_200_000_000,
         traceparent: "".into(),
         protocol: "http".into(),
@@ -62,6 +63,8 @@ async fn a_record_of_another_time_is_the_same_and_voids_are_ignored() {
         id: "a".into(),
         at_us,
         origin: Origin::Other { kind: "delivery".into(), reference: "a".into() },
+        customer: None,
+        event_type: None,
         meters: vec![("calls".into(), calls)],
     };
     let usage = embedded.stores().usage;

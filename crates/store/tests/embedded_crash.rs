@@ -64,6 +64,7 @@ fn batch(round: u32, writer: u32, n: u32) -> Arc<Batch> {
         tenant: tenant(writer),
         system: "s".parse().unwrap(),
         source: None,
+        customer: None,
         received_at_us: NOON + i64::from(n / 50) * MINUTE_US,
         traceparent: "".into(),
         protocol: "http".into(),

@@ -51,6 +51,7 @@ fn group(tenant: &TenantId, at: Micros, ids: std::ops::Range<u32>, size: u32) ->
         tenant: tenant.clone(),
         system: "s".parse().unwrap(),
         source: None,
+        customer: None,
         received_at_us: at,
         traceparent: "".into(),
         protocol: "http".into(),

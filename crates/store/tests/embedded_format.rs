@@ -42,6 +42,7 @@ fn batch() -> Arc<Batch> {
         tenant: acme(),
         system: "till".parse().unwrap(),
         source: None,
+        customer: None,
         received_at_us: 1_795_255_200_000_000,
         traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into(),
         protocol: "http".into(),

@@ -153,6 +153,7 @@ fn batch(tenant: &TenantId, number: u64, batches: u64) -> anyhow::Result<Batch> 
         tenant: tenant.clone(),
         system: "load".parse()?,
         source: None,
+        customer: None,
         received_at_us: at,
         traceparent: "".into(),
         protocol: "http".into(),
@@ -337,6 +338,8 @@ fn ghost(tenant: &TenantId, at_us: Micros) -> UsageRecord {
         id: record_id("/eventrunner-load", "ghost"),
         at_us,
         origin: Origin::Event { source: "/eventrunner-load".into(), id: "ghost".into() },
+        customer: None,
+        event_type: None,
         meters: vec![(METER_EVENTS.into(), 1), (METER_BYTES.into(), 9)],
     }
 }

@@ -155,6 +155,8 @@ impl Writer {
                 id: format!("egress/{reference}").into(),
                 at_us,
                 origin: Origin::Other { kind: Text::from_static("egress"), reference },
+                customer: None,
+                event_type: None,
                 meters: vec![(Text::from_static(METER_EGRESS_BYTES), bytes)],
             }
         };
@@ -168,7 +170,7 @@ mod tests {
 
     use async_trait::async_trait;
     use catalog::Snapshot;
-    use store::{Aggregation, Error, SourceUsage, UsageBucket, UsagePage, UsageQuery};
+    use store::{Aggregation, Error, GroupUsage, Grouping, UsageBucket, UsagePage, UsageQuery};
 
     use super::*;
 
@@ -208,13 +210,14 @@ mod tests {
             unreachable!()
         }
 
-        async fn by_source(
+        async fn grouped(
             &self,
             _: &TenantId,
             _: &str,
             _: Aggregation,
+            _: Grouping,
             _: &UsageQuery,
-        ) -> Result<Vec<SourceUsage>, Error> {
+        ) -> Result<Vec<GroupUsage>, Error> {
             unreachable!()
         }
 

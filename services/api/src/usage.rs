@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use model::{Micros, TenantId, Text};
-use store::{Aggregation, Error, SourceUsage, UsageBucket, UsageQuery, UsageStore};
+use model::{CustomerId, Micros, TenantId, Text};
+use store::{Aggregation, Error, GroupUsage, Grouping, UsageBucket, UsageQuery, UsageStore};
 
 use crate::calendar::Calendar;
 
@@ -19,8 +19,10 @@ pub(crate) struct Question {
     pub(crate) tenant: TenantId,
     pub(crate) meter: Text,
     pub(crate) aggregation: Aggregation,
-    /// Whether sources are told apart; else all of it is said to be of none.
-    pub(crate) by_source: bool,
+    /// What is told apart; else all of it is said to be of no group.
+    pub(crate) by: Option<Grouping>,
+    /// Whose use alone.
+    pub(crate) customer: Option<CustomerId>,
 }
 
 /// How time is divided.
@@ -34,14 +36,14 @@ pub(crate) enum Division {
 /// A meter over time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Series {
-    pub(crate) source: Option<Text>,
+    pub(crate) group: Option<Text>,
     /// Over all buckets.
     pub(crate) total: u64,
     pub(crate) buckets: Vec<UsageBucket>,
 }
 
 impl Question {
-    /// The series of each source, or the one of all.
+    /// The series of each group, or the one of all.
     ///
     /// # Errors
     /// The store's; [`Error::Invalid`] if it would take too many questions.
@@ -50,7 +52,8 @@ impl Question {
         division: &Division,
         (since_us, until_us): (Option<Micros>, Option<Micros>),
     ) -> Result<Vec<Series>, Error> {
-        let whole = UsageQuery { since_us, until_us, ..UsageQuery::default() };
+        let whole =
+            UsageQuery { since_us, until_us, customer: self.customer.clone(), ..UsageQuery::default() };
         let found = match division {
             Division::Width(bucket_us) => {
                 self.ask(&UsageQuery { bucket_us: *bucket_us, ..whole.clone() }).await?
@@ -60,32 +63,31 @@ impl Question {
         // What cannot be told from the buckets is asked for.
         let totals: Option<BTreeMap<_, _>> = match self.aggregation {
             Aggregation::Unique if !matches!(division, Division::Width(0)) => {
-                let of = |usage: SourceUsage| {
-                    (usage.source, usage.buckets.first().map_or(0, |bucket| bucket.value))
-                };
+                let of =
+                    |usage: GroupUsage| (usage.group, usage.buckets.first().map_or(0, |bucket| bucket.value));
                 Some(self.ask(&whole).await?.into_iter().map(of).collect())
             }
             _ => None,
         };
-        let series = found.into_iter().map(|SourceUsage { source, buckets }| {
-            let told = totals.as_ref().and_then(|totals| totals.get(&source)).copied();
+        let series = found.into_iter().map(|GroupUsage { group, buckets }| {
+            let told = totals.as_ref().and_then(|totals| totals.get(&group)).copied();
             let total = told.unwrap_or_else(|| self.together(&buckets));
-            Series { source, total, buckets }
+            Series { group, total, buckets }
         });
         Ok(series.collect())
     }
 
-    async fn ask(&self, query: &UsageQuery) -> Result<Vec<SourceUsage>, Error> {
-        let Self { usage, tenant, meter, aggregation, by_source } = self;
-        if *by_source {
-            return usage.by_source(tenant, meter, *aggregation, query).await;
+    async fn ask(&self, query: &UsageQuery) -> Result<Vec<GroupUsage>, Error> {
+        let Self { usage, tenant, meter, aggregation, by, .. } = self;
+        if let Some(by) = by {
+            return usage.grouped(tenant, meter, *aggregation, *by, query).await;
         }
         let buckets = usage.aggregate(tenant, meter, *aggregation, query).await?;
-        Ok(if buckets.is_empty() { Vec::new() } else { vec![SourceUsage { source: None, buckets }] })
+        Ok(if buckets.is_empty() { Vec::new() } else { vec![GroupUsage { group: None, buckets }] })
     }
 
     /// From narrower buckets where they add up, else span by span.
-    async fn by_calendar(&self, calendar: &Calendar, whole: &UsageQuery) -> Result<Vec<SourceUsage>, Error> {
+    async fn by_calendar(&self, calendar: &Calendar, whole: &UsageQuery) -> Result<Vec<GroupUsage>, Error> {
         let width = calendar.width_us().filter(|_| self.aggregation != Aggregation::Unique);
         let Some(bucket_us) = width else { return self.span_by_span(calendar, whole).await };
         let range_us: Micros = calendar.spans().map(|(from, to)| to - from).sum();
@@ -93,19 +95,19 @@ impl Question {
             return Err(too_long());
         }
         let fine = self.ask(&UsageQuery { bucket_us, ..whole.clone() }).await?;
-        let coarse = fine.into_iter().map(|SourceUsage { source, buckets }| {
+        let coarse = fine.into_iter().map(|GroupUsage { group, buckets }| {
             let spans =
                 buckets.chunk_by(|a, b| calendar.start_of(a.start_us) == calendar.start_of(b.start_us));
             let span = |span: &[UsageBucket]| UsageBucket {
                 start_us: span.first().map_or(0, |first| calendar.start_of(first.start_us)),
                 value: self.together(span),
             };
-            SourceUsage { source, buckets: spans.map(span).collect() }
+            GroupUsage { group, buckets: spans.map(span).collect() }
         });
         Ok(coarse.collect())
     }
 
-    async fn span_by_span(&self, calendar: &Calendar, whole: &UsageQuery) -> Result<Vec<SourceUsage>, Error> {
+    async fn span_by_span(&self, calendar: &Calendar, whole: &UsageQuery) -> Result<Vec<GroupUsage>, Error> {
         if calendar.spans().len() > QUESTIONS_MAX {
             return Err(too_long());
         }
@@ -113,12 +115,12 @@ impl Question {
         for (start_us, end_us) in calendar.spans() {
             let since_us = Some(whole.since_us.map_or(start_us, |since| since.max(start_us)));
             let until_us = Some(whole.until_us.map_or(end_us, |until| until.min(end_us)));
-            for usage in self.ask(&UsageQuery { since_us, until_us, ..UsageQuery::default() }).await? {
+            for usage in self.ask(&UsageQuery { since_us, until_us, ..whole.clone() }).await? {
                 let value = self.together(&usage.buckets);
-                found.entry(usage.source).or_default().push(UsageBucket { start_us, value });
+                found.entry(usage.group).or_default().push(UsageBucket { start_us, value });
             }
         }
-        Ok(found.into_iter().map(|(source, buckets)| SourceUsage { source, buckets }).collect())
+        Ok(found.into_iter().map(|(group, buckets)| GroupUsage { group, buckets }).collect())
     }
 
     /// Buckets in time order as one; what is unique must be of one bucket only.

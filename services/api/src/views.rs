@@ -95,6 +95,14 @@ pub(crate) struct UsageItem {
     pub(crate) at: String,
     /// What was used.
     pub(crate) origin: UsageOrigin,
+    /// The tenant's customer that used it; absent: nobody in particular.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(crate) customer: Option<String>,
+    /// The event's `type`; absent in records of before it was kept, and where no event caused it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(crate) event_type: Option<String>,
     /// How much, by meter.
     pub(crate) meters: BTreeMap<String, u64>,
 }
@@ -133,6 +141,8 @@ impl From<&UsageRecord> for UsageItem {
             id: record.id.to_string(),
             at: format_rfc3339(record.at_us),
             origin,
+            customer: record.customer.as_ref().map(ToString::to_string),
+            event_type: record.event_type.as_ref().map(ToString::to_string),
             meters: record.meters.iter().map(|(name, value)| (name.to_string(), *value)).collect(),
         }
     }

@@ -78,6 +78,8 @@ fn record(tenant: &TenantId, hour: i64, bytes: u64) -> UsageRecord {
         id: format!("stored/{hour}").into(),
         at_us: hour.saturating_mul(HOUR_US),
         origin: Origin::Other { kind: Text::from_static("storage"), reference },
+        customer: None,
+        event_type: None,
         meters: vec![(Text::from_static(METER_STORED_BYTE_HOURS), bytes)],
     }
 }

@@ -147,6 +147,7 @@ fn stamp(tenant: &TenantId, received_at_us: Micros) -> hops::Stamp {
         received_at_us,
         traceparent: Bytes::new(),
         protocol: Bytes::from_static(b"http"),
+        customer: Bytes::new(),
     }
 }
 

@@ -228,6 +228,7 @@ mod tests {
                 tenant: tenant.parse::<TenantId>().unwrap(),
                 system: "s".parse().unwrap(),
                 source: None,
+                customer: None,
                 received_at_us: 1,
                 traceparent: "".into(),
                 protocol: "http".into(),

@@ -179,6 +179,7 @@ mod tests {
             tenant: tenant.parse().unwrap(),
             system: "shop".parse().unwrap(),
             source: None,
+            customer: None,
             received_at_us: 0,
             traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into(),
             protocol: "http".into(),

@@ -20,8 +20,8 @@ use prost::Message as _;
 use proto::hops;
 use runtime::{health::Health, lifecycle::Context};
 use store::{
-    Aggregation, EventPage, EventQuery, EventStore, Sink, SourceUsage, StoredEvent, Stores, TailBatch,
-    UsageBucket, UsagePage, UsageQuery, UsageRecord, UsageStore, Written, embedded::Embedded,
+    Aggregation, EventPage, EventQuery, EventStore, GroupUsage, Grouping, Sink, StoredEvent, Stores,
+    TailBatch, UsageBucket, UsagePage, UsageQuery, UsageRecord, UsageStore, Written, embedded::Embedded,
 };
 use testkit::{NatsOptions, NatsServer, wait_until};
 
@@ -227,14 +227,15 @@ impl UsageStore for Moody<dyn UsageStore> {
         self.inner.aggregate(tenant, meter, aggregation, query).await
     }
 
-    async fn by_source(
+    async fn grouped(
         &self,
         tenant: &TenantId,
         meter: &str,
         aggregation: Aggregation,
+        by: Grouping,
         query: &UsageQuery,
-    ) -> Result<Vec<SourceUsage>, store::Error> {
-        self.inner.by_source(tenant, meter, aggregation, query).await
+    ) -> Result<Vec<GroupUsage>, store::Error> {
+        self.inner.grouped(tenant, meter, aggregation, by, query).await
     }
 
     async fn list(&self, tenant: &TenantId, query: &UsageQuery) -> Result<UsagePage, store::Error> {

@@ -7,7 +7,7 @@ use bus::{Accept, Placed};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName};
 use model::{
-    Clock, Micros, SystemId,
+    Clock, CustomerId, Micros, SystemId,
     resource::{Limits, Tenant},
 };
 use proto::{cloudevents as ce, hops, v1};
@@ -45,6 +45,7 @@ pub(crate) struct Caller {
     /// What it may use.
     pub(crate) limits: Limits,
     system: SystemId,
+    customer: Option<CustomerId>,
     credentials: Arc<Credentials>,
     revision: u64,
     /// When it must be asked for again who it is.
@@ -91,9 +92,9 @@ impl Door {
         let mut publisher = self.publishers.identify(&snapshot, presented).await.map_err(refused)?;
         self.publishers.admit(&mut publisher, &*self.clock).await.map_err(refused)?;
         let system = publisher.system(&snapshot, &credentials.headers).map_err(|e| refuse::no_system(&e))?;
-        let (tenant, until, revision) = (publisher.tenant, publisher.until, snapshot.revision());
+        let (tenant, customer, until) = (publisher.tenant, publisher.customer, publisher.until);
         let limits = snapshot.limits(&tenant);
-        Ok(Caller { tenant, limits, system, credentials, revision, until })
+        Ok(Caller { tenant, limits, system, customer, credentials, revision: snapshot.revision(), until })
     }
 
     /// Checks several events and takes the good ones from the quota.
@@ -139,6 +140,7 @@ impl Door {
             received_at_us: self.clock.now(),
             traceparent: trace.to_traceparent().into_bytes(),
             protocol: Bytes::from_static(b"grpc"),
+            customer: caller.customer.as_ref().map(|c| c.as_text().as_bytes().clone()).unwrap_or_default(),
         }
     }
 

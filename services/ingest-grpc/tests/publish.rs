@@ -81,6 +81,7 @@ async fn an_event_is_handed_on_whole_and_named_in_the_answer() {
         (&*stamp.tenant, &*stamp.system, &*stamp.source, &*stamp.protocol),
         (&b"acme"[..], &b"shop"[..], &b""[..], &b"grpc"[..])
     );
+    assert_eq!(stamp.customer, "jane", "the key is used on her behalf");
     let parent = String::from_utf8(stamp.traceparent.to_vec()).unwrap();
     assert!(parent.contains(trace) && !parent.contains("b7ad6b7169203331"), "a span of its own: {parent}");
     assert!(stamp.received_at_us > 1_700_000_000_000_000);

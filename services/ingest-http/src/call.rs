@@ -12,7 +12,7 @@ use bytes::Bytes;
 use catalog::{Sealer, Snapshot};
 use http::{HeaderMap, HeaderValue, StatusCode, header::CONTENT_TYPE, request::Parts};
 use model::{
-    Clock, ErrorCode, SourceId, SystemId, Text,
+    Clock, CustomerId, ErrorCode, SourceId, SystemId, Text,
     resource::{self, Tenant},
 };
 use proto::hops;
@@ -192,6 +192,7 @@ impl<'a> Call<'a> {
                 received_at_us,
                 traceparent: self.trace.to_traceparent().into_bytes(),
                 protocol: Bytes::from_static(b"http"),
+                customer: request.customer.map(|c| c.as_text().as_bytes().clone()).unwrap_or_default(),
             };
             door.accept.accept(stamp, placed).await.map_err(|e| refuse::not_accepted(&e))?;
         }
@@ -270,5 +271,7 @@ pub(crate) struct Arrived<'a> {
     pub(crate) body: Bytes,
     pub(crate) system: &'a SystemId,
     pub(crate) source: Option<&'a SourceId>,
+    /// On whose behalf the key is used.
+    pub(crate) customer: Option<&'a CustomerId>,
     pub(crate) mapping: &'a mapping::Mapping,
 }

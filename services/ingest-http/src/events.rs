@@ -95,6 +95,7 @@ async fn serve(call: &mut Call<'_>, request: Request) -> Result<Response, Proble
         body,
         system: &system,
         source: None,
+        customer: caller.customer.as_ref(),
         mapping: &mapping,
     };
     call.publish(arrived).await

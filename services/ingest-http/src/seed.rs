@@ -104,6 +104,7 @@ async fn serve(call: &mut Call<'_>, request: Request) -> Result<Response, Proble
         body,
         system: &system,
         source: None,
+        customer: caller.customer.as_ref(),
         mapping: &MAPPING,
     };
     // Its answer names the event, for which the seed has no words.

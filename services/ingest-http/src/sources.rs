@@ -10,7 +10,7 @@ use axum::{
 };
 use http::HeaderMap;
 use model::{
-    ErrorCode, SourceId, TenantId,
+    CustomerId, ErrorCode, SourceId, TenantId,
     resource::{Source, Verification},
 };
 use runtime::{problem::Problem, trace::TraceContext};
@@ -74,10 +74,10 @@ async fn serve(
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     call.routed(&parts);
-    let (source, signed) = find(call, &name(path)?, &parts.headers).await?;
+    let (source, by) = find(call, &name(path)?, &parts.headers).await?;
     let body = call.body(body).await?;
     let compiled = call.door.sources.get(&source, &call.door.sealer);
-    if let Some(verification) = signed.then_some(source.verification.as_ref()).flatten() {
+    if let (By::Signature, Some(verification)) = (&by, &source.verification) {
         verify(call, verification, &compiled, &parts.headers, &body)?;
     }
     let mapping = compiled.mapping.as_ref().map_err(|error| {
@@ -87,6 +87,7 @@ async fn serve(
         )
         .cause(format!("{}: {error}", source.id))
     })?;
+    let customer = if let By::Caller(customer) = by { customer } else { None };
     let arrived = Arrived {
         headers: &parts.headers,
         query: parts.uri.query().unwrap_or_default(),
@@ -94,6 +95,7 @@ async fn serve(
         body,
         system: &source.system,
         source: Some(&source.id),
+        customer: customer.as_ref(),
         mapping,
     };
     call.publish(arrived).await
@@ -117,14 +119,22 @@ pub(crate) fn name(path: Result<Path<String>, PathRejection>) -> Result<Name, Pr
     }
 }
 
-/// The source, and whether its signature is to be checked (else the caller had a good API key).
-async fn find(call: &mut Call<'_>, name: &Name, headers: &HeaderMap) -> Result<(Arc<Source>, bool), Problem> {
+/// What lets a request in.
+enum By {
+    /// A signature, which is to be checked.
+    Signature,
+    /// A good API key, or a token; and on whose behalf.
+    Caller(Option<CustomerId>),
+}
+
+/// The source, and what lets the request in.
+async fn find(call: &mut Call<'_>, name: &Name, headers: &HeaderMap) -> Result<(Arc<Source>, By), Problem> {
     let unknown = || Problem::new(ErrorCode::NotFound, "there is no such source");
     match name {
         Name::Own(id) => {
             let caller = call.caller(headers).await?;
             let source = call.snapshot.source(&caller.tenant.id, id).ok_or_else(unknown)?;
-            Ok((Arc::clone(source), false))
+            Ok((Arc::clone(source), By::Caller(caller.customer)))
         }
         Name::Public(tenant, id) => {
             let snapshot = Arc::clone(&call.snapshot);
@@ -133,13 +143,13 @@ async fn find(call: &mut Call<'_>, name: &Name, headers: &HeaderMap) -> Result<(
             };
             if source.verification.is_some() {
                 call.admit(tenant).map_err(|error| refuse::unauthorized(&error))?;
-                return Ok((Arc::clone(source), true));
+                return Ok((Arc::clone(source), By::Signature));
             }
             let caller = call.caller(headers).await?;
             if caller.tenant.id != tenant.id {
                 return Err(unknown());
             }
-            Ok((Arc::clone(source), false))
+            Ok((Arc::clone(source), By::Caller(caller.customer)))
         }
     }
 }

@@ -67,6 +67,7 @@ pub(crate) fn batches(events: usize, round: u64) -> Vec<Arc<Batch>> {
                 tenant,
                 system: "shop".parse().unwrap(),
                 source: Some("till".parse().unwrap()),
+                customer: None,
                 received_at_us: 1_795_255_200_000_000 + i64::try_from(sequence).unwrap() * 1_000,
                 traceparent: format!("00-{}-{:016x}-01", rng.hex(), rng.next()).into(),
                 protocol: "http".into(),

@@ -12,10 +12,13 @@ use super::{
     read::{self, MINUTE_US, within_range},
     statements::Statement,
 };
-use crate::{Aggregation, Error, GROUPED_BUCKETS_MAX, SourceUsage, UNIQUE_MAX, UsageBucket, UsageQuery};
+use crate::{
+    Aggregation, Error, GROUPED_BUCKETS_MAX, GroupUsage, Grouping, UNIQUE_MAX, UsageBucket, UsageQuery,
+};
 
-/// A value of a meter's records by bucket and, if `grouped`, by source: the bucket's number (0 if `width` is), the first time
-/// in it, the value. A record's own value is the sum of those it has of the meter, as [`UsageRecord::value_of`] says.
+/// A value of a meter's records by bucket and, if `grouping` names one (see [`word`]), by group: the bucket's number (0 if `width`
+/// is), the first time in it, the value. A record's own value is the sum of those it has of the meter, as
+/// [`UsageRecord::value_of`] says.
 ///
 /// [`UsageRecord::value_of`]: crate::UsageRecord::value_of
 macro_rules! from_records {
@@ -23,7 +26,7 @@ macro_rules! from_records {
         Statement {
             name: $name,
             text: concat!(
-                "SELECT of_source, bucket, min(at_us) AS first_us, toUInt128(",
+                "SELECT of_group, bucket, min(at_us) AS first_us, toUInt128(",
                 $value,
                 ") AS value
 FROM
@@ -31,8 +34,12 @@ FROM
     SELECT
         at_us,
         id,
-        if({grouped:UInt8} = 1 AND origin != 'other',
-            if(origin = 'event', substring(id, 1, position(id, ' ') - 1), source), NULL) AS of_source,
+        multiIf(
+            {grouping:String} = 'source' AND origin != 'other',
+                toNullable(if(origin = 'event', substring(id, 1, position(id, ' ') - 1), source)),
+            {grouping:String} = 'event_type', nullIf(CAST(event_type, 'String'), ''),
+            {grouping:String} = 'customer', nullIf(CAST(customer, 'String'), ''),
+            NULL) AS of_group,
         if({width:Int64} = 0, 0, intDiv(at_us, greatest({width:Int64}, 1))
             - (at_us % greatest({width:Int64}, 1) < 0)) AS bucket,
         toUInt128(if(empty(meters),
@@ -42,9 +49,10 @@ FROM
         least(total, toUInt128(18446744073709551615)) AS amount
     FROM usage_records FINAL
     WHERE tenant = {tenant:String} AND at_us >= {since:Int64} AND at_us <= {last:Int64} AND void = 0
+        AND ({customer:String} = '' OR customer = {customer:String})
         AND if(empty(meters), {meter:String} IN ('events', 'bytes'), mapContains(meters, {meter:String}))
 )
-GROUP BY of_source, bucket ORDER BY of_source ASC NULLS FIRST, bucket
+GROUP BY of_group, bucket ORDER BY of_group ASC NULLS FIRST, bucket
 LIMIT {limit:UInt64}
 SETTINGS optimize_move_to_prewhere_if_final = 0, do_not_merge_across_partitions_select_final = 1"
             ),
@@ -80,37 +88,51 @@ pub(super) struct Asked<'a> {
 
 #[derive(Debug, Row, Deserialize)]
 struct Found {
-    of_source: Option<String>,
+    of_group: Option<String>,
     bucket: i64,
     first_us: i64,
     value: u128,
 }
 
 pub(super) async fn aggregate(asked: Asked<'_>, query: &UsageQuery) -> Result<Vec<UsageBucket>, Error> {
-    let groups = groups(asked, query, false).await?;
+    let groups = groups(asked, query, None).await?;
     Ok(groups.into_values().next().unwrap_or_default())
 }
 
-pub(super) async fn by_source(asked: Asked<'_>, query: &UsageQuery) -> Result<Vec<SourceUsage>, Error> {
-    let groups = groups(asked, query, true).await?;
-    let usage =
-        |(source, buckets): (Option<String>, _)| SourceUsage { source: source.map(Text::from), buckets };
+pub(super) async fn grouped(
+    asked: Asked<'_>,
+    by: Grouping,
+    query: &UsageQuery,
+) -> Result<Vec<GroupUsage>, Error> {
+    let groups = groups(asked, query, Some(by)).await?;
+    let usage = |(group, buckets): (Option<String>, _)| GroupUsage { group: group.map(Text::from), buckets };
     Ok(groups.into_iter().map(usage).collect())
+}
+
+/// What a statement calls a grouping; empty: none.
+const fn word(by: Option<Grouping>) -> &'static str {
+    match by {
+        None => "",
+        Some(Grouping::Source) => "source",
+        Some(Grouping::EventType) => "event_type",
+        Some(Grouping::Customer) => "customer",
+    }
 }
 
 async fn groups(
     asked: Asked<'_>,
     query: &UsageQuery,
-    grouped: bool,
+    by: Option<Grouping>,
 ) -> Result<BTreeMap<Option<String>, Vec<UsageBucket>>, Error> {
     let Asked { client, options, tenant, meter, aggregation } = asked;
     let width = read::width(query)?;
     let mut groups: BTreeMap<_, Vec<_>> = BTreeMap::new();
     let Some((since, last)) = read::range(query) else { return Ok(groups) };
-    let most = if grouped { GROUPED_BUCKETS_MAX } else { usize::MAX >> 1 };
+    let most = if by.is_some() { GROUPED_BUCKETS_MAX } else { usize::MAX >> 1 };
     let found = within_range(super::query(client, statement(aggregation)), tenant, since, last)
         .param("meter", meter)
-        .param("grouped", u8::from(grouped))
+        .param("grouping", word(by))
+        .param("customer", query.customer.as_deref().unwrap_or_default())
         .param("width", width)
         .param("limit", u64::try_from(most).unwrap_or(u64::MAX).saturating_add(1));
     let found = within(options.read_timeout(), found.fetch_all::<Found>()).await?;
@@ -121,10 +143,10 @@ async fn groups(
     if aggregation == Aggregation::Unique && usize::try_from(values).is_ok_and(|n| n > UNIQUE_MAX) {
         return Err(too_many("different values", UNIQUE_MAX));
     }
-    for Found { of_source, bucket, first_us, value } in found {
+    for Found { of_group, bucket, first_us, value } in found {
         let value = u64::try_from(value).unwrap_or(u64::MAX);
         groups
-            .entry(of_source)
+            .entry(of_group)
             .or_default()
             .push(UsageBucket { start_us: start(width, bucket, first_us), value });
     }

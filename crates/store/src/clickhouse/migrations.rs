@@ -7,9 +7,11 @@ use super::{
     error::{code, code_of, within},
     open_error, query,
     statements::{
-        ALL, CREATE_DATABASE, CREATE_HORIZON, CREATE_HOURLY, CREATE_MARKS, CREATE_RECORDS,
-        CREATE_SCHEMA_VERSIONS, CREATE_TENANT_USAGE, RECORD_VERSION, REMOVE_HOURLY_RETENTION,
-        REMOVE_RETENTION, RETENTION, SCHEMA_VERSION, SET_HOURLY_RETENTION, SET_RETENTION, Statement,
+        ADD_CUSTOMERS_DONE, ADD_WHOSE, ALL, BEGIN_CUSTOMERS, CREATE_CUSTOMER_HOURLY, CREATE_DATABASE,
+        CREATE_HORIZON, CREATE_HOURLY, CREATE_MARKS, CREATE_RECORDS, CREATE_SCHEMA_VERSIONS,
+        CREATE_TENANT_USAGE, RECORD_VERSION, REMOVE_CUSTOMER_HOURLY_RETENTION, REMOVE_HOURLY_RETENTION,
+        REMOVE_RETENTION, RETENTION, SCHEMA_VERSION, SET_CUSTOMER_HOURLY_RETENTION, SET_HOURLY_RETENTION,
+        SET_RETENTION, Statement,
     },
 };
 use crate::{
@@ -18,19 +20,34 @@ use crate::{
 };
 
 /// In order of their versions.
-pub const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    name: "usage records, their sums by hour, and usage by minute for dashboards",
-    statements: &[
-        CREATE_DATABASE.text,
-        CREATE_SCHEMA_VERSIONS.text,
-        CREATE_RECORDS.text,
-        CREATE_HOURLY.text,
-        CREATE_MARKS.text,
-        CREATE_HORIZON.text,
-        CREATE_TENANT_USAGE.text,
-    ],
-}];
+pub const MIGRATIONS: &[Migration] = &[
+    Migration {
+        version: 1,
+        name: "usage records, their sums by hour, and usage by minute for dashboards",
+        statements: &[
+            CREATE_DATABASE.text,
+            CREATE_SCHEMA_VERSIONS.text,
+            CREATE_RECORDS.text,
+            CREATE_HOURLY.text,
+            CREATE_MARKS.text,
+            CREATE_HORIZON.text,
+            CREATE_TENANT_USAGE.text,
+        ],
+    },
+    Migration {
+        version: 2,
+        name: "whose usage it is: customers with their sums by hour, and event types",
+        statements: &[
+            ADD_WHOSE.text,
+            CREATE_CUSTOMER_HOURLY.text,
+            ADD_CUSTOMERS_DONE.text,
+            BEGIN_CUSTOMERS.text,
+        ],
+    },
+];
+
+/// The version that made the last of the tables with a retention.
+const CUSTOMERS_SINCE: u32 = 2;
 
 /// The version this program works with.
 #[must_use]
@@ -116,14 +133,16 @@ impl Runner<'_> {
     async fn retention(&self, current: u32, mode: Mode) -> Result<Option<Pending>, Error> {
         let wanted = self.options.retention_days.unwrap_or(0);
         let kept = if current == 0 && mode != Mode::Apply { 0 } else { self.kept().await? };
-        if kept == wanted {
+        // A table that was made just now has none, though the others may.
+        let is_older = current < CUSTOMERS_SINCE && wanted > 0;
+        if kept == wanted && !is_older {
             return Ok(None);
         }
         // The records last: it is their TTL that says whether it is done.
         let alters = if wanted == 0 {
-            [&REMOVE_HOURLY_RETENTION, &REMOVE_RETENTION]
+            [&REMOVE_CUSTOMER_HOURLY_RETENTION, &REMOVE_HOURLY_RETENTION, &REMOVE_RETENTION]
         } else {
-            [&SET_HOURLY_RETENTION, &SET_RETENTION]
+            [&SET_CUSTOMER_HOURLY_RETENTION, &SET_HOURLY_RETENTION, &SET_RETENTION]
         };
         let mut statements = Vec::new();
         for statement in alters {

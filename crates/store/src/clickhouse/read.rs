@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use clickhouse::{Client, Row, query::Query};
-use model::{Micros, TenantId};
+use model::{CustomerId, Micros, TenantId};
 use serde::Deserialize;
 
 use super::{
@@ -55,7 +55,8 @@ pub(super) async fn sum(
 ) -> Result<Vec<UsageBucket>, Error> {
     let width = width(query)?;
     let Some((since, last)) = range(query) else { return Ok(Vec::new()) };
-    let records = Records { client, options, tenant, meter, width };
+    let customer = query.customer.as_ref();
+    let records = Records { client, options, tenant, customer, meter, width };
     let mut sums = Sums::default();
     let rolled = rollup::usable(&records, since, last).await?;
     for (since, last) in rolled.gaps {
@@ -89,6 +90,8 @@ pub(super) struct Records<'a> {
     pub(super) client: &'a Client,
     pub(super) options: &'a Options,
     pub(super) tenant: &'a TenantId,
+    /// Whose alone.
+    pub(super) customer: Option<&'a CustomerId>,
     pub(super) meter: &'a str,
     /// Of a bucket in microseconds; 0 for one bucket.
     pub(super) width: i64,
@@ -103,7 +106,9 @@ impl Records<'_> {
         };
         // One bucket for all is one on each side of 1970, put together here.
         let divisor = if self.width == 0 { i64::MAX } else { self.width };
-        let statement = within_range(statement, self.tenant, since, last).param("width", divisor);
+        let statement = within_range(statement, self.tenant, since, last)
+            .param("customer", self.customer.map_or("", |customer| customer.as_str()))
+            .param("width", divisor);
         for row in within(self.options.read_timeout(), statement.fetch_all::<SumRow>()).await? {
             sums.add(if self.width == 0 { 0 } else { row.bucket }, row.first_us, row.value);
         }
@@ -157,6 +162,8 @@ pub(super) async fn list(
     let limit = if query.limit == 0 { LIMIT_DEFAULT } else { query.limit.min(LIMIT_MAX) };
     let records = within_range(super::query(client, &LIST), tenant, from.at_us, last)
         .param("key", from.key)
+        .param("customer", query.customer.as_deref().unwrap_or_default())
+        .param("meter", query.meter.as_deref().unwrap_or_default())
         .param("limit", limit);
     let rows = within(options.read_timeout(), records.fetch_all::<ListRow>()).await?;
     let full = u32::try_from(rows.len()).is_ok_and(|rows| rows == limit);

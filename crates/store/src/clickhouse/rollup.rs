@@ -11,6 +11,10 @@
 //! A roll-up says how many marks its hour had before it read the records; it holds as long as there are no more. Sums take
 //! the hours that hold, and read the records of the others, and of what sticks out of whole hours.
 //!
+//! Customers have sums of their own, with the marks of the hour. They are made before the tenant's, so that an hour whose making was
+//! interrupted is made again; and how far they are made is said apart, as an older program makes the tenant's alone. An hour of
+//! a customer that such a program made again does not hold, and is read.
+//!
 //! Erasing a tenant adds a mark to all of its hours, after its records are gone.
 
 use std::{
@@ -29,8 +33,8 @@ use super::{
     query,
     read::{HOUR_US, Records},
     statements::{
-        DAYS_TO_ROLL_UP, HORIZON, INSERT_MARKS, MARKS, MOVE_HORIZON, OUTDATED_HOURS, ROLL_UP, ROLL_UP_HOUR,
-        ROLLED_UP_HOURS,
+        DAYS_TO_ROLL_UP, HORIZON, INSERT_MARKS, MARKS, MOVE_HORIZON, OUTDATED_HOURS, ROLL_UP,
+        ROLL_UP_CUSTOMERS, ROLL_UP_CUSTOMERS_HOUR, ROLL_UP_HOUR, ROLLED_UP_CUSTOMER_HOURS, ROLLED_UP_HOURS,
     },
     writer::{Writer, bulk_insert},
 };
@@ -63,6 +67,8 @@ struct Horizon {
     opened: i64,
     /// Before this one every hour that holds records has a roll-up or marks.
     finished: i64,
+    /// The same of customers.
+    customers_finished: i64,
 }
 
 impl Horizon {
@@ -71,7 +77,10 @@ impl Horizon {
     }
 
     async fn write(self, client: &Client, options: &Options) -> Result<(), Error> {
-        let moved = query(client, &MOVE_HORIZON).param("open", self.opened).param("done", self.finished);
+        let moved = query(client, &MOVE_HORIZON)
+            .param("open", self.opened)
+            .param("done", self.finished)
+            .param("customers_done", self.customers_finished);
         Ok(within(options.write_timeout(), moved.execute()).await?)
     }
 }
@@ -118,13 +127,15 @@ pub(super) async fn roll_up(client: &Client, options: &Options, now_us: Micros) 
     let delay = i64::try_from(options.rollup_delay_ms.saturating_mul(1_000)).unwrap_or(i64::MAX);
     let until = now_us.saturating_sub(delay).div_euclid(HOUR_US);
     let horizon = Horizon::read(client, options).await?;
-    if until > horizon.finished {
+    let finished = horizon.finished.min(horizon.customers_finished);
+    if until > finished {
         if until > horizon.opened {
             Horizon { opened: until, ..horizon }.write(client, options).await?;
         }
-        let (since, last) = (horizon.finished.saturating_mul(HOUR_US), until.saturating_mul(HOUR_US) - 1);
+        let (since, last) = (finished.saturating_mul(HOUR_US), until.saturating_mul(HOUR_US) - 1);
         done.days = roll_up_days(client, options, since, last).await?;
-        Horizon { opened: until.max(horizon.opened), finished: until }.write(client, options).await?;
+        let opened = until.max(horizon.opened);
+        Horizon { opened, finished: until, customers_finished: until }.write(client, options).await?;
     }
     loop {
         let again = roll_up_again(client, options).await?;
@@ -141,13 +152,15 @@ async fn roll_up_again(client: &Client, options: &Options) -> Result<u32, Error>
     let outdated = within(options.write_timeout(), outdated.fetch_all::<Outdated>()).await?;
     for hour in &outdated {
         let since = hour.hour.saturating_mul(HOUR_US);
-        let again = query(client, &ROLL_UP_HOUR)
-            .param("tenant", &hour.tenant)
-            .param("hour", hour.hour)
-            .param("marks", hour.marks)
-            .param("since", since)
-            .param("last", since.saturating_add(HOUR_US - 1));
-        within(options.write_timeout(), again.execute()).await?;
+        for statement in [&ROLL_UP_CUSTOMERS_HOUR, &ROLL_UP_HOUR] {
+            let again = query(client, statement)
+                .param("tenant", &hour.tenant)
+                .param("hour", hour.hour)
+                .param("marks", hour.marks)
+                .param("since", since)
+                .param("last", since.saturating_add(HOUR_US - 1));
+            within(options.write_timeout(), again.execute()).await?;
+        }
     }
     Ok(u32::try_from(outdated.len()).unwrap_or(u32::MAX))
 }
@@ -158,10 +171,12 @@ async fn roll_up_days(client: &Client, options: &Options, since: Micros, last: M
     let days = within(options.write_timeout(), days.fetch_all::<i64>()).await?;
     for day in &days {
         let begin = day.saturating_mul(DAY_US);
-        let rolled = query(client, &ROLL_UP)
-            .param("since", begin.max(since))
-            .param("last", begin.saturating_add(DAY_US - 1).min(last));
-        within(options.write_timeout(), rolled.execute()).await?;
+        for statement in [&ROLL_UP_CUSTOMERS, &ROLL_UP] {
+            let rolled = query(client, statement)
+                .param("since", begin.max(since))
+                .param("last", begin.saturating_add(DAY_US - 1).min(last));
+            within(options.write_timeout(), rolled.execute()).await?;
+        }
     }
     Ok(u32::try_from(days.len()).unwrap_or(u32::MAX))
 }
@@ -215,11 +230,16 @@ pub(super) async fn usable(records: &Records<'_>, since: Micros, last: Micros) -
         return Ok(all());
     }
     // Before the hours: one that is finished by then is among them.
-    let end = end.min(Horizon::read(client, options).await?.finished);
+    let horizon = Horizon::read(client, options).await?;
+    let end = end.min(records.customer.map_or(horizon.finished, |_| horizon.customers_finished));
     if end.saturating_sub(first) < HOURS_MIN {
         return Ok(all());
     }
-    let hours = query(client, &ROLLED_UP_HOURS)
+    let hours = match records.customer {
+        Some(customer) => query(client, &ROLLED_UP_CUSTOMER_HOURS).param("customer", customer.as_str()),
+        None => query(client, &ROLLED_UP_HOURS),
+    };
+    let hours = hours
         .param("tenant", records.tenant.as_str())
         .param("meter", records.meter)
         .param("first", first)

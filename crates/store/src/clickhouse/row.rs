@@ -4,7 +4,7 @@
 //! numbers: nothing is written twice. Any other record keeps its meters in a map and its origin in words.
 
 use clickhouse::Row;
-use model::{TenantId, Text};
+use model::{CustomerId, TenantId, Text};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, METER_BYTES, METER_EVENTS, Origin, UsageRecord};
@@ -34,6 +34,10 @@ pub(super) struct InsertRow<'a> {
     bytes: u64,
     /// Empty for a void record, and for exactly one count of `events` and one of `bytes`, in that order.
     meters: Vec<(&'a str, u64)>,
+    /// Empty for nobody in particular.
+    customer: &'a str,
+    /// Empty for none.
+    event_type: &'a str,
 }
 
 impl<'a> InsertRow<'a> {
@@ -62,6 +66,8 @@ impl<'a> InsertRow<'a> {
             events: sum(METER_EVENTS),
             bytes: sum(METER_BYTES),
             meters: meters.iter().map(|(name, value)| (&**name, *value)).collect(),
+            customer: record.customer.as_deref().unwrap_or_default(),
+            event_type: record.event_type.as_deref().unwrap_or_default(),
         }
     }
 }
@@ -84,6 +90,8 @@ pub(super) struct ListRow {
     events: u64,
     bytes: u64,
     meters: Vec<(String, u64)>,
+    customer: String,
+    event_type: String,
 }
 
 impl ListRow {
@@ -105,8 +113,21 @@ impl ListRow {
             meters.push((Text::from_static(METER_EVENTS), self.events));
             meters.push((Text::from_static(METER_BYTES), self.bytes));
         }
-        Ok(UsageRecord { tenant: tenant.clone(), id: self.id.into(), at_us: self.at_us, origin, meters })
+        let customer = present(self.customer).map(CustomerId::from_text).transpose();
+        Ok(UsageRecord {
+            tenant: tenant.clone(),
+            id: self.id.into(),
+            at_us: self.at_us,
+            origin,
+            customer: customer.map_err(|e| Error::Corrupt(e.to_string()))?,
+            event_type: present(self.event_type),
+            meters,
+        })
     }
+}
+
+fn present(text: String) -> Option<Text> {
+    if text.is_empty() { None } else { Some(text.into()) }
 }
 
 /// Bytes a record takes while it waits: near enough to bound what waits.
@@ -128,10 +149,24 @@ mod tests {
 
     fn listed(row: &InsertRow<'_>) -> ListRow {
         let InsertRow { at_us, id, origin, kind, source, reference, events, bytes, ref meters, .. } = *row;
+        let (customer, event_type) = (row.customer.to_owned(), row.event_type.to_owned());
         let meters = meters.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
         let (id, kind) = (id.to_owned(), kind.to_owned());
         let (source, reference) = (source.to_owned(), reference.to_owned());
-        ListRow { at_us, key: 0, id, origin, kind, source, reference, events, bytes, meters }
+        ListRow {
+            at_us,
+            key: 0,
+            id,
+            origin,
+            kind,
+            source,
+            reference,
+            events,
+            bytes,
+            meters,
+            customer,
+            event_type,
+        }
     }
 
     fn record() -> impl Strategy<Value = UsageRecord> {
@@ -141,13 +176,16 @@ mod tests {
         });
         let name = prop_oneof!["events", "bytes", "calls"].prop_map(Text::from);
         let meters = proptest::collection::vec((name, any::<u64>()), 1..4);
-        (text(), any::<bool>(), any::<i64>(), origin, meters).prop_map(
-            |(id, derived, at_us, origin, meters)| {
+        let customer = proptest::option::of("[a-c]").prop_map(|id| id.map(|id| id.parse().unwrap()));
+        let whose = (customer, proptest::option::of("[a-c]".prop_map(Text::from)));
+        (text(), any::<bool>(), any::<i64>(), origin, whose, meters).prop_map(
+            |(id, derived, at_us, origin, (customer, event_type), meters)| {
                 let id = match &origin {
                     Origin::Event { source, id } if derived => record_id(source, id),
                     _ => id,
                 };
-                UsageRecord { tenant: "t".parse().unwrap(), id, at_us, origin, meters }
+                let tenant = "t".parse().unwrap();
+                UsageRecord { tenant, id, at_us, origin, customer, event_type, meters }
             },
         )
     }

@@ -4,6 +4,16 @@
 //! condition on `void` must come after that: moved before it (`optimize_move_to_prewhere_if_final`), it would hide
 //! the void row and let the other count. Rows of one key lie in one partition, so partitions are finished apart.
 
+mod rollup;
+
+pub(super) use self::rollup::{
+    ADD_CUSTOMERS_DONE, ADD_WHOSE, BEGIN_CUSTOMERS, COUNT_CUSTOMER_HOURLY, COUNT_HOURLY,
+    CREATE_CUSTOMER_HOURLY, CREATE_HORIZON, CREATE_HOURLY, CREATE_MARKS, DAYS_TO_ROLL_UP,
+    ERASE_CUSTOMER_HOURLY, ERASE_HOURLY, ERASE_MARKS, HORIZON, INSERT_MARKS, MARK_ERASED, MARKS,
+    MOVE_HORIZON, OUTDATED_HOURS, REMOVE_CUSTOMER_HOURLY_RETENTION, REMOVE_HOURLY_RETENTION, ROLL_UP,
+    ROLL_UP_CUSTOMERS, ROLL_UP_CUSTOMERS_HOUR, ROLL_UP_HOUR, ROLLED_UP_CUSTOMER_HOURS, ROLLED_UP_HOURS,
+    SET_CUSTOMER_HOURLY_RETENTION, SET_HOURLY_RETENTION,
+};
 use super::aggregate::{COUNT_RECORDS, LATEST_VALUE, MAX_VALUE, SUM_RECORDS, UNIQUE_VALUES};
 
 /// A statement and the name it goes by in the server's query log (`log_comment`).
@@ -43,18 +53,29 @@ pub const ALL: &[Statement] = &[
     CREATE_HOURLY,
     CREATE_MARKS,
     CREATE_HORIZON,
+    ADD_WHOSE,
+    CREATE_CUSTOMER_HOURLY,
+    ADD_CUSTOMERS_DONE,
+    BEGIN_CUSTOMERS,
     SET_HOURLY_RETENTION,
     REMOVE_HOURLY_RETENTION,
+    SET_CUSTOMER_HOURLY_RETENTION,
+    REMOVE_CUSTOMER_HOURLY_RETENTION,
     HORIZON,
     MOVE_HORIZON,
     DAYS_TO_ROLL_UP,
     ROLL_UP,
+    ROLL_UP_CUSTOMERS,
     OUTDATED_HOURS,
     ROLL_UP_HOUR,
+    ROLL_UP_CUSTOMERS_HOUR,
     ROLLED_UP_HOURS,
+    ROLLED_UP_CUSTOMER_HOURS,
     MARK_ERASED,
     ERASE_HOURLY,
+    ERASE_CUSTOMER_HOURLY,
     ERASE_MARKS,
+    COUNT_CUSTOMER_HOURLY,
     COUNT_HOURLY,
 ];
 
@@ -64,7 +85,7 @@ pub(super) const RECORDS: &str = "usage_records";
 /// As the client makes it of [`InsertRow`](super::row::InsertRow)'s columns.
 pub(super) const INSERT_RECORDS: Statement = Statement {
     name: "insert_records",
-    text: "INSERT INTO `usage_records`(`tenant`,`at_us`,`id`,`void`,`origin`,`kind`,`source`,`reference`,`events`,`bytes`,`meters`) FORMAT RowBinaryWithNamesAndTypes",
+    text: "INSERT INTO `usage_records`(`tenant`,`at_us`,`id`,`void`,`origin`,`kind`,`source`,`reference`,`events`,`bytes`,`meters`,`customer`,`event_type`) FORMAT RowBinaryWithNamesAndTypes",
 };
 
 /// Shows that the server answers, knows the user and has the database.
@@ -161,7 +182,7 @@ WHERE void = 0
 GROUP BY tenant_id, timestamp",
 };
 
-/// Sums of `events` by bucket: its number, the first time in it, the sum. `width` is not 0.
+/// Sums of `events` by bucket: its number, the first time in it, the sum. `width` is not 0. An empty `customer` is all of them.
 pub(super) const SUM_EVENTS: Statement = Statement {
     name: "sum_events",
     text: "SELECT
@@ -171,6 +192,7 @@ pub(super) const SUM_EVENTS: Statement = Statement {
 FROM usage_records FINAL
 WHERE tenant = {tenant:String} AND at_us >= {since:Int64} AND at_us <= {last:Int64}
     AND void = 0 AND (empty(meters) OR mapContains(meters, 'events'))
+    AND ({customer:String} = '' OR customer = {customer:String})
 GROUP BY bucket ORDER BY bucket
 SETTINGS optimize_move_to_prewhere_if_final = 0, do_not_merge_across_partitions_select_final = 1",
 };
@@ -185,6 +207,7 @@ pub(super) const SUM_BYTES: Statement = Statement {
 FROM usage_records FINAL
 WHERE tenant = {tenant:String} AND at_us >= {since:Int64} AND at_us <= {last:Int64}
     AND void = 0 AND (empty(meters) OR mapContains(meters, 'bytes'))
+    AND ({customer:String} = '' OR customer = {customer:String})
 GROUP BY bucket ORDER BY bucket
 SETTINGS optimize_move_to_prewhere_if_final = 0, do_not_merge_across_partitions_select_final = 1",
 };
@@ -200,19 +223,23 @@ pub(super) const SUM_METER: Statement = Statement {
 FROM usage_records FINAL
 WHERE tenant = {tenant:String} AND at_us >= {since:Int64} AND at_us <= {last:Int64}
     AND void = 0 AND mapContains(meters, {meter:String})
+    AND ({customer:String} = '' OR customer = {customer:String})
 GROUP BY bucket ORDER BY bucket
 SETTINGS optimize_move_to_prewhere_if_final = 0, do_not_merge_across_partitions_select_final = 1",
 };
 
-/// Records from a place on. Read in the order of the sorting key, so that a page stops after its rows; one thread does
-/// so sooner than several, which would share out the whole range first.
+/// Records from a place on, of all customers and meters where those are empty. Read in the order of the sorting key, so that a
+/// page stops after its rows; one thread does so sooner than several, which would share out the whole range first.
 pub(super) const LIST: Statement = Statement {
     name: "list",
     text: "SELECT
-    at_us, key, id, origin, kind, source, reference, events, bytes, meters
+    at_us, key, id, origin, kind, source, reference, events, bytes, meters, customer, event_type
 FROM usage_records FINAL
 WHERE tenant = {tenant:String} AND at_us >= {since:Int64} AND at_us <= {last:Int64}
     AND (at_us > {since:Int64} OR key >= {key:UInt128}) AND void = 0
+    AND ({customer:String} = '' OR customer = {customer:String})
+    AND ({meter:String} = ''
+        OR if(empty(meters), {meter:String} IN ('events', 'bytes'), mapContains(meters, {meter:String})))
 ORDER BY tenant, at_us, key
 LIMIT {limit:UInt32}
 SETTINGS optimize_move_to_prewhere_if_final = 0, do_not_merge_across_partitions_select_final = 1,
@@ -229,211 +256,4 @@ pub(super) const ERASE_TENANT: Statement = Statement {
 pub(super) const COUNT_ROWS: Statement = Statement {
     name: "count_rows",
     text: "SELECT count() FROM usage_records WHERE tenant = {tenant:String}",
-};
-
-// Roll-ups: `rollup.rs` says how they stay exact.
-
-/// The table that says which hours got records after they may have been rolled up.
-pub(super) const MARKS: &str = "usage_marks";
-
-/// As the client makes it.
-pub(super) const INSERT_MARKS: Statement = Statement {
-    name: "insert_marks",
-    text: "INSERT INTO `usage_marks`(`tenant`,`hour`,`n`) FORMAT RowBinaryWithNamesAndTypes",
-};
-
-/// Sums of a tenant's hour (counted from 1970) by meter, made when the hour had `marks` marks.
-pub(super) const CREATE_HOURLY: Statement = Statement {
-    name: "create_hourly",
-    text: "CREATE TABLE IF NOT EXISTS usage_hourly
-(
-    tenant LowCardinality(String),
-    hour Int64 CODEC(DoubleDelta, ZSTD(1)),
-    marks UInt64 CODEC(ZSTD(1)),
-    meters Map(String, UInt128) CODEC(ZSTD(1))
-)
-ENGINE = ReplacingMergeTree(marks)
-ORDER BY (tenant, hour)
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1",
-};
-
-/// Counts what came to an hour late. The hour of the smallest number stands for all of a tenant's.
-pub(super) const CREATE_MARKS: Statement = Statement {
-    name: "create_marks",
-    text: "CREATE TABLE IF NOT EXISTS usage_marks
-(
-    tenant LowCardinality(String),
-    hour Int64 CODEC(ZSTD(1)),
-    n UInt64 CODEC(ZSTD(1))
-)
-ENGINE = SummingMergeTree(n)
-ORDER BY (tenant, hour)
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1",
-};
-
-/// Two hours that only grow: before `open` an hour may be rolled up, before `done` it is.
-pub(super) const CREATE_HORIZON: Statement = Statement {
-    name: "create_horizon",
-    text: "CREATE TABLE IF NOT EXISTS usage_horizon
-(
-    open SimpleAggregateFunction(max, Int64),
-    done SimpleAggregateFunction(max, Int64)
-)
-ENGINE = AggregatingMergeTree
-ORDER BY tuple()
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1",
-};
-
-/// What is forgotten of the records is forgotten of their sums.
-pub(super) const SET_HOURLY_RETENTION: Statement = Statement {
-    name: "set_hourly_retention",
-    text: "ALTER TABLE usage_hourly MODIFY TTL
-toDateTime(greatest(0, least(hour * 3600, 3900000000)), 'UTC') + toIntervalDay({days:UInt32})",
-};
-
-/// The same for a table without.
-pub(super) const REMOVE_HOURLY_RETENTION: Statement =
-    Statement { name: "remove_hourly_retention", text: "ALTER TABLE usage_hourly REMOVE TTL" };
-
-/// `open` and `done`.
-pub(super) const HORIZON: Statement = Statement {
-    name: "horizon",
-    text: "SELECT
-    if(count() = 0, -9223372036854775808, max(open)) AS opened,
-    if(count() = 0, -9223372036854775808, max(done)) AS finished
-FROM usage_horizon",
-};
-
-/// Moves either on.
-pub(super) const MOVE_HORIZON: Statement = Statement {
-    name: "move_horizon",
-    text: "INSERT INTO usage_horizon (open, done) SELECT {open:Int64}, {done:Int64}",
-};
-
-/// The days (counted from 1970) that hold records between two times.
-pub(super) const DAYS_TO_ROLL_UP: Statement = Statement {
-    name: "days_to_roll_up",
-    text: "SELECT DISTINCT intDiv(at_us, 86400000000) - (at_us % 86400000000 < 0) AS day
-FROM usage_records WHERE at_us >= {since:Int64} AND at_us <= {last:Int64} ORDER BY day",
-};
-
-/// Sums of every hour between two times, as of hours that have no marks.
-pub(super) const ROLL_UP: Statement = Statement {
-    name: "roll_up",
-    text: "INSERT INTO usage_hourly (tenant, hour, marks, meters)
-SELECT tenant, hour, 0, mapFromArrays(groupArray(meter), groupArray(total))
-FROM (
-    SELECT tenant, hour, meter, sum(toUInt128(amount)) AS total
-    FROM
-    (
-        SELECT
-            tenant,
-            intDiv(at_us, 3600000000) - (at_us % 3600000000 < 0) AS hour,
-            if(empty(meters), ['events', 'bytes'], mapKeys(meters)) AS names,
-            if(empty(meters), [events, bytes], mapValues(meters)) AS amounts
-        FROM usage_records FINAL
-        WHERE at_us >= {since:Int64} AND at_us <= {last:Int64} AND void = 0
-    )
-    ARRAY JOIN names AS meter, amounts AS amount
-    GROUP BY tenant, hour, meter
-)
-GROUP BY tenant, hour
-SETTINGS optimize_move_to_prewhere_if_final = 0, do_not_merge_across_partitions_select_final = 1",
-};
-
-/// Hours whose marks are not those they were rolled up with, and their marks now.
-pub(super) const OUTDATED_HOURS: Statement = Statement {
-    name: "outdated_hours",
-    text: "SELECT tenant, hour, of_hour + epoch AS marks
-FROM
-(
-    SELECT tenant, hour, max(made) AS last_made, max(rolled) AS is_rolled, sum(n) AS of_hour
-    FROM
-    (
-        SELECT tenant, hour, marks AS made, 1 AS rolled, 0 AS n FROM usage_hourly FINAL
-        WHERE tenant IN (SELECT tenant FROM usage_marks)
-        UNION ALL
-        SELECT tenant, hour, 0, 0, n FROM usage_marks WHERE hour > -9223372036854775808
-    )
-    GROUP BY tenant, hour
-) AS hours
-LEFT JOIN
-(
-    SELECT tenant, sum(n) AS epoch FROM usage_marks WHERE hour = -9223372036854775808 GROUP BY tenant
-) AS erased USING (tenant)
-WHERE if(is_rolled = 1, last_made != of_hour + epoch, of_hour > 0)
-ORDER BY tenant, hour
-LIMIT {limit:UInt32}
-SETTINGS join_use_nulls = 0",
-};
-
-/// Sums of one hour, as of one that has these marks; also when it has no records left.
-pub(super) const ROLL_UP_HOUR: Statement = Statement {
-    name: "roll_up_hour",
-    text: "INSERT INTO usage_hourly (tenant, hour, marks, meters)
-SELECT {tenant:String}, {hour:Int64}, {marks:UInt64}, mapFromArrays(groupArray(meter), groupArray(total))
-FROM (
-    SELECT meter, sum(toUInt128(amount)) AS total
-    FROM
-    (
-        SELECT
-            if(empty(meters), ['events', 'bytes'], mapKeys(meters)) AS names,
-            if(empty(meters), [events, bytes], mapValues(meters)) AS amounts
-        FROM usage_records FINAL
-        WHERE tenant = {tenant:String} AND at_us >= {since:Int64} AND at_us <= {last:Int64} AND void = 0
-    )
-    ARRAY JOIN names AS meter, amounts AS amount
-    GROUP BY meter
-)
-SETTINGS optimize_move_to_prewhere_if_final = 0, do_not_merge_across_partitions_select_final = 1",
-};
-
-/// Hours of a tenant that have a roll-up or marks: whether the roll-up holds, whether it has the meter, its sum.
-pub(super) const ROLLED_UP_HOURS: Statement = Statement {
-    name: "rolled_up_hours",
-    text: "SELECT
-    hour,
-    toUInt8(max(rolled) = 1 AND max(made) = sum(n) + ifNull((
-        SELECT sum(n) FROM usage_marks WHERE tenant = {tenant:String} AND hour = -9223372036854775808
-    ), 0)) AS holds,
-    toUInt8(max(found)) AS has,
-    max(amount) AS value
-FROM
-(
-    SELECT
-        hour, 1 AS rolled, marks AS made, 0 AS n,
-        mapContains(meters, {meter:String}) AS found, meters[{meter:String}] AS amount
-    FROM usage_hourly FINAL
-    WHERE tenant = {tenant:String} AND hour >= {first:Int64} AND hour < {end:Int64}
-    UNION ALL
-    SELECT hour, 0, 0, n, 0, toUInt128(0) FROM usage_marks
-    WHERE tenant = {tenant:String} AND hour >= {first:Int64} AND hour < {end:Int64}
-)
-GROUP BY hour ORDER BY hour",
-};
-
-/// Makes every roll-up of a tenant outdated, those under way too: more than an hour will ever have of its own.
-pub(super) const MARK_ERASED: Statement = Statement {
-    name: "mark_erased",
-    text: "INSERT INTO usage_marks (tenant, hour, n)
-SELECT {tenant:String}, -9223372036854775808, 4294967296",
-};
-
-/// Its roll-ups.
-pub(super) const ERASE_HOURLY: Statement = Statement {
-    name: "erase_hourly",
-    text: "ALTER TABLE usage_hourly DELETE WHERE tenant = {tenant:String} SETTINGS mutations_sync = 2",
-};
-
-/// Its marks but the one that it was erased.
-pub(super) const ERASE_MARKS: Statement = Statement {
-    name: "erase_marks",
-    text: "ALTER TABLE usage_marks DELETE WHERE tenant = {tenant:String} AND hour > -9223372036854775808
-SETTINGS mutations_sync = 2",
-};
-
-/// Roll-ups of a tenant.
-pub(super) const COUNT_HOURLY: Statement = Statement {
-    name: "count_hourly",
-    text: "SELECT count() FROM usage_hourly WHERE tenant = {tenant:String}",
 };

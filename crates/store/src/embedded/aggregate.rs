@@ -11,7 +11,7 @@ use super::{
     read_usage::{blocks, check_width, within},
 };
 use crate::{
-    Aggregation, Error, GROUPED_BUCKETS_MAX, Origin, SourceUsage, UNIQUE_MAX, UsageBucket, UsageQuery,
+    Aggregation, Error, GROUPED_BUCKETS_MAX, GroupUsage, Grouping, UNIQUE_MAX, UsageBucket, UsageQuery,
     UsageRecord,
 };
 
@@ -22,28 +22,29 @@ pub(super) fn aggregate(
     aggregation: Aggregation,
     query: &UsageQuery,
 ) -> Result<Vec<UsageBucket>, Error> {
-    let mut tallies = Tallies::new(aggregation, query.bucket_us, false);
+    let mut tallies = Tallies::new(aggregation, query.bucket_us, None);
     tallies.read(disk, tenant, meter, query)?;
     Ok(tallies.finish().pop().map(|all| all.buckets).unwrap_or_default())
 }
 
-pub(super) fn by_source(
+pub(super) fn grouped(
     disk: &Disk,
     tenant: &TenantId,
     meter: &str,
     aggregation: Aggregation,
+    by: Grouping,
     query: &UsageQuery,
-) -> Result<Vec<SourceUsage>, Error> {
-    let mut tallies = Tallies::new(aggregation, query.bucket_us, true);
+) -> Result<Vec<GroupUsage>, Error> {
+    let mut tallies = Tallies::new(aggregation, query.bucket_us, Some(by));
     tallies.read(disk, tenant, meter, query)?;
     Ok(tallies.finish())
 }
 
-/// What has been counted so far, by source (all are none where they are not told apart).
+/// What has been counted so far, by group (all are of none where they are not told apart).
 struct Tallies {
     aggregation: Aggregation,
     width_us: i64,
-    is_grouped: bool,
+    by: Option<Grouping>,
     groups: BTreeMap<Option<Text>, Group>,
     buckets: usize,
     /// Different values over all buckets.
@@ -68,8 +69,8 @@ struct Tally {
 }
 
 impl Tallies {
-    fn new(aggregation: Aggregation, width_us: i64, is_grouped: bool) -> Self {
-        Self { aggregation, width_us, is_grouped, groups: BTreeMap::new(), buckets: 0, values: 0 }
+    fn new(aggregation: Aggregation, width_us: i64, by: Option<Grouping>) -> Self {
+        Self { aggregation, width_us, by, groups: BTreeMap::new(), buckets: 0, values: 0 }
     }
 
     fn read(&mut self, disk: &Disk, tenant: &TenantId, meter: &str, query: &UsageQuery) -> Result<(), Error> {
@@ -87,7 +88,7 @@ impl Tallies {
             if !block.overlaps(since_us, until_us) {
                 continue;
             }
-            for record in block.records(tenant)?.iter().filter(|r| within(r, since_us, until_us)) {
+            for record in block.records(tenant)?.iter().filter(|r| within(r, query)) {
                 if let Some(value) = record.value_of(meter) {
                     self.add(record, value)?;
                 }
@@ -97,23 +98,20 @@ impl Tallies {
     }
 
     fn add(&mut self, record: &UsageRecord, value: u64) -> Result<(), Error> {
-        let source = match &record.origin {
-            Origin::Event { source, .. } if self.is_grouped => Some(source.clone()),
-            _ => None,
-        };
+        let group = self.by.and_then(|by| record.group(by)).cloned();
         let minute_us = record.at_us.div_euclid(MINUTE_US).saturating_mul(MINUTE_US);
         let start = match self.width_us {
             0 => 0,
             width => minute_us.div_euclid(width).saturating_mul(width),
         };
-        let group = self.groups.entry(source).or_default();
+        let group = self.groups.entry(group).or_default();
         group.first_us = Some(group.first_us.map_or(minute_us, |first| first.min(minute_us)));
         let tally = group.tallies.entry(start).or_insert_with(|| {
             self.buckets += 1;
             Tally::default()
         });
         self.values += usize::from(tally.add(self.aggregation, record, value));
-        if self.is_grouped && self.buckets > GROUPED_BUCKETS_MAX {
+        if self.by.is_some() && self.buckets > GROUPED_BUCKETS_MAX {
             return Err(too_many("buckets", GROUPED_BUCKETS_MAX));
         }
         if self.values > UNIQUE_MAX {
@@ -122,15 +120,15 @@ impl Tallies {
         Ok(())
     }
 
-    fn finish(self) -> Vec<SourceUsage> {
+    fn finish(self) -> Vec<GroupUsage> {
         let width_us = self.width_us;
-        let groups = self.groups.into_iter().map(|(source, group)| {
-            let single = if width_us == 0 { group.first_us } else { None };
-            let buckets = group
+        let groups = self.groups.into_iter().map(|(group, found)| {
+            let single = if width_us == 0 { found.first_us } else { None };
+            let buckets = found
                 .tallies
                 .into_iter()
                 .map(|(start, tally)| UsageBucket { start_us: single.unwrap_or(start), value: tally.value });
-            SourceUsage { source, buckets: buckets.collect() }
+            GroupUsage { group, buckets: buckets.collect() }
         });
         groups.collect()
     }

@@ -102,6 +102,10 @@ impl Reader {
         Text::try_from(self.bytes()?).map_err(|_| Error::Corrupt("a text is not UTF-8".into()))
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.at == self.bytes.len()
+    }
+
     pub(super) fn rest(self) -> Bytes {
         self.bytes.slice(self.at..)
     }

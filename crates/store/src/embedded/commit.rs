@@ -197,7 +197,7 @@ impl Committer {
                     }
                     if item.fresh & USAGE != 0 {
                         let own = from.metered(index);
-                        shelf.meter_event(|| next(&mut self.next_block), stamp.received_at_us, event, own);
+                        shelf.meter_event(|| next(&mut self.next_block), stamp, event, own);
                         self.totals.records += 1;
                     }
                 }
@@ -215,8 +215,8 @@ impl Committer {
             for rest in shelf.take_rest(now_us, &mut self.packer).into_iter().flatten() {
                 self.stage_block(tenant, rest, batch)?;
             }
-            for ((meter, minute), value) in shelf.into_sums() {
-                self.stage_sum(keys::rollup(tenant, &meter, minute), value, batch)?;
+            for (key, value) in shelf.into_sums() {
+                self.stage_sum(key, value, batch)?;
             }
         }
         Ok(())

@@ -247,6 +247,11 @@ impl Committer {
                             let minute = Level::Minute.of(record.at_us);
                             let sum = less.entry(keys::rollup(tenant, meter, minute)).or_default();
                             *sum = sum.saturating_add(*value);
+                            if let Some(customer) = &record.customer {
+                                let key = keys::customer_rollup(tenant, customer, meter, minute);
+                                let sum = less.entry(key).or_default();
+                                *sum = sum.saturating_add(*value);
+                            }
                         }
                     }
                 }

@@ -8,6 +8,7 @@
 //! | `data` | `U` tenant block | a block of usage records |
 //! | `index` | `H` tenant block | the head of a block of events: how many, when, of which types, sources and subjects |
 //! | `index` | `R` tenant meter minute | a sum |
+//! | `index` | `R` tenant meter customer minute | a customer's part of it |
 //! | `index` | `B` kind level tenant period | the first and last block that may hold something of that minute or day |
 //! | `index` | `T` partition slot | where the events of one of the partition's last batches are (`tail`) |
 //! | `index` | `D` tenant block index | the event's data was erased |
@@ -18,7 +19,7 @@
 
 use std::hash::Hasher as _;
 
-use model::{Micros, TenantId};
+use model::{CustomerId, Micros, TenantId};
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
 /// Microseconds in a minute: the grain of usage sums.
@@ -172,6 +173,22 @@ pub(super) fn rollup(tenant: &TenantId, meter: &str, minute: i64) -> Vec<u8> {
     key
 }
 
+/// The key of a customer's part of a sum in `index`. It lies among the tenant's sums, so that an older program erases it with
+/// them; no meter's name is as long as the number says that stands in front of this one.
+pub(super) fn customer_rollup(tenant: &TenantId, customer: &CustomerId, meter: &str, minute: i64) -> Vec<u8> {
+    let mut key = tenant_key(b"R", tenant, 2 + meter.len() + customer.len() + 1 + 8);
+    let mark = CUSTOMERS | u16::try_from(meter.len()).unwrap_or(u16::MAX);
+    key.extend_from_slice(&mark.to_be_bytes());
+    key.extend_from_slice(meter.as_bytes());
+    key.extend_from_slice(customer.as_bytes());
+    key.push(0);
+    key.extend_from_slice(&sortable(minute));
+    key
+}
+
+/// Marks the sums of customers.
+const CUSTOMERS: u16 = 1 << 15;
+
 /// The minute or day a key ends with.
 pub(super) fn period_of(key: &[u8]) -> Option<i64> {
     key.last_chunk().map(|end| i64::from_be_bytes(*end) ^ i64::MIN)
@@ -230,6 +247,9 @@ mod tests {
             rollup(&a, "bytes", 0),
             rollup(&a, "bytes", i64::MAX),
             rollup(&a, "events", -7),
+            customer_rollup(&a, &"jane".parse().unwrap(), "bytes", 0),
+            customer_rollup(&a, &"jane".parse().unwrap(), "bytes", 1),
+            customer_rollup(&a, &"jane-2".parse().unwrap(), "bytes", i64::MIN),
             rollup(&ab, "bytes", i64::MIN),
         ];
         assert!(keys.is_sorted());

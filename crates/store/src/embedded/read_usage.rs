@@ -32,8 +32,11 @@ pub(super) fn blocks(
     })
 }
 
-pub(super) fn within(record: &UsageRecord, since_us: Option<Micros>, until_us: Option<Micros>) -> bool {
-    since_us.is_none_or(|t| record.at_us >= t) && until_us.is_none_or(|t| record.at_us < t)
+/// Whether a query asks for a record by its time and customer.
+pub(super) fn within(record: &UsageRecord, query: &UsageQuery) -> bool {
+    query.since_us.is_none_or(|t| record.at_us >= t)
+        && query.until_us.is_none_or(|t| record.at_us < t)
+        && (query.customer.is_none() || record.customer == query.customer)
 }
 
 pub(super) fn list(
@@ -69,7 +72,8 @@ pub(super) fn list(
                 if done.is_some_and(|done| at <= done) {
                     continue;
                 }
-                if within(&record, since_us, until_us) {
+                let has_meter = || query.meter.as_ref().is_none_or(|meter| record.value_of(meter).is_some());
+                if within(&record, query) && has_meter() {
                     if records.len() == limit {
                         return Ok(UsagePage { records, next: next(done) });
                     }
@@ -137,14 +141,18 @@ pub(super) fn sum(
     };
     let first_whole = if query.since_us.is_some() { first_whole } else { i64::MIN };
     if first_whole >= end_whole {
-        add_records(disk, &snapshot, tenant, meter, (since, until), &mut buckets)?;
+        add_records(disk, &snapshot, tenant, meter, query, (since, until), &mut buckets)?;
         return Ok(buckets.finish());
     }
     if query.since_us.is_some() {
         let edge = (since, first_whole.saturating_mul(MINUTE_US));
-        add_records(disk, &snapshot, tenant, meter, edge, &mut buckets)?;
+        add_records(disk, &snapshot, tenant, meter, query, edge, &mut buckets)?;
     }
-    let range = keys::rollup(tenant, meter, first_whole)..keys::rollup(tenant, meter, end_whole);
+    let key = |minute| match &query.customer {
+        Some(customer) => keys::customer_rollup(tenant, customer, meter, minute),
+        None => keys::rollup(tenant, meter, minute),
+    };
+    let range = key(first_whole)..key(end_whole);
     for entry in snapshot.range(&disk.index, range) {
         let (key, value) = entry.into_inner().map_err(Disk::read_error)?;
         let minute = keys::period_of(&key);
@@ -160,6 +168,7 @@ pub(super) fn sum(
             &snapshot,
             tenant,
             meter,
+            query,
             (end_whole.saturating_mul(MINUTE_US), until),
             &mut buckets,
         )?;
@@ -173,17 +182,19 @@ fn add_records(
     snapshot: &Snapshot,
     tenant: &TenantId,
     meter: &str,
+    query: &UsageQuery,
     (since, until): (Micros, Micros),
     buckets: &mut Buckets,
 ) -> Result<(), Error> {
     let (since, until) = (Some(since), Some(until));
+    let part = UsageQuery { since_us: since, until_us: until, ..query.clone() };
     let Some(range) = bounds::find(disk, snapshot, Kind::Usage, tenant, since, until)? else { return Ok(()) };
     for block in blocks(disk, snapshot, tenant, range) {
         let (_, block) = block?;
         if !block.overlaps(since, until) {
             continue;
         }
-        for record in block.records(tenant)?.iter().filter(|r| within(r, since, until)) {
+        for record in block.records(tenant)?.iter().filter(|r| within(r, &part)) {
             for (_, value) in record.meters.iter().filter(|(name, _)| &**name == meter) {
                 buckets.add(record.at_us.div_euclid(MINUTE_US).saturating_mul(MINUTE_US), *value);
             }

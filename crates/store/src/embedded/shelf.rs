@@ -3,13 +3,13 @@
 use std::{collections::HashMap, mem, sync::Arc};
 
 use fjall::Slice;
-use model::{Batch, CloudEvent, Micros, Stamp, TenantId, Text};
+use model::{Batch, CloudEvent, CustomerId, Micros, Stamp, TenantId, Text};
 
 use super::{
     codec::Packer,
     event_block::EventBlockBuilder,
     head::Head,
-    keys::{Kind, Level},
+    keys::{self, Kind, Level},
     usage_block::UsageBlockBuilder,
 };
 use crate::{METER_BYTES, METER_EVENTS, UsageRecord};
@@ -61,6 +61,8 @@ pub(super) struct Shelf<'a> {
     events: Option<Open<EventBlockBuilder>>,
     usage: Option<Open<UsageBlockBuilder>>,
     sums: HashMap<(Text, i64), u64>,
+    /// Those of customers: most events are nobody's in particular.
+    customer_sums: HashMap<(CustomerId, Text, i64), u64>,
     /// The sums of events in the minute at hand: nearly all are in the same.
     minute: i64,
     minute_events: u64,
@@ -74,6 +76,7 @@ impl<'a> Shelf<'a> {
             events: None,
             usage: None,
             sums: HashMap::new(),
+            customer_sums: HashMap::new(),
             minute: 0,
             minute_events: 0,
             minute_bytes: 0,
@@ -98,14 +101,15 @@ impl<'a> Shelf<'a> {
     pub(super) fn meter_event(
         &mut self,
         number: impl FnOnce() -> u64,
-        at_us: Micros,
+        stamp: &Stamp,
         event: &CloudEvent,
         own: &[(Text, u64)],
     ) {
+        let at_us = stamp.received_at_us;
         let bytes = u64::try_from(event.size()).unwrap_or(u64::MAX);
         let block = self.usage.get_or_insert_with(|| Open::new(number()));
         block.saw(at_us);
-        block.builder.add_event(at_us, event, bytes, own);
+        block.builder.add_event(stamp, event, bytes, own);
         let minute = Level::Minute.of(at_us);
         if self.minute != minute {
             self.settle();
@@ -116,6 +120,13 @@ impl<'a> Shelf<'a> {
         for (meter, value) in own {
             self.add_sum(meter.clone(), minute, *value);
         }
+        if let Some(customer) = &stamp.customer {
+            self.add_customer_sum(customer, Text::from_static(METER_EVENTS), minute, 1);
+            self.add_customer_sum(customer, Text::from_static(METER_BYTES), minute, bytes);
+            for (meter, value) in own {
+                self.add_customer_sum(customer, meter.clone(), minute, *value);
+            }
+        }
     }
 
     /// Adds any usage record.
@@ -123,9 +134,18 @@ impl<'a> Shelf<'a> {
         let block = self.usage.get_or_insert_with(|| Open::new(number()));
         block.saw(record.at_us);
         block.builder.add_record(record);
+        let minute = Level::Minute.of(record.at_us);
         for (meter, value) in &record.meters {
-            self.add_sum(meter.clone(), Level::Minute.of(record.at_us), *value);
+            self.add_sum(meter.clone(), minute, *value);
+            if let Some(customer) = &record.customer {
+                self.add_customer_sum(customer, meter.clone(), minute, *value);
+            }
         }
+    }
+
+    fn add_customer_sum(&mut self, customer: &CustomerId, meter: Text, minute: i64, value: u64) {
+        let sum = self.customer_sums.entry((customer.clone(), meter, minute)).or_insert(0);
+        *sum = sum.saturating_add(value);
     }
 
     fn add_sum(&mut self, meter: Text, minute: i64, value: u64) {
@@ -153,10 +173,14 @@ impl<'a> Shelf<'a> {
         finish(self.events.take(), self.usage.take(), now_us, packer)
     }
 
-    /// What was used, by meter and minute.
-    pub(super) fn into_sums(mut self) -> HashMap<(Text, i64), u64> {
+    /// What was used, by meter and minute, each under its key.
+    pub(super) fn into_sums(mut self) -> impl Iterator<Item = (Vec<u8>, u64)> {
         self.settle();
-        self.sums
+        let Self { tenant, sums, customer_sums, .. } = self;
+        let all = sums.into_iter().map(|((meter, minute), sum)| (keys::rollup(tenant, &meter, minute), sum));
+        all.chain(customer_sums.into_iter().map(|((customer, meter, minute), sum)| {
+            (keys::customer_rollup(tenant, &customer, &meter, minute), sum)
+        }))
     }
 }
 

@@ -1,8 +1,11 @@
 //! A block of one tenant's usage records. It stands on its own: usage outlives the events it counts.
+//!
+//! Behind the rows stands whose each is: its customer and the type of its event, as words of the block. Blocks of before that was
+//! kept end with their rows, and programs of then read no further.
 
 use bytes::Bytes;
 use fjall::Slice;
-use model::{CloudEvent, Micros, TenantId, Text};
+use model::{CloudEvent, CustomerId, Micros, Stamp, TenantId, Text};
 
 use super::codec::{Packer, Reader, put_bytes, put_len, put_signed, put_span, put_varint, unpack};
 use crate::{METER_BYTES, METER_EVENTS, Origin, UsageRecord, record_id};
@@ -26,15 +29,29 @@ pub(super) struct UsageBlockBuilder {
     span: Option<(Micros, Micros)>,
     words: Vec<Text>,
     rows: Vec<u8>,
+    /// Whose each is: two numbers a row.
+    whose: Vec<u8>,
 }
 
 impl UsageBlockBuilder {
-    fn word(&mut self, word: &Text) {
-        let at = self.words.iter().rposition(|w| w == word).unwrap_or_else(|| {
+    fn place(&mut self, word: &Text) -> usize {
+        self.words.iter().rposition(|w| w == word).unwrap_or_else(|| {
             self.words.push(word.clone());
             self.words.len() - 1
-        });
+        })
+    }
+
+    fn word(&mut self, word: &Text) {
+        let at = self.place(word);
         put_len(&mut self.rows, at);
+    }
+
+    /// Says whose the row is that was begun: 0 is nobody's, or of no type.
+    fn whose(&mut self, customer: Option<&CustomerId>, event_type: Option<&Text>) {
+        for word in [customer.map(CustomerId::as_text), event_type] {
+            let at = word.map_or(0, |word| self.place(word) + 1);
+            put_len(&mut self.whose, at);
+        }
     }
 
     fn start(&mut self, at_us: Micros, kind: u8) {
@@ -46,8 +63,9 @@ impl UsageBlockBuilder {
     }
 
     /// Adds the record of an event, as [`crate::records_of`] makes it.
-    pub(super) fn add_event(&mut self, at_us: Micros, event: &CloudEvent, bytes: u64, own: &[(Text, u64)]) {
-        self.start(at_us, EVENT);
+    pub(super) fn add_event(&mut self, stamp: &Stamp, event: &CloudEvent, bytes: u64, own: &[(Text, u64)]) {
+        self.start(stamp.received_at_us, EVENT);
+        self.whose(stamp.customer.as_ref(), Some(event.ty()));
         self.word(event.source());
         put_bytes(&mut self.rows, event.id().as_bytes());
         put_len(&mut self.rows, 2 + own.len());
@@ -63,6 +81,7 @@ impl UsageBlockBuilder {
 
     /// Adds any record.
     pub(super) fn add_record(&mut self, record: &UsageRecord) {
+        self.whose(record.customer.as_ref(), record.event_type.as_ref());
         match &record.origin {
             Origin::Event { source, id } if record_id(source, id) == record.id => {
                 self.start(record.at_us, EVENT);
@@ -98,6 +117,7 @@ impl UsageBlockBuilder {
         put_len(raw, self.words.len());
         self.words.iter().for_each(|word| put_bytes(raw, word.as_bytes()));
         raw.extend_from_slice(&self.rows);
+        raw.extend_from_slice(&self.whose);
         let (first, last) = self.span.unwrap_or_default();
         let mut front = Vec::with_capacity(32);
         put_varint(&mut front, u64::from(self.count));
@@ -135,15 +155,33 @@ impl UsageBlock {
     pub(super) fn records(self, tenant: &TenantId) -> Result<Vec<UsageRecord>, crate::Error> {
         let mut reader = Reader::new(unpack(self.packed)?);
         let words: Vec<Text> = (0..reader.count()?).map(|_| reader.text()).collect::<Result<_, _>>()?;
-        (0..self.count).map(|_| record(&mut reader, &words, tenant)).collect()
+        let records = (0..self.count).map(|_| record(&mut reader, &words, tenant));
+        let mut records: Vec<_> = records.collect::<Result<_, _>>()?;
+        if !reader.is_empty() {
+            for record in &mut records {
+                let customer = whose(&mut reader, &words)?.map(CustomerId::from_text).transpose();
+                record.customer = customer.map_err(|e| crate::Error::Corrupt(e.to_string()))?;
+                record.event_type = whose(&mut reader, &words)?;
+            }
+        }
+        Ok(records)
     }
 }
 
+/// A word, if there is one.
+fn whose(reader: &mut Reader, words: &[Text]) -> Result<Option<Text>, crate::Error> {
+    match reader.len()?.checked_sub(1) {
+        None => Ok(None),
+        Some(at) => word(words, at).map(Some),
+    }
+}
+
+fn word(words: &[Text], at: usize) -> Result<Text, crate::Error> {
+    words.get(at).cloned().ok_or_else(|| crate::Error::Corrupt(format!("no word {at} in its block")))
+}
+
 fn record(reader: &mut Reader, words: &[Text], tenant: &TenantId) -> Result<UsageRecord, crate::Error> {
-    let word = |reader: &mut Reader| {
-        let at = reader.len()?;
-        words.get(at).cloned().ok_or_else(|| crate::Error::Corrupt(format!("no word {at} in its block")))
-    };
+    let word = |reader: &mut Reader| word(words, reader.len()?);
     let kind = reader.u8()?;
     let at_us = reader.signed()?;
     let named = if kind == EVENT { None } else { Some(reader.text()?) };
@@ -156,7 +194,7 @@ fn record(reader: &mut Reader, words: &[Text], tenant: &TenantId) -> Result<Usag
     };
     let meters = (0..reader.count()?).map(|_| Ok((word(reader)?, reader.varint()?)));
     let meters = meters.collect::<Result<_, crate::Error>>()?;
-    Ok(UsageRecord { tenant: tenant.clone(), id, at_us, origin, meters })
+    Ok(UsageRecord { tenant: tenant.clone(), id, at_us, origin, customer: None, event_type: None, meters })
 }
 
 #[cfg(test)]
@@ -172,13 +210,16 @@ mod tests {
             (text(), text()).prop_map(|(k, r)| Origin::Other { kind: k.into(), reference: r.into() }),
         ];
         let meters = proptest::collection::vec((text().prop_map(Text::from), any::<u64>()), 0..4);
-        let record = (text(), any::<bool>(), any::<i64>(), origin, meters).prop_map(
-            |(id, derived, at_us, origin, meters)| {
+        let customer = proptest::option::of("[a-c]").prop_map(|id| id.map(|id| id.parse().unwrap()));
+        let whose = (customer, proptest::option::of(text().prop_map(Text::from)));
+        let record = (text(), any::<bool>(), any::<i64>(), origin, whose, meters).prop_map(
+            |(id, derived, at_us, origin, (customer, event_type), meters)| {
                 let id = match &origin {
                     Origin::Event { source, id } if derived => record_id(source, id),
                     _ => id.into(),
                 };
-                UsageRecord { tenant: "t".parse().unwrap(), id, at_us, origin, meters }
+                let tenant = "t".parse().unwrap();
+                UsageRecord { tenant, id, at_us, origin, customer, event_type, meters }
             },
         );
         proptest::collection::vec(record, 0..50)

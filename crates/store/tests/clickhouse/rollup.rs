@@ -44,8 +44,11 @@ impl Model {
 
     fn sum(&self, tenant: &TenantId, meter: &str, query: &UsageQuery) -> Vec<UsageBucket> {
         let (since, until) = (query.since_us.unwrap_or(Micros::MIN), query.until_us.unwrap_or(Micros::MAX));
-        let inside =
-            self.0.values().flatten().filter(|r| r.tenant == *tenant && (since..until).contains(&r.at_us));
+        let inside = self.0.values().flatten().filter(|r| {
+            r.tenant == *tenant
+                && (since..until).contains(&r.at_us)
+                && (query.customer.is_none() || r.customer == query.customer)
+        });
         let with = inside.filter_map(|r| Some((r.at_us, r.meters.iter().find(|(name, _)| name == meter)?.1)));
         let mut sums = BTreeMap::new();
         let mut first = None;
@@ -74,8 +77,11 @@ async fn same(usage: &ClickHouse, model: &Model, tenants: &[TenantId], rng: &mut
     for t in tenants {
         for (since_us, until_us) in ranges {
             for bucket_us in [0, HOUR, 7 * HOUR] {
-                for meter in [METER_EVENTS, "calls"] {
-                    let query = UsageQuery { since_us, until_us, bucket_us, ..UsageQuery::default() };
+                for (meter, customer) in [(METER_EVENTS, None), ("calls", None), (METER_BYTES, Some("jane"))]
+                {
+                    let customer = customer.map(|id: &str| id.parse().unwrap());
+                    let query =
+                        UsageQuery { since_us, until_us, bucket_us, customer, ..UsageQuery::default() };
                     asked.push(async move {
                         let want = model.sum(t, meter, &query);
                         let sums = usage.sum(t, meter, &query).await.unwrap();
@@ -102,6 +108,9 @@ fn any_record(rng: &mut StdRng, tenants: &[TenantId], latest: i64) -> UsageRecor
         }
         _ => {}
     }
+    record.customer = [None, Some("jane"), Some("joe")][usize::try_from(hour).unwrap() % 3]
+        .filter(|_| !record.is_void())
+        .map(|id| id.parse().unwrap());
     record
 }
 

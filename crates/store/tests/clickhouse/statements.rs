@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use store::{
-    Aggregation, Erasure as _, METER_BYTES, METER_EVENTS, UsageQuery, UsageStore as _,
+    Aggregation, Erasure as _, Grouping, METER_BYTES, METER_EVENTS, UsageQuery, UsageRecord, UsageStore as _,
     clickhouse::{
         ClickHouse, Options, migrations,
         statements::{ALL, Statement},
@@ -28,16 +28,21 @@ async fn do_everything(options: &Options) {
     }
     for aggregation in Aggregation::ALL {
         usage.aggregate(&t, "calls", aggregation, &UsageQuery::default()).await.unwrap();
-        usage.by_source(&t, "calls", aggregation, &UsageQuery::default()).await.unwrap();
+        usage.grouped(&t, "calls", aggregation, Grouping::Customer, &UsageQuery::default()).await.unwrap();
     }
     usage.list(&t, &UsageQuery::default()).await.unwrap();
     // Of two days, then again with one record more.
     let days: Vec<_> = (0..48).map(|n| record(&t, n, NOON + n * 60 * MINUTE)).collect();
+    let of_jane =
+        |record: &UsageRecord| UsageRecord { customer: Some("jane".parse().unwrap()), ..record.clone() };
+    let days: Vec<_> = days.iter().map(of_jane).collect();
     usage.write(days.clone()).await.unwrap();
     usage.roll_up(NOON + 72 * 60 * MINUTE).await.unwrap();
     usage.write(days[..1].to_vec()).await.unwrap();
     usage.roll_up(NOON + 72 * 60 * MINUTE).await.unwrap();
     usage.sum(&t, METER_EVENTS, &UsageQuery::default()).await.unwrap();
+    let janes = UsageQuery { customer: Some("jane".parse().unwrap()), ..UsageQuery::default() };
+    usage.sum(&t, METER_EVENTS, &janes).await.unwrap();
     usage.erase_tenant(&t).await.unwrap();
 }
 
@@ -119,7 +124,8 @@ async fn reads_use_the_primary_key() {
             ("{key:UInt128}", "0".to_owned()),
             ("{limit:UInt32}", "100".to_owned()),
             ("{limit:UInt64}", "100".to_owned()),
-            ("{grouped:UInt8}", "0".to_owned()),
+            ("{grouping:String}", "''".to_owned()),
+            ("{customer:String}", "''".to_owned()),
         ]
     };
     for name in ["sum_events", "sum_bytes", "sum_meter", "latest_value", "list", "count_rows"] {
@@ -151,6 +157,8 @@ async fn a_page_is_read_in_the_order_of_the_key() {
         ("{last:Int64}", "9"),
         ("{key:UInt128}", "0"),
         ("{limit:UInt32}", "100"),
+        ("{customer:String}", "''"),
+        ("{meter:String}", "''"),
     ]
     .iter()
     .fold(text.to_owned(), |text, (name, value)| text.replace(name, value));

@@ -43,6 +43,8 @@ pub(crate) fn record(tenant: &TenantId, id: impl std::fmt::Display, at_us: Micro
         id: record_id(&source, &id),
         at_us,
         origin: Origin::Event { source, id },
+        customer: None,
+        event_type: None,
         meters: vec![(METER_EVENTS.into(), 1), (METER_BYTES.into(), 100)],
     }
 }

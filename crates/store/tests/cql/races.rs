@@ -117,13 +117,14 @@ fn stores(cql: &Cql) -> Stores {
         ) -> Result<Vec<store::UsageBucket>, store::Error> {
             unreachable!()
         }
-        async fn by_source(
+        async fn grouped(
             &self,
             _: &TenantId,
             _: &str,
             _: store::Aggregation,
+            _: store::Grouping,
             _: &store::UsageQuery,
-        ) -> Result<Vec<store::SourceUsage>, store::Error> {
+        ) -> Result<Vec<store::GroupUsage>, store::Error> {
             unreachable!()
         }
         async fn list(&self, _: &TenantId, _: &store::UsageQuery) -> Result<store::UsagePage, store::Error> {

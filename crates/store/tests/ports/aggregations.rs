@@ -5,13 +5,13 @@ use std::{
     sync::Arc,
 };
 
-use model::{Micros, TenantId, Text};
+use model::{Group, Micros, TenantId, Text};
 use store::{
-    Aggregation, Error, GROUPED_BUCKETS_MAX, METER_BYTES, METER_EVENTS, Origin, SourceUsage, Stores,
+    Aggregation, Error, GROUPED_BUCKETS_MAX, GroupUsage, Grouping, METER_BYTES, METER_EVENTS, Origin, Stores,
     UsageBucket, UsageQuery, UsageRecord, record_id,
 };
 
-use super::world::{HOUR, MINUTE, NOON, SECOND, World, bucket, events, records};
+use super::world::{HOUR, MINUTE, NOON, SECOND, World, bucket, events, records, stamp};
 
 fn of_event(tenant: &TenantId, source: &str, id: &str, at_us: Micros, value: u64) -> UsageRecord {
     UsageRecord {
@@ -19,6 +19,8 @@ fn of_event(tenant: &TenantId, source: &str, id: &str, at_us: Micros, value: u64
         id: record_id(source, id),
         at_us,
         origin: Origin::Event { source: source.into(), id: id.into() },
+        customer: None,
+        event_type: None,
         meters: vec![("own/x".into(), value)],
     }
 }
@@ -29,6 +31,8 @@ fn other(tenant: &TenantId, id: &str, at_us: Micros, values: &[u64]) -> UsageRec
         id: id.into(),
         at_us,
         origin: Origin::Other { kind: "delivery".into(), reference: id.into() },
+        customer: None,
+        event_type: None,
         meters: values.iter().map(|value| ("own/x".into(), *value)).collect(),
     }
 }
@@ -110,36 +114,102 @@ pub(crate) async fn the_latest_is_by_time_then_id(stores: &Stores, world: &World
     assert_eq!(latest, [bucket(NOON - MINUTE, 3)]);
 }
 
-pub(crate) async fn sources_are_told_apart(stores: &Stores, world: &World) {
-    let tenant = world.tenant("t");
-    let mut records = vec![other(&tenant, "one", NOON, &[100])];
+/// Records of several sources, types and customers, and some that have none.
+fn of_several(tenant: &TenantId) -> Vec<UsageRecord> {
+    let mut records = vec![other(tenant, "one", NOON, &[100])];
+    let customers = [Some("jane"), Some("joe"), None, Some("jane"), Some("joe")];
+    let types = ["sold", "opened", "sold", "closed", "opened"];
     for (n, source) in ["/b", "/a", "/b", "/ä", "/b"].into_iter().enumerate() {
         let at = NOON + n as i64 * 40 * MINUTE;
-        records.push(of_event(&tenant, source, &n.to_string(), at, n as u64 % 2));
+        records.push(UsageRecord {
+            customer: customers[n].map(|id| id.parse().unwrap()),
+            event_type: Some(types[n].into()),
+            ..of_event(tenant, source, &n.to_string(), at, n as u64 % 2)
+        });
     }
-    // An id of its own, so that the source is not a part of it.
-    records.push(UsageRecord { id: "named".into(), ..of_event(&tenant, "/a", "9", NOON, 50) });
+    // An id of its own, so that the source is not a part of it. Of a time when types and customers were not kept.
+    records.push(UsageRecord { id: "named".into(), ..of_event(tenant, "/a", "9", NOON, 50) });
+    records
+}
+
+pub(crate) async fn groups_are_told_apart(stores: &Stores, world: &World) {
+    let tenant = world.tenant("t");
+    let records = of_several(&tenant);
     stores.usage.write(records.clone()).await.unwrap();
-    let source = |record: &UsageRecord| match &record.origin {
-        Origin::Event { source, .. } => Some(source.clone()),
-        Origin::Other { .. } => None,
-    };
-    let sources: BTreeSet<Option<Text>> = records.iter().map(source).collect();
-    for aggregation in Aggregation::ALL {
-        for bucket_us in [0, HOUR] {
+    for by in [Grouping::Source, Grouping::EventType, Grouping::Customer] {
+        let groups: BTreeSet<Option<&Text>> = records.iter().map(|r| r.group(by)).collect();
+        assert!(groups.len() > 2 && groups.contains(&None));
+        for (aggregation, bucket_us) in Aggregation::ALL.into_iter().flat_map(|a| [(a, 0), (a, HOUR)]) {
             let query =
                 UsageQuery { bucket_us, until_us: Some(NOON + 150 * MINUTE), ..UsageQuery::default() };
-            let want: Vec<_> = sources
-                .iter()
-                .map(|wanted| {
-                    let own: Vec<_> = records.iter().filter(|r| source(r) == *wanted).cloned().collect();
-                    SourceUsage { source: wanted.clone(), buckets: expected(&own, aggregation, &query) }
-                })
-                .collect();
-            let found = stores.usage.by_source(&tenant, "own/x", aggregation, &query).await.unwrap();
-            assert_eq!(found, want, "{aggregation:?} {bucket_us}");
+            let want = |wanted: &Option<&Text>| {
+                let own: Vec<_> = records.iter().filter(|r| r.group(by) == *wanted).cloned().collect();
+                GroupUsage { group: wanted.cloned(), buckets: expected(&own, aggregation, &query) }
+            };
+            let want: Vec<_> = groups.iter().map(want).filter(|group| !group.buckets.is_empty()).collect();
+            let found = stores.usage.grouped(&tenant, "own/x", aggregation, by, &query).await.unwrap();
+            assert_eq!(found, want, "{by:?} {aggregation:?} {bucket_us}");
         }
     }
+}
+
+pub(crate) async fn a_customers_use_is_a_part(stores: &Stores, world: &World) {
+    let tenant = world.tenant("t");
+    let records = of_several(&tenant);
+    for _ in 0..2 {
+        stores.usage.write(records.clone()).await.unwrap();
+    }
+    for customer in ["jane", "joe", "jan", "nobody"] {
+        let customer = Some(customer.parse().unwrap());
+        let own: Vec<_> = records.iter().filter(|r| r.customer == customer).cloned().collect();
+        for (since_us, until_us) in
+            [(None, None), (Some(NOON + 1), None), (Some(NOON), Some(NOON + 41 * MINUTE + 7))]
+        {
+            for (aggregation, bucket_us) in Aggregation::ALL.into_iter().flat_map(|a| [(a, 0), (a, HOUR)]) {
+                let customer = customer.clone();
+                let query = UsageQuery { since_us, until_us, bucket_us, customer, ..UsageQuery::default() };
+                let want = expected(&own, aggregation, &query);
+                let found = stores.usage.aggregate(&tenant, "own/x", aggregation, &query).await.unwrap();
+                assert_eq!(found, want, "{aggregation:?} {query:?}");
+            }
+        }
+        let query = UsageQuery { customer, limit: 1, ..UsageQuery::default() };
+        let mut listed = self::records(stores, &tenant, &query).await;
+        listed.sort_by_key(|record| record.at_us);
+        assert_eq!(listed, own);
+    }
+    let having = |meter: &'static str| UsageQuery { meter: Some(meter.into()), ..UsageQuery::default() };
+    assert_eq!(self::records(stores, &tenant, &having("own/x")).await.len(), records.len());
+    assert_eq!(self::records(stores, &tenant, &having(METER_EVENTS)).await, []);
+}
+
+pub(crate) async fn events_are_their_customers(stores: &Stores, world: &World) {
+    let tenant = world.tenant("t");
+    let mut of_jane = (*stamp(&tenant, NOON)).clone();
+    of_jane.customer = Some("jane".parse().unwrap());
+    let groups = vec![
+        Group { stamp: stamp(&tenant, NOON), events: events(0..3) },
+        Group { stamp: Arc::new(of_jane), events: events(3..5) },
+    ];
+    let mut batch = Arc::unwrap_or_clone(world.batch_of(groups));
+    batch.metered = vec![(0, vec![("own/x".into(), 1)]), (4, vec![("own/x".into(), 7)])];
+    let batch = Arc::new(batch);
+    for _ in 0..2 {
+        stores.sink.write(Arc::clone(&batch)).await.unwrap();
+    }
+    let janes = UsageQuery { customer: Some("jane".parse().unwrap()), ..UsageQuery::default() };
+    let sum = async |meter, query: &UsageQuery| stores.usage.sum(&tenant, meter, query).await.unwrap();
+    let size = |ids| events(ids).iter().map(|e| u64::try_from(e.size()).unwrap()).sum::<u64>();
+    for (meter, all, part) in [(METER_EVENTS, 5, 2), (METER_BYTES, size(0..5), size(3..5)), ("own/x", 8, 7)] {
+        assert_eq!(sum(meter, &UsageQuery::default()).await, [bucket(NOON, all)], "{meter}");
+        assert_eq!(sum(meter, &janes).await, [bucket(NOON, part)], "{meter}");
+    }
+    let listed = records(stores, &tenant, &janes).await;
+    assert_eq!(listed.len(), 2);
+    assert!(listed.iter().all(|record| record.event_type.as_deref() == Some("order.placed")));
+    // Whoever is erased leaves nothing of their customers' either.
+    stores.erasure.erase_tenant(&tenant).await.unwrap();
+    assert_eq!(sum(METER_EVENTS, &janes).await, []);
 }
 
 pub(crate) async fn the_two_meters_of_every_event_too(stores: &Stores, world: &World) {
@@ -157,8 +227,12 @@ pub(crate) async fn the_two_meters_of_every_event_too(stores: &Stores, world: &W
     assert_eq!(of(METER_BYTES, Aggregation::Max).await, [*sizes.last().unwrap()]);
     assert_eq!(of(METER_BYTES, Aggregation::Unique).await, [sizes.len() as u64]);
     assert!(of("own/x", Aggregation::Count).await.is_empty());
-    let found = stores.usage.by_source(&tenant, METER_EVENTS, Aggregation::Sum, &query).await.unwrap();
-    assert_eq!(found, [SourceUsage { source: Some("/shop".into()), buckets: vec![bucket(NOON, 12)] }]);
+    let found = stores
+        .usage
+        .grouped(&tenant, METER_EVENTS, Aggregation::Sum, Grouping::Source, &query)
+        .await
+        .unwrap();
+    assert_eq!(found, [GroupUsage { group: Some("/shop".into()), buckets: vec![bucket(NOON, 12)] }]);
 }
 
 pub(crate) async fn own_meters_are_kept_with_their_events(stores: &Stores, world: &World) {
@@ -197,9 +271,10 @@ pub(crate) async fn too_many_sources_are_refused(stores: &Stores, world: &World)
         stores.usage.write(part.to_vec()).await.unwrap();
     }
     let query = UsageQuery { bucket_us: MINUTE, ..UsageQuery::default() };
-    let refused = stores.usage.by_source(&tenant, "own/x", Aggregation::Count, &query).await;
+    let refused = stores.usage.grouped(&tenant, "own/x", Aggregation::Count, Grouping::Source, &query).await;
     assert!(matches!(refused, Err(Error::Invalid(_))), "{refused:?}");
     let query = UsageQuery { since_us: Some(NOON + MINUTE), ..query };
-    let found = stores.usage.by_source(&tenant, "own/x", Aggregation::Count, &query).await.unwrap();
+    let found =
+        stores.usage.grouped(&tenant, "own/x", Aggregation::Count, Grouping::Source, &query).await.unwrap();
     assert_eq!(found[0].buckets.len(), GROUPED_BUCKETS_MAX);
 }

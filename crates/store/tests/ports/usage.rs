@@ -14,6 +14,8 @@ fn other(tenant: &TenantId, id: &str, at_us: Micros, meters: &[(&'static str, u6
         id: id.into(),
         at_us,
         origin: Origin::Other { kind: "delivery".into(), reference: format!("attempt of {id}").into() },
+        customer: None,
+        event_type: None,
         meters: meters_of(meters),
     }
 }
@@ -158,8 +160,15 @@ pub(crate) async fn tenants_are_billed_apart(stores: &Stores, world: &World) {
 
 pub(crate) async fn origins_come_back(stores: &Stores, world: &World) {
     let tenant = world.tenant("t");
-    let of =
-        |id: Text, origin, meters| UsageRecord { tenant: tenant.clone(), id, at_us: NOON, origin, meters };
+    let of = |id: Text, origin, meters| UsageRecord {
+        tenant: tenant.clone(),
+        id,
+        at_us: NOON,
+        origin,
+        customer: None,
+        event_type: None,
+        meters,
+    };
     let event = |source: &str, id: &str| Origin::Event { source: source.into(), id: id.into() };
     let all = vec![
         of(record_id("/s", "1"), event("/s", "1"), meters_of(&[("events", 1), ("bytes", 0)])),

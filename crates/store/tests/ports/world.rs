@@ -61,6 +61,7 @@ pub(crate) fn stamp(tenant: &TenantId, received_at_us: Micros) -> Arc<Stamp> {
         tenant: tenant.clone(),
         system: "till".parse().unwrap(),
         source: Some("door".parse().unwrap()),
+        customer: None,
         received_at_us,
         traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into(),
         protocol: "http".into(),

@@ -71,6 +71,7 @@ impl Rows {
             tenant: self.tenant(number).clone(),
             system: "load".parse().unwrap_or_else(|_| unreachable!("a system's id")),
             source: None,
+            customer: None,
             received_at_us: at,
             traceparent: format!("00-{:032x}-{number:016x}-01", u128::from(self.seed) + 1).into(),
             protocol: "http".into(),

@@ -7,12 +7,12 @@ use axum::{
 use catalog::Snapshot;
 use jiff::tz::TimeZone;
 use model::{
-    ErrorCode, MeterId, Micros, TenantId, Text, format_rfc3339,
+    CustomerId, ErrorCode, MeterId, Micros, TenantId, Text, format_rfc3339,
     resource::{Meter, OWN_METERS},
 };
 use runtime::problem::Problem;
 use serde::Serialize;
-use store::{Aggregation, METER_EVENTS, METERS, UsageBucket};
+use store::{Aggregation, Grouping, METER_EVENTS, METERS, UsageBucket};
 use utoipa::ToSchema;
 
 use crate::{
@@ -59,6 +59,10 @@ pub(super) struct Usage {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime, nullable = false)]
     until: Option<String>,
+    /// Whose use alone; absent: all of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    customer: Option<String>,
     /// Over all buckets; absent with `group_by`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -84,14 +88,22 @@ pub(super) struct Bucket {
     value: u64,
 }
 
-/// What one source of events used.
-#[derive(Debug, Serialize, ToSchema)]
+/// What one source of events, one type of them or one customer used.
+#[derive(Debug, Default, Serialize, ToSchema)]
 #[schema(as = UsageGroup)]
 pub(super) struct UsageGroup {
-    /// The events' `source`; absent: what no event caused.
+    /// By source, the events' `source`; absent: what no event caused.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     source: Option<String>,
+    /// By type, the events' `type`; absent: what no event caused, or whose type was not kept yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    r#type: Option<String>,
+    /// By customer, the tenant's customer; absent: what is nobody's in particular.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    customer: Option<String>,
     /// Over all buckets.
     total: u64,
     /// In time order; those without usage are left out.
@@ -129,7 +141,8 @@ pub(crate) const AGGREGATIONS: [(&str, Aggregation); 5] = [
 ];
 
 /// What `group_by` may say.
-pub(crate) const GROUPINGS: [(&str, ()); 1] = [("source", ())];
+pub(crate) const GROUPINGS: [(&str, Grouping); 3] =
+    [("source", Grouping::Source), ("type", Grouping::EventType), ("customer", Grouping::Customer)];
 
 /// Sum a tenant's usage
 ///
@@ -146,7 +159,8 @@ pub(crate) const GROUPINGS: [(&str, ()); 1] = [("source", ())];
         ("until" = Option<String>, Query, description = "Used before, RFC 3339."),
         ("bucket" = Option<String>, Query, description = "`minute`, `hour`, `day`, `month`, or `total` (default)."),
         ("time_zone" = Option<String>, Query, description = "Whose days and months, by its IANA name such as `Europe/Berlin`; UTC by default."),
-        ("group_by" = Option<String>, Query, description = "`source`: apart for each source of events."),
+        ("group_by" = Option<String>, Query, description = "`source`, `type` or `customer`: apart for each source of events, each type of them, or each customer."),
+        ("customer" = Option<String>, Query, description = "Only what this customer used: what came by keys that are used on its behalf."),
     ),
     responses((status = 200, description = "The sums.", body = Usage))
 )]
@@ -161,7 +175,8 @@ pub(super) async fn handle(
     let aggregation = params.choice("aggregation", &AGGREGATIONS);
     let (bucket, width, usual_us) = params.choice("bucket", &WIDTHS).unwrap_or(TOTAL);
     let zone = params.read("time_zone", time_zone);
-    let by_source = params.choice("group_by", &GROUPINGS).is_some();
+    let by = params.choice("group_by", &GROUPINGS);
+    let customer = params.read("customer", customer);
     let (since, until_us) = params.range();
     params.finish()?;
     let end_us = until_us.unwrap_or_else(|| app.clock.now());
@@ -173,14 +188,20 @@ pub(super) async fn handle(
         tenant: tenant.clone(),
         meter: meter.clone(),
         aggregation: kind.aggregation,
-        by_source,
+        by,
+        customer: customer.clone(),
     };
     let series = app.ask(question.series(&division, (since_us, until_us))).await?;
-    let form = Form { tenant, meter, kind, bucket, zone };
-    Ok(Json(form.usage(&series, by_source, since_us, until_us)))
+    let form = Form { tenant, meter, kind, bucket, zone, customer };
+    Ok(Json(form.usage(&series, by, since_us, until_us)))
 }
 
-fn meter_name(text: &str) -> Result<Text, String> {
+/// One that was deleted may have used something all the same.
+pub(super) fn customer(text: &str) -> Result<CustomerId, String> {
+    text.parse().map_err(|error: model::InvalidId| error.to_string())
+}
+
+pub(super) fn meter_name(text: &str) -> Result<Text, String> {
     let is_own = |text: &str| text.strip_prefix(OWN_METERS).is_some_and(|id| id.parse::<MeterId>().is_ok());
     if store::meter(text).is_some() || is_own(text) {
         return Ok(text.into());
@@ -270,24 +291,30 @@ struct Form<'a> {
     kind: Kind,
     bucket: &'static str,
     zone: Option<TimeZone>,
+    customer: Option<CustomerId>,
 }
 
 impl Form<'_> {
     fn usage(
         self,
         series: &[Series],
-        by_source: bool,
+        by: Option<Grouping>,
         since_us: Option<Micros>,
         until_us: Option<Micros>,
     ) -> Usage {
         let Kind { aggregation, unit, scale } = self.kind;
         let buckets = |buckets: &[UsageBucket]| buckets.iter().map(|b| self.bucket(b)).collect::<Vec<_>>();
         let (mut groups, mut all) = (None, None);
-        if by_source {
-            let group = |series: &Series| UsageGroup {
-                source: series.source.as_ref().map(ToString::to_string),
-                total: series.total,
-                buckets: buckets(&series.buckets),
+        if let Some(by) = by {
+            let group = |series: &Series| {
+                let (total, buckets) = (series.total, buckets(&series.buckets));
+                let name = series.group.as_ref().map(ToString::to_string);
+                let group = UsageGroup { total, buckets, ..UsageGroup::default() };
+                match by {
+                    Grouping::Source => UsageGroup { source: name, ..group },
+                    Grouping::EventType => UsageGroup { r#type: name, ..group },
+                    Grouping::Customer => UsageGroup { customer: name, ..group },
+                }
             };
             groups = Some(series.iter().map(group).collect());
         } else {
@@ -308,6 +335,7 @@ impl Form<'_> {
             time_zone: self.zone.as_ref().and_then(|zone| zone.iana_name()).map(ToOwned::to_owned),
             since: since_us.map(format_rfc3339),
             until: until_us.map(format_rfc3339),
+            customer: self.customer.as_ref().map(ToString::to_string),
             total,
             buckets,
             groups,

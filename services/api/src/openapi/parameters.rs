@@ -85,6 +85,7 @@ fn said(place: &str, name: &str) -> Option<Value> {
         ("query", "format") => one_of(FORMATS.map(first)),
         ("query", "period") => like("^(19[7-9][0-9]|2[0-9]{3})-(0[1-9]|1[0-2])$"),
         ("query", "meter") => like(&meter()),
+        ("query", "customer") => like("^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"),
         ("query", "time_zone") => like("^[A-Za-z][A-Za-z0-9+/_-]{0,63}$"),
         ("query", "sort") => one_of(SORTS.map(first)),
         ("query", "label") => like("^!?[^!=]+$|^[^!=]+!?=[^=]*$"),

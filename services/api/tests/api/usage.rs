@@ -57,6 +57,7 @@ async fn impossible_ranges_and_meters_are_refused() {
         ("meter=own/buyers&aggregation=sum", "query:aggregation"),
         ("time_zone=Europe/Atlantis", "query:time_zone"),
         ("group_by=moon", "query:group_by"),
+        ("customer=No%20Body", "query:customer"),
         ("bucket=day&since=1971-01-01T00:00:00Z&until=2026-01-01T00:00:00Z", "query:bucket"),
         ("bucket=month&since=0001-01-01T00:00:00Z&until=9999-01-01T00:00:00Z", "query:bucket"),
         ("bucket=year", "query:bucket"),
@@ -77,6 +78,8 @@ fn record(source: &str, id: &str, at: &str, meter: &'static str, value: u64) -> 
         id: record_id(source, id),
         at_us: parse_rfc3339(at).unwrap(),
         origin: Origin::Event { source: source.into(), id: id.into() },
+        customer: None,
+        event_type: None,
         meters: vec![(meter.into(), value)],
     }
 }
@@ -230,5 +233,42 @@ async fn sources_are_told_apart() {
             {"source": "/b", "total": 1, "buckets": day(1)},
         ])
     );
+    world.close().await;
+}
+
+#[tokio::test]
+async fn types_and_customers_are_told_apart() {
+    let world = World::start().await;
+    for (customer, id, ty) in [
+        (Some("jane"), "1", "sold"),
+        (None, "2", "sold"),
+        (Some("joe"), "3", "opened"),
+        (Some("jane"), "4", "sold"),
+    ] {
+        let customer = customer.map(|id| id.parse().unwrap());
+        world.store(model::Stamp { customer, ..stamp("acme", TEN) }, vec![event(id, "/a", ty)]).await;
+    }
+    let totals = async |query: &str, name: &str| {
+        let usage = world.get(&format!("/api/v1/usage/acme?{query}")).await;
+        let of = |group: &Value| (group[name].as_str().map(str::to_owned), group["total"].as_u64().unwrap());
+        usage["groups"].as_array().unwrap().iter().map(of).collect::<Vec<_>>()
+    };
+    let of = |group: &str, total: u64| (Some(group.to_owned()), total);
+    assert_eq!(totals("group_by=type", "type").await, [of("opened", 1), of("sold", 3)]);
+    assert_eq!(totals("group_by=customer", "customer").await, [(None, 1), of("jane", 2), of("joe", 1)]);
+    assert_eq!(totals("group_by=customer&customer=joe", "customer").await, [of("joe", 1)]);
+    assert_eq!(totals("group_by=type&customer=jane", "type").await, [of("sold", 2)]);
+    let janes = world.get("/api/v1/usage/acme?customer=jane").await;
+    assert_eq!((&janes["customer"], &janes["total"]), (&json!("jane"), &json!(2)));
+    assert_eq!(world.get("/api/v1/usage/acme?customer=nobody").await["total"], 0);
+    let records = world.get("/api/v1/usage/acme/records?customer=jane&meter=events").await;
+    let records = records["records"].as_array().unwrap();
+    assert_eq!(records.len(), 2);
+    assert_eq!((&records[0]["customer"], &records[0]["event_type"]), (&json!("jane"), &json!("sold")));
+    // A record opens to its event.
+    let path = records[0]["event"].as_str().unwrap();
+    assert_eq!(world.get(path).await["type"], "sold");
+    let none = world.get("/api/v1/usage/acme/records?meter=own/turnover").await;
+    assert_eq!(none["records"], json!([]));
     world.close().await;
 }

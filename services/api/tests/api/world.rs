@@ -285,6 +285,7 @@ pub(crate) fn stamp(tenant: &str, received_at_us: Micros) -> Stamp {
         tenant: tenant.parse().unwrap(),
         system: "shop".parse().unwrap(),
         source: None,
+        customer: None,
         received_at_us,
         traceparent: TRACEPARENT.into(),
         protocol: "http".into(),

@@ -13,7 +13,9 @@ use bus::Bus;
 use model::TenantId;
 use prost::Message as _;
 use runtime::metrics::{self, IntCounter, Metric};
-use store::{Aggregation, Error, SourceUsage, UsageBucket, UsagePage, UsageQuery, UsageRecord, UsageStore};
+use store::{
+    Aggregation, Error, GroupUsage, Grouping, UsageBucket, UsagePage, UsageQuery, UsageRecord, UsageStore,
+};
 
 /// Most records in a message: some 300 KB, well below what a broker takes.
 const RECORDS_MAX: usize = 2_000;
@@ -82,14 +84,15 @@ impl UsageStore for UsageQueue {
         self.behind.aggregate(tenant, meter, aggregation, query).await
     }
 
-    async fn by_source(
+    async fn grouped(
         &self,
         tenant: &TenantId,
         meter: &str,
         aggregation: Aggregation,
+        by: Grouping,
         query: &UsageQuery,
-    ) -> Result<Vec<SourceUsage>, Error> {
-        self.behind.by_source(tenant, meter, aggregation, query).await
+    ) -> Result<Vec<GroupUsage>, Error> {
+        self.behind.grouped(tenant, meter, aggregation, by, query).await
     }
 
     async fn list(&self, tenant: &TenantId, query: &UsageQuery) -> Result<UsagePage, Error> {

@@ -1,7 +1,7 @@
 //! Usage records between the model and the wire.
 
 use bytes::Bytes;
-use model::{TenantId, Text};
+use model::{CustomerId, TenantId, Text};
 use proto::hops::{self, usage_record::Origin as Wire};
 use store::{Origin, UsageRecord, record_id};
 
@@ -34,6 +34,8 @@ fn to_wire(record: &UsageRecord) -> hops::UsageRecord {
             .iter()
             .map(|(name, value)| hops::Meter { name: bytes(name), value: *value })
             .collect(),
+        customer: record.customer.as_ref().map(|c| bytes(c.as_text())).unwrap_or_default(),
+        event_type: record.event_type.as_ref().map(bytes).unwrap_or_default(),
     }
 }
 
@@ -65,13 +67,20 @@ fn from_wire(tenant: &TenantId, wire: hops::UsageRecord) -> Result<UsageRecord, 
         _ => text("id", wire.id)?,
     };
     let meters = wire.meters.into_iter().map(|m| Ok((text("name", m.name)?, m.value)));
+    let customer = present("customer", wire.customer)?.map(CustomerId::from_text).transpose();
     Ok(UsageRecord {
         tenant: tenant.clone(),
         id,
         at_us: wire.at_us,
         origin,
+        customer: customer.map_err(|e| format!("field customer: {e}"))?,
+        event_type: present("event_type", wire.event_type)?,
         meters: meters.collect::<Result<_, String>>()?,
     })
+}
+
+fn present(field: &str, bytes: Bytes) -> Result<Option<Text>, String> {
+    if bytes.is_empty() { Ok(None) } else { text(field, bytes).map(Some) }
 }
 
 fn text(field: &str, bytes: Bytes) -> Result<Text, String> {
@@ -89,6 +98,8 @@ mod tests {
             id,
             at_us: -7,
             origin,
+            customer: (tenant == "a").then(|| "jane".parse().unwrap()),
+            event_type: (tenant == "a").then(|| "sale".into()),
             meters: meters.iter().map(|(name, value)| (Text::from_static(name), *value)).collect(),
         };
         let event = |source: &str, id: &str| Origin::Event { source: source.into(), id: id.into() };
@@ -111,10 +122,17 @@ mod tests {
             groups: vec![hops::UsageGroup { tenant: Bytes::from_static(tenant), records: vec![record] }],
         };
         let origin = Some(Wire::Event(hops::EventOrigin { source: "\u{e4}".into(), id: b"\xff"[..].into() }));
+        let named = hops::EventOrigin { source: "/s".into(), id: "1".into() };
+        let of_nobody = hops::UsageRecord {
+            origin: Some(Wire::Event(named)),
+            customer: "No Body".into(),
+            ..Default::default()
+        };
         let bad = [
             (group(b"No Tenant", hops::UsageRecord::default()), "tenant"),
             (group(b"acme", hops::UsageRecord::default()), "origin"),
             (group(b"acme", hops::UsageRecord { origin, ..Default::default() }), "id"),
+            (group(b"acme", of_nobody), "customer"),
         ];
         for (batch, field) in bad {
             assert!(unpack(batch).unwrap_err().contains(field), "{field}");

@@ -1,7 +1,7 @@
 //! `eventrunner usage`: what a tenant has used.
 
 use clap::{Args, ValueEnum};
-use model::{TenantId, resource::OWN_METERS};
+use model::{CustomerId, TenantId, resource::OWN_METERS};
 use serde::Deserialize;
 use store::METERS;
 
@@ -20,6 +20,8 @@ use crate::{
   eventrunner usage --meter bytes --bucket day --since 30d
   eventrunner usage --meter own/turnover --bucket month --time-zone Europe/Berlin
   eventrunner usage --by-source --since 7d
+  eventrunner usage --by-customer --bucket month
+  eventrunner usage --customer jane --meter bytes
   eventrunner usage --records --since 1h -o jsonl")]
 pub(crate) struct Usage {
     /// What was counted: events, bytes, another meter of the fleet's, or own/ID for a meter of the tenant's own
@@ -35,8 +37,17 @@ pub(crate) struct Usage {
     #[arg(long, value_name = "NAME")]
     time_zone: Option<String>,
     /// Apart for each source of events
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["by_type", "by_customer"])]
     by_source: bool,
+    /// Apart for each type of events
+    #[arg(long, conflicts_with = "by_customer")]
+    by_type: bool,
+    /// Apart for each of the tenant's customers
+    #[arg(long)]
+    by_customer: bool,
+    /// Only what this customer used
+    #[arg(long, value_name = "ID")]
+    customer: Option<CustomerId>,
     /// Used at or after: RFC 3339, or how long ago as 90s, 15m, 2h, 7d
     #[arg(long, value_name = "TIME", value_parser = when::moment)]
     since: Option<String>,
@@ -44,7 +55,7 @@ pub(crate) struct Usage {
     #[arg(long, value_name = "TIME", value_parser = when::moment)]
     until: Option<String>,
     /// The records the sums are made of
-    #[arg(long, conflicts_with_all = ["meter", "aggregation", "bucket", "time_zone", "by_source"])]
+    #[arg(long, conflicts_with_all = ["meter", "aggregation", "bucket", "time_zone", "by_source", "by_type", "by_customer"])]
     records: bool,
     /// Most records to show
     #[arg(long, short = 'n', default_value_t = 50, requires = "records")]
@@ -91,7 +102,11 @@ fn meter(name: &str) -> std::result::Result<String, String> {
 }
 
 const BUCKETS: &[Column] = &[Column("from", "/start"), Column("value", "/value")];
-const GROUPS: &[Column] = &[Column("source", "/source"), Column("total", "/total")];
+static GROUPS: [(&str, &[Column]); 3] = [
+    ("source", &[Column("source", "/source"), Column("total", "/total")]),
+    ("type", &[Column("type", "/type"), Column("total", "/total")]),
+    ("customer", &[Column("customer", "/customer"), Column("total", "/total")]),
+];
 const RECORDS: &[Column] = &[
     Column("at", "/at"),
     Column("events", "/meters/events"),
@@ -108,6 +123,7 @@ pub(crate) async fn run(args: Usage, output: Output) -> Result<()> {
     let mut query: Vec<(&str, String)> = Vec::new();
     query.extend(args.since.map(|v| ("since", v)));
     query.extend(args.until.map(|v| ("until", v)));
+    query.extend(args.customer.map(|v| ("customer", v.to_string())));
     let path = format!("/api/v1/usage/{}", segment(&tenant));
     if args.records {
         let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
@@ -124,7 +140,9 @@ pub(crate) async fn run(args: Usage, output: Output) -> Result<()> {
     query.push(("meter", args.meter));
     query.extend(args.aggregation.map(|v| ("aggregation", word(v.to_possible_value()))));
     query.extend(args.time_zone.map(|v| ("time_zone", v)));
-    query.extend(args.by_source.then(|| ("group_by", "source".to_owned())));
+    let asked = [args.by_source, args.by_type, args.by_customer];
+    let group = GROUPS.iter().zip(asked).find(|(_, asked)| *asked).map(|(group, _)| group);
+    query.extend(group.map(|(name, _)| ("group_by", (*name).to_owned())));
     query.push(("bucket", word(args.bucket.to_possible_value())));
     let answer = api.get(&path, &query).await?;
     if output.format != Format::Table {
@@ -132,8 +150,8 @@ pub(crate) async fn run(args: Usage, output: Output) -> Result<()> {
     }
     let sums: Sums = serde_json::from_str(answer.get())
         .map_err(|e| Failure::failed(format!("the API answered something that is not ours: {e}")))?;
-    if args.by_source {
-        return output.list(GROUPS, &sums.groups);
+    if let Some((_, columns)) = group {
+        return output.list(columns, &sums.groups);
     }
     if args.bucket != Bucket::Total {
         output.list(BUCKETS, &sums.buckets)?;

@@ -143,6 +143,7 @@ impl Fleet {
             failure: Mutex::default(),
         });
         let (stored, key) = new_key(&[Scope::Publish]);
+        let stored = ApiKey { customer: Some("jane".parse().unwrap()), ..stored };
         let catalog = Catalog::fixed(Snapshot::default().with(tenant(limits)).with(stored.clone()));
         let shutdown = Shutdown::new();
         let (ready, is_ready) = watch::channel(true);

@@ -53,6 +53,7 @@ fn structured_json_in_all_spellings_of_its_type() {
     ] {
         let (stamp, placed, answer) = accepted(&door, &Request::publish().content(media_type, EVENT));
         assert_eq!((&*stamp.tenant, &*stamp.system, &*stamp.source), (&b"acme"[..], &b"shop"[..], &b""[..]));
+        assert_eq!(stamp.customer, "jane");
         assert_eq!(event(&placed[0]).data().unwrap().as_bytes(), br#"{"a": 1}"#);
         assert_eq!(answer.json()["events"], json!([{ "source": "/s", "id": "1" }]));
         assert_eq!(answer.header("content-type"), Some("application/json"));
@@ -162,6 +163,7 @@ fn a_webhook_is_kept_as_it_is() {
         .header("x-github-delivery", "72d3162e-cc78-11e3-81ab-4c9367dc0958");
     let (stamp, placed, answer) = accepted(&door, &request);
     assert_eq!((&*stamp.tenant, &*stamp.system, &*stamp.source), (&b"acme"[..], &b"hub"[..], &b"hub"[..]));
+    assert_eq!(stamp.customer, "", "a signature is nobody's in particular");
     let raw = raw(&placed[0]);
     assert_eq!(raw.body, body);
     assert_eq!(answer.json()["events"][0]["id"], "72d3162e-cc78-11e3-81ab-4c9367dc0958");
@@ -180,6 +182,7 @@ fn a_source_without_a_scheme_takes_a_key() {
             .header("x-till", "3")
             .content("application/json", r#"{"till":"3"}"#);
         let (stamp, placed, answer) = accepted(&door, &request);
+        assert_eq!(stamp.customer, "jane", "the key is used on her behalf");
         assert_eq!(&*stamp.source, b"till");
         assert_eq!(answer.json()["events"][0]["source"], "/shop/till");
         assert_eq!(placed[0].key.as_deref(), Some("3"));

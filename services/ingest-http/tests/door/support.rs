@@ -49,7 +49,10 @@ fn of<R: serde::de::DeserializeOwned>(value: Value) -> R {
 fn key(tenant: &str, key: &str, scope: &str) -> ApiKey {
     let id = key.split('_').nth(1).unwrap();
     let hash = hex::encode(Sha256::digest(key));
-    of(json!({ "tenant": tenant, "system": "shop", "id": id, "hash": hash, "scopes": [scope] }))
+    let customer = (key == KEY).then_some("jane");
+    of(json!({
+        "tenant": tenant, "system": "shop", "id": id, "hash": hash, "scopes": [scope], "customer": customer,
+    }))
 }
 
 fn source(value: Value) -> Source {

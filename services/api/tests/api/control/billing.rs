@@ -135,6 +135,8 @@ async fn an_invoice_is_held_against_its_events() {
         id: store::record_id("/s", "ghost"),
         at_us: at,
         origin: store::Origin::Event { source: "/s".into(), id: "ghost".into() },
+        customer: None,
+        event_type: None,
         meters: vec![(store::METER_EVENTS.into(), 3), (store::METER_BYTES.into(), 1)],
     };
     control.world.stores.usage.write(vec![ghost]).await.unwrap();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::Bytes;
-use model::{CloudEvent, Micros, Stamp, TenantId, Text, json};
+use model::{CloudEvent, CustomerId, Micros, Stamp, TenantId, Text, json};
 use prost::Message as _;
 use proto::hops;
 use serde::{Deserialize, Serialize};
@@ -110,6 +110,8 @@ struct EventLine {
     system: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     source: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    customer: Option<CustomerId>,
     traceparent: String,
     protocol: String,
     #[serde(with = "PlaceLine")]
@@ -147,6 +149,7 @@ pub(crate) fn event_line(stored: &StoredEvent) -> Result<String> {
         received_at_us: stamp.received_at_us,
         system: stamp.system.to_string(),
         source: stamp.source.as_ref().map(ToString::to_string),
+        customer: stamp.customer.clone(),
         traceparent: stamp.traceparent.to_string(),
         protocol: stamp.protocol.to_string(),
         place: stored.place,
@@ -171,6 +174,7 @@ pub(crate) fn read_event(tenant: &TenantId, line: &str) -> Result<StoredEvent> {
         tenant: tenant.clone(),
         system: line.system.parse().map_err(|e| wrong(&e))?,
         source: line.source.map(|s| s.parse()).transpose().map_err(|e| wrong(&e))?,
+        customer: line.customer,
         received_at_us: line.received_at_us,
         traceparent: line.traceparent.into(),
         protocol: line.protocol.into(),
@@ -185,6 +189,10 @@ struct UsageLine {
     at_us: Micros,
     #[serde(with = "OriginLine")]
     origin: Origin,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    customer: Option<CustomerId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    event_type: Option<Text>,
     meters: Meters,
 }
 
@@ -196,15 +204,15 @@ enum OriginLine {
 }
 
 pub(crate) fn usage_line(record: &UsageRecord) -> Result<String> {
-    let UsageRecord { tenant: _, id, at_us, origin, meters } = record.clone();
-    serde_json::to_string(&UsageLine { id, at_us, origin, meters })
+    let UsageRecord { tenant: _, id, at_us, origin, customer, event_type, meters } = record.clone();
+    serde_json::to_string(&UsageLine { id, at_us, origin, customer, event_type, meters })
         .map_err(|e| Failure::failed(format!("a record cannot be written as JSON: {e}")))
 }
 
 pub(crate) fn read_usage(tenant: &TenantId, line: &str) -> Result<UsageRecord> {
-    let UsageLine { id, at_us, origin, meters } = serde_json::from_str(line)
+    let UsageLine { id, at_us, origin, customer, event_type, meters } = serde_json::from_str(line)
         .map_err(|e| Failure::data(format!("a line is no archived usage record: {e}")))?;
-    Ok(UsageRecord { tenant: tenant.clone(), id, at_us, origin, meters })
+    Ok(UsageRecord { tenant: tenant.clone(), id, at_us, origin, customer, event_type, meters })
 }
 
 #[cfg(test)]
@@ -237,6 +245,7 @@ mod tests {
             let stamp = Stamp {
                 tenant: tenant.clone(),
                 system: "till".parse().unwrap(),
+                customer: source.is_none().then(|| "jane".parse().unwrap()),
                 source,
                 received_at_us: -5,
                 traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into(),
@@ -268,9 +277,15 @@ mod tests {
             Origin::Other { kind: "delivery".into(), reference: "7".into() },
         ] {
             let meters = vec![("events".into(), 1), ("bytes".into(), u64::MAX)];
+            let (customer, event_type) = (Some("jane".parse().unwrap()), Some("sale".into()));
+            let id = "/s 1 2".into();
             let record =
-                UsageRecord { tenant: tenant.clone(), id: "/s 1 2".into(), at_us: -1, origin, meters };
+                UsageRecord { tenant: tenant.clone(), id, at_us: -1, origin, customer, event_type, meters };
             assert_eq!(read_usage(&tenant, &usage_line(&record).unwrap()).unwrap(), record);
+            let nobodys = UsageRecord { customer: None, event_type: None, ..record };
+            let line = usage_line(&nobodys).unwrap();
+            assert!(!line.contains("customer"), "as it was before they were kept: {line}");
+            assert_eq!(read_usage(&tenant, &line).unwrap(), nobodys);
         }
     }
 
