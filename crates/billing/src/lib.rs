@@ -21,6 +21,7 @@ mod biller;
 mod compare;
 mod documents;
 mod error;
+mod records;
 pub mod render;
 mod series;
 
@@ -29,6 +30,7 @@ pub use self::{
     compare::{Comparison, Difference, Fault, compare},
     documents::{CreditNote, History, Invoice, Ledger, Terms},
     error::Error,
+    records::records_path,
     series::{Numbered, Series},
 };
 

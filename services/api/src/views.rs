@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 
 use model::{CloudEvent, format_rfc3339, json};
+use percent_encoding::utf8_percent_encode;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use store::{Origin, StoredEvent, UsageRecord};
 use utoipa::ToSchema;
+
+use crate::control::managed::NOT_IN_PATHS;
 
 /// One stored event of a list.
 #[derive(Debug, Serialize, ToSchema)]
@@ -95,6 +98,10 @@ pub(crate) struct UsageItem {
     pub(crate) at: String,
     /// What was used.
     pub(crate) origin: UsageOrigin,
+    /// Where its event is, for what an event caused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(crate) event: Option<String>,
     /// The tenant's customer that used it; absent: nobody in particular.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -137,7 +144,15 @@ impl From<&UsageRecord> for UsageItem {
                 UsageOrigin::Other { name: kind.to_string(), reference: reference.to_string() }
             }
         };
+        let encoded = |text: &str| utf8_percent_encode(text, &NOT_IN_PATHS).to_string();
+        let event = match &record.origin {
+            Origin::Event { source, id } => {
+                Some(format!("/api/v1/events/{}/{}", encoded(source), encoded(id)))
+            }
+            Origin::Other { .. } => None,
+        };
         Self {
+            event,
             id: record.id.to_string(),
             at: format_rfc3339(record.at_us),
             origin,

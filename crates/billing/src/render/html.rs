@@ -87,6 +87,7 @@ fn lines_of(section: &Section) -> Markup {
                     th scope="row" {
                         bdi { (row.name) }
                         @if !row.about.is_empty() { div.about { bdi { (row.about) } } }
+                        @if let Some(path) = &row.records { div.about.records { a href=(path) { "usage records" } } }
                     }
                     td.figure { (row.quantity) }
                     td {}

@@ -1,9 +1,9 @@
 //! What an invoice says to people, in words: HTML and PDF only lay it out.
 
-use model::{Currency, Date, Decimal, grouped, parse_rfc3339, resource::Party, time_zone};
+use model::{Currency, CustomerId, Date, Decimal, grouped, parse_rfc3339, resource::Party, time_zone};
 use rating::{Draft, Line, LineKind, Part, Period};
 
-use crate::{CreditNote, History, Invoice, Numbered, credit_note_number, invoice_number};
+use crate::{CreditNote, History, Invoice, Numbered, credit_note_number, invoice_number, records_path};
 
 /// All of it. Every text is one line without control characters.
 pub(super) struct Paper {
@@ -36,6 +36,8 @@ pub(super) struct Row {
     pub(super) amount: String,
     /// How the amount comes about.
     pub(super) steps: Vec<Step>,
+    /// Where its usage records are listed, if it counts any.
+    pub(super) records: Option<String>,
 }
 
 /// `quantity × unit_amount`, and what `what` says besides, comes to `amount`.
@@ -89,7 +91,7 @@ impl Paper {
             currency: draft.currency,
             facts: facts.map(|(name, text)| (name, plain(&text))).to_vec(),
             parties: Some(from).filter(|(_, lines)| !lines.is_empty()).into_iter().chain([to]).collect(),
-            sections: sections(draft, period.as_ref()),
+            sections: sections(draft, terms.account.customer.as_ref(), period.as_ref()),
             sums: sums(draft),
             notes: history.notes(invoice.number).map(|note| Note::new(note, &draft.time_zone)).collect(),
         }
@@ -116,7 +118,7 @@ impl Note {
     }
 }
 
-fn sections(draft: &Draft, period: Option<&Period>) -> Vec<Section> {
+fn sections(draft: &Draft, customer: Option<&CustomerId>, period: Option<&Period>) -> Vec<Section> {
     let title = |line: &Line| match line.kind {
         LineKind::Charge | LineKind::Minimum | LineKind::Commitment => "Charges",
         LineKind::Coupon => "Discounts",
@@ -124,13 +126,12 @@ fn sections(draft: &Draft, period: Option<&Period>) -> Vec<Section> {
         LineKind::Tax => "Taxes",
         LineKind::Credit => "Credits",
     };
+    let row = |line: &Line| Row {
+        records: records_path(draft, customer, line),
+        ..Row::new(line, draft.currency, period)
+    };
     let of_one = draft.lines.chunk_by(|a, b| title(a) == title(b));
-    of_one
-        .map(|lines| Section {
-            title: title(&lines[0]),
-            rows: lines.iter().map(|line| Row::new(line, draft.currency, period)).collect(),
-        })
-        .collect()
+    of_one.map(|lines| Section { title: title(&lines[0]), rows: lines.iter().map(row).collect() }).collect()
 }
 
 impl Row {
@@ -141,6 +142,7 @@ impl Row {
             quantity: line.quantity.map(figure).unwrap_or_default(),
             amount: money(line.amount, currency),
             steps: line.parts.iter().map(|part| Step::new(line, part, currency)).collect(),
+            records: None,
         }
     }
 }

@@ -188,6 +188,32 @@ fn every_amount_is_in_every_format() {
 }
 
 #[test]
+fn what_was_counted_is_a_link_to_its_records() {
+    let mut invoice = invoice("Events", "EUR");
+    let link = |invoice: &Numbered<Invoice>, link: &str| {
+        html(invoice, &history(invoice, &[])).contains(&format!("<a href=\"{link}\">"))
+    };
+    // The days of the segment, where they begin in Berlin; summer time ends meanwhile.
+    let records = "/api/v1/usage/acme/records?meter=bytes&amp;since=2026-09-30T22:00:00Z&amp;until=2026-10-15T22:00:00Z";
+    let second = "/api/v1/usage/acme/records?meter=events&amp;since=2026-10-15T22:00:00Z&amp;until=2026-10-31T23:00:00Z";
+    let late = "/api/v1/usage/acme/records?meter=events&amp;since=2026-08-31T22:00:00Z&amp;until=2026-09-30T22:00:00Z";
+    for path in [records, second, late] {
+        assert!(link(&invoice, path), "{path}");
+    }
+    let draft = &invoice.document.draft;
+    let links = draft.lines.iter().filter(|line| crate::records_path(draft, None, line).is_some());
+    assert!(links.clone().count() >= 5);
+    assert!(
+        links
+            .map(|line| &line.id)
+            .all(|id| id.starts_with("charge/") || id.starts_with("late/2026-09/meter/"))
+    );
+    invoice.document.terms.account.customer = Some("jane".parse().unwrap());
+    assert!(link(&invoice, &format!("{second}&amp;customer=jane")));
+    assert!(!link(&invoice, second));
+}
+
+#[test]
 fn an_amount_shows_how_it_comes_about() {
     let invoice = invoice("Events", "EUR");
     let history = history(&invoice, &[]);
@@ -234,7 +260,13 @@ fn hostile_names_are_texts() {
         }
 
         let page = html(&invoice, &history);
-        let strange: Vec<_> = tags(&page).difference(&tame).cloned().collect();
+        // Links to records name their meter, percent-encoded.
+        let is_link = |tag: &String| {
+            let query =
+                tag.strip_prefix("a href=\"/api/v1/usage/acme/records?").and_then(|q| q.strip_suffix('"'));
+            query.is_some_and(|query| !query.contains(['"', '\'', ' ']))
+        };
+        let strange: Vec<_> = tags(&page).difference(&tame).filter(|tag| !is_link(tag)).cloned().collect();
         assert_eq!(strange, [""; 0], "a name has become a tag");
         assert!(page.matches("<tr").count() == page.matches("</tr>").count() && !page.contains('\r'));
 

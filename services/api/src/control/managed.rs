@@ -155,7 +155,8 @@ pub(crate) fn is_a_tenants<R: Managed>() -> bool {
 pub(crate) const FLEET: &str = "/api/v1/fleet";
 
 /// What must not stand in a part of a path as it is (RFC 3986, section 3.3).
-const NOT_IN_PATHS: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+pub(crate) const NOT_IN_PATHS: AsciiSet =
+    NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Where a resource is found.
 pub(crate) fn location<R: Managed>(resource: &R) -> String {

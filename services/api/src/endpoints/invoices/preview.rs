@@ -59,6 +59,7 @@ async fn preview(call: &Call) -> Result<Response, Problem> {
         None => Period::containing(&terms.account.time_zone, now).map_err(|e| of_billing(e.into()))?,
     };
     let seen = biller(&call.app).preview(&terms, &month, now).await.map_err(of_billing)?;
-    let (month, forecast) = (seen.draft.into(), seen.forecast.map(Month::from));
+    let of = |draft| Month::new(draft, terms.account.customer.as_ref());
+    let (month, forecast) = (of(seen.draft), seen.forecast.map(of));
     Ok(Json(InvoicePreview { month, forecast }).into_response())
 }

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use billing::{CreditNote, History, Invoice, Numbered, credit_note_number, invoice_number};
-use model::resource::Party;
+use billing::{CreditNote, History, Invoice, Numbered, credit_note_number, invoice_number, records_path};
+use model::{CustomerId, resource::Party};
 use rating::{Draft, Line};
+use schemars::JsonSchema;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -49,8 +50,8 @@ pub(super) struct Month {
     /// Of all amounts.
     currency: String,
     /// In the order in which they come about.
-    #[schema(schema_with = schema::<Vec<Line>>)]
-    lines: Vec<Line>,
+    #[schema(schema_with = schema::<Vec<LineView>>)]
+    lines: Vec<LineView>,
     /// Charges, minimums and commitment.
     subtotal: String,
     /// What coupons take off, not negative.
@@ -67,8 +68,23 @@ pub(super) struct Month {
     due: String,
 }
 
-impl From<Draft> for Month {
-    fn from(draft: Draft) -> Self {
+/// A line, with the way to what it counts.
+#[derive(Debug, Serialize, JsonSchema)]
+struct LineView {
+    #[serde(flatten)]
+    line: Line,
+    /// Where the usage records that it counts are listed; each of them says where its event is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    records: Option<String>,
+}
+
+impl Month {
+    /// Of an account, which may be a customer's.
+    pub(super) fn new(draft: Draft, customer: Option<&CustomerId>) -> Self {
+        let lines = draft.lines.iter();
+        let lines =
+            lines.map(|line| LineView { records: records_path(&draft, customer, line), line: line.clone() });
+        let lines = lines.collect();
         let credits = draft.credits.iter().map(|(id, amount)| (id.to_string(), amount.to_string())).collect();
         Self {
             tenant: draft.tenant.to_string(),
@@ -76,7 +92,7 @@ impl From<Draft> for Month {
             period: draft.period,
             time_zone: draft.time_zone,
             currency: draft.currency.to_string(),
-            lines: draft.lines,
+            lines,
             subtotal: draft.subtotal.to_string(),
             discounts: draft.discounts.to_string(),
             late: draft.late.to_string(),
@@ -92,6 +108,7 @@ impl InvoiceView {
     /// With what was taken back of it.
     pub(super) fn new(invoice: Numbered<Invoice>, history: &History) -> Self {
         let Numbered { number: id, document: Invoice { finalized_at, draft, terms, .. } } = invoice;
+        let month = Month::new(draft, terms.account.customer.as_ref());
         Self {
             id,
             number: invoice_number(id),
@@ -99,7 +116,7 @@ impl InvoiceView {
             finalized_at,
             bill_to: terms.account.bill_to,
             bill_from: terms.account.bill_from,
-            month: draft.into(),
+            month,
             credit_notes: history.notes(id).map(CreditNoteView::from).collect(),
         }
     }

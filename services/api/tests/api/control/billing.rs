@@ -70,6 +70,17 @@ async fn a_month_is_invoiced_read_in_each_form_and_taken_back() {
     assert_invoice(&made.json);
     let sums = ["number", "status", "subtotal", "taxes", "total", "due"].map(|name| made.json[name].clone());
     assert_eq!(json!(sums), json!(["INV-000001", "finalized", "12.50", "2.38", "14.88", "14.88"]));
+    // A line that counts something opens to what it counts, and that to the events.
+    let links: Vec<_> = made.json["lines"].as_array().unwrap().iter().map(|line| &line["records"]).collect();
+    let records =
+        "/api/v1/usage/acme/records?meter=events&since=2026-09-01T00:00:00Z&until=2026-10-01T00:00:00Z";
+    assert_eq!(json!(links), json!([null, records, null]), "{made:?}");
+    let opened = read(&control, &format!("{records}&limit=1000")).await;
+    assert_eq!(opened.json["records"].as_array().map(Vec::len), Some(250), "{opened:?}");
+    assert_eq!(
+        read(&control, opened.json["records"][0]["event"].as_str().unwrap()).await.json["source"],
+        "/s"
+    );
     let again = finalize(&control, "2026-09").await;
     assert_eq!((again.status, &again.json), (200, &made.json));
 
