@@ -334,6 +334,15 @@ async fn a_record_that_is_missing_too_many_or_altered_is_named() {
         ("ghost", Fault::Extra, None),
     ];
     assert_eq!(faults, expected);
+    // What the fleet tells has no record, and must not have one.
+    let mut told = self::batch("globex", 0..3, at);
+    let mut stamp = (*told.groups[0].stamp).clone();
+    stamp.protocol = model::PROTOCOL_FLEET.into();
+    told.groups[0].stamp = Arc::new(stamp);
+    events.stores().sink.write(Arc::new(told)).await.unwrap();
+    let globex: TenantId = "globex".parse().unwrap();
+    let none = compare(&events, &events, &globex, october).await.unwrap();
+    assert_eq!((none.events, none.records, none.differences.len()), (0, 0, 0));
     // What is as it should be differs nowhere.
     let whole = compare(&events, &events, &tenant, october).await.unwrap();
     assert_eq!((whole.differences.len(), whole.records), (0, 3_000));

@@ -19,8 +19,19 @@ pub struct Stamp {
     pub received_at_us: Micros,
     /// W3C `traceparent` of the request.
     pub traceparent: Text,
-    /// `http` or `grpc`.
+    /// `http` or `grpc`, or [`PROTOCOL_FLEET`].
     pub protocol: Text,
+}
+
+/// The protocol of what the fleet itself tells a tenant: it came through no door.
+pub const PROTOCOL_FLEET: &str = "fleet";
+
+impl Stamp {
+    /// Whether the tenant is charged for it: not for what the fleet tells it.
+    #[must_use]
+    pub fn is_metered(&self) -> bool {
+        &*self.protocol != PROTOCOL_FLEET
+    }
 }
 
 /// The events of one request.

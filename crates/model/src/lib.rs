@@ -40,7 +40,7 @@ mod time;
 pub use bytestring::ByteString as Text;
 
 pub use self::{
-    batch::{Batch, Group, Stamp},
+    batch::{Batch, Group, PROTOCOL_FLEET, Stamp},
     currency::{Currency, UnknownCurrency},
     date::{Date, InvalidDate, time_zone},
     decimal::{DECIMAL_DIGITS_MAX, Decimal, InvalidDecimal, grouped},

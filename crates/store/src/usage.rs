@@ -214,10 +214,12 @@ pub fn record_id(source: &str, id: &str) -> Text {
     format!("{source} {id}").into()
 }
 
-/// The usage records of a batch that was written: one an event that was kept, under the event's own key, counted at the
+/// The usage records of a batch that was written: one a metered event that was kept, under the event's own key, counted at the
 /// time of receipt; and those that take back what gave way to it.
 pub fn records_of<'a>(batch: &'a Batch, written: &'a Written) -> impl Iterator<Item = UsageRecord> + 'a {
-    let kept = batch.events().filter(|(index, _, _)| written.again.binary_search(index).is_err());
+    let kept = batch
+        .events()
+        .filter(|(index, stamp, _)| stamp.is_metered() && written.again.binary_search(index).is_err());
     let records = kept.map(|(index, stamp, event)| {
         let mut meters = vec![
             (Text::from_static(METER_EVENTS), 1),

@@ -61,7 +61,7 @@ macro_rules! every_case {
             usage: sums_equal_the_events, records_are_kept_once, buckets, ranges_are_exact_to_the_microsecond,
                 lists_walk_all, tenants_are_billed_apart, origins_come_back, bad_widths_and_names_are_refused;
             aggregations: each_is_that_of_the_records, the_latest_is_by_time_then_id, groups_are_told_apart,
-        a_customers_use_is_a_part, events_are_their_customers,
+        a_customers_use_is_a_part, events_are_their_customers, what_the_fleet_tells_is_stored_and_not_metered,
                 the_two_meters_of_every_event_too, own_meters_are_kept_with_their_events, too_many_sources_are_refused;
         ]);
     };
@@ -128,7 +128,7 @@ suite!(embedded_and_clickhouse, open_embedded_and_clickhouse(), [
     usage: records_are_kept_once, buckets, ranges_are_exact_to_the_microsecond, lists_walk_all,
         tenants_are_billed_apart, origins_come_back, bad_widths_and_names_are_refused;
     aggregations: each_is_that_of_the_records, the_latest_is_by_time_then_id, groups_are_told_apart,
-        a_customers_use_is_a_part, events_are_their_customers,
+        a_customers_use_is_a_part, events_are_their_customers, what_the_fleet_tells_is_stored_and_not_metered,
         the_two_meters_of_every_event_too, own_meters_are_kept_with_their_events, too_many_sources_are_refused;
 ]);
 

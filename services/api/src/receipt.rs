@@ -32,7 +32,7 @@ pub(crate) struct Receipt {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     source_id: Option<String>,
-    /// `http` or `grpc`.
+    /// `http` or `grpc`; `fleet` for what the fleet itself tells.
     protocol: String,
     /// Trace of the request that brought it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -91,7 +91,7 @@ pub(crate) struct Hop {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Missing {
     /// `not_found` (it has not happened yet, or what it left is gone by age), `not_found_within` (the search
-    /// was given up at its limits), `unavailable` (what would know does not answer).
+    /// was given up at its limits), `unavailable` (what would know does not answer), `not_metered` (the fleet tells it).
     reason: &'static str,
     /// For a person.
     detail: String,
@@ -153,6 +153,9 @@ fn missing(hop: &'static str, reason: &'static str, detail: String, searched: Op
 
 /// Usage is counted at the time of receipt under the event's identity.
 async fn metered(app: &App, stored: &StoredEvent) -> Hop {
+    if !stored.stamp.is_metered() {
+        return missing("metered", "not_metered", "the fleet tells it: nobody is charged".to_owned(), None);
+    }
     let at_us = stored.stamp.received_at_us;
     let mut query = UsageQuery {
         since_us: Some(at_us),

@@ -29,7 +29,7 @@ pub(crate) struct EventItem {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub(crate) source_id: Option<String>,
-    /// `http` or `grpc`.
+    /// `http` or `grpc`; `fleet` for what the fleet itself tells.
     pub(crate) protocol: String,
 }
 

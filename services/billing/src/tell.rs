@@ -1,4 +1,5 @@
-//! Invoices and credit notes as events of their tenant: what whoever collects the money works on.
+//! Invoices and credit notes as events of their tenant: what whoever collects the money works on. They are not metered: a tenant is
+//! not charged for being told what it is charged.
 //!
 //! Each stream has a durable consumer; a document is acknowledged when its event is accepted. An event that is told twice has the
 //! same id, and is one.
@@ -16,7 +17,7 @@ use bus::{
 };
 use bytes::Bytes;
 use futures::StreamExt as _;
-use model::{CloudEvent, Micros, TenantId};
+use model::{CloudEvent, Micros, PROTOCOL_FLEET, TenantId};
 use proto::hops;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -146,7 +147,7 @@ fn stamp(tenant: &TenantId, received_at_us: Micros) -> hops::Stamp {
         source: Bytes::new(),
         received_at_us,
         traceparent: Bytes::new(),
-        protocol: Bytes::from_static(b"http"),
+        protocol: Bytes::from_static(PROTOCOL_FLEET.as_bytes()),
         customer: Bytes::new(),
     }
 }

@@ -292,7 +292,7 @@ fn items<'a>(works: &'a [Work], disk: &Disk) -> Vec<Item<'a>> {
         match work {
             Work::Batch { batch, want } => items.extend(batch.events().map(|(index, stamp, event)| Item {
                 key: disk.hasher.event(&stamp.tenant, event.source(), event.id()),
-                want: *want,
+                want: if stamp.is_metered() { *want } else { *want & EVENT },
                 what: What::Event { batch, index, stamp, event },
                 identity: 0,
                 fresh: 0,

@@ -5,10 +5,10 @@ use std::{
     sync::Arc,
 };
 
-use model::{Group, Micros, TenantId, Text};
+use model::{Group, Micros, PROTOCOL_FLEET, TenantId, Text};
 use store::{
-    Aggregation, Error, GROUPED_BUCKETS_MAX, GroupUsage, Grouping, METER_BYTES, METER_EVENTS, Origin, Stores,
-    UsageBucket, UsageQuery, UsageRecord, record_id,
+    Aggregation, Error, EventQuery, GROUPED_BUCKETS_MAX, GroupUsage, Grouping, METER_BYTES, METER_EVENTS,
+    Origin, Stores, UsageBucket, UsageQuery, UsageRecord, record_id,
 };
 
 use super::world::{HOUR, MINUTE, NOON, SECOND, World, bucket, events, records, stamp};
@@ -210,6 +210,25 @@ pub(crate) async fn events_are_their_customers(stores: &Stores, world: &World) {
     // Whoever is erased leaves nothing of their customers' either.
     stores.erasure.erase_tenant(&tenant).await.unwrap();
     assert_eq!(sum(METER_EVENTS, &janes).await, []);
+}
+
+pub(crate) async fn what_the_fleet_tells_is_stored_and_not_metered(stores: &Stores, world: &World) {
+    let tenant = world.tenant("t");
+    let mut told = (*stamp(&tenant, NOON)).clone();
+    told.protocol = Text::from_static(PROTOCOL_FLEET);
+    let groups = vec![
+        Group { stamp: stamp(&tenant, NOON), events: events(0..3) },
+        Group { stamp: Arc::new(told), events: events(3..5) },
+    ];
+    let batch = world.batch_of(groups);
+    for _ in 0..2 {
+        stores.sink.write(Arc::clone(&batch)).await.unwrap();
+    }
+    assert_eq!(stores.events.count(&tenant, &EventQuery::default()).await.unwrap(), 5);
+    let query = UsageQuery::default();
+    let metered = stores.usage.sum(&tenant, METER_EVENTS, &query).await.unwrap();
+    assert_eq!(metered, [bucket(NOON, 3)]);
+    assert_eq!(records(stores, &tenant, &query).await.len(), 3);
 }
 
 pub(crate) async fn the_two_meters_of_every_event_too(stores: &Stores, world: &World) {

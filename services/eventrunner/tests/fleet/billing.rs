@@ -147,6 +147,8 @@ quotas: [{meter: events, quantity: 3}, {meter: bytes, quantity: 1000000}]
     });
     assert!(both[0].ends_with("/2"), "{both:?}");
     assert!(both[1].ends_with("/events/3"), "{both:?}");
+    // Being told so costs nothing.
+    assert_eq!(fleet.json(&["usage"])["total"], 3);
 
     // Who begins anew does not know what was told, and does not tell it again.
     fleet.up.signal(nix::sys::signal::Signal::SIGTERM);
