@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use model::{Micros, TenantId, Text};
+use model::{Measuring, Micros, TenantId, Text, parse_rfc3339, resource::Meter};
 use store::{
     EventQuery, EventStore, METER_BYTES, METER_EVENTS, Order, Origin, StoredEvent, UsageQuery, UsageRecord,
     UsageStore, record_id,
@@ -11,6 +11,9 @@ use store::{
 
 use crate::Error;
 
+/// So long after a tenant's own meter was changed its records are taken for what they are: the engine knows of a change within a
+/// second, and clocks differ.
+const CHANGED_US: Micros = 60_000_000;
 /// Records and events asked for at a time.
 const PAGE: u32 = 1_000;
 
@@ -37,7 +40,7 @@ pub struct Difference {
     /// When it was received, or is said to have been.
     pub at_us: Micros,
     /// Of what the record has another quantity than the event.
-    pub meter: Option<&'static str>,
+    pub meter: Option<Text>,
     /// The quantity in the record.
     pub recorded: u64,
     /// The quantity by the event.
@@ -57,8 +60,33 @@ pub struct Comparison {
     pub differences: Vec<Difference>,
 }
 
+/// A tenant's own meter, with its name in records and since when all of them are by what it says now.
+struct Own<'a> {
+    meter: &'a Meter,
+    name: Text,
+    since_us: Micros,
+}
+
+impl<'a> Own<'a> {
+    /// None of one that does not say when it was changed.
+    fn new(meter: &'a Meter) -> Option<Self> {
+        let changed =
+            [&meter.meta.updated_at, &meter.meta.created_at].into_iter().find(|at| !at.is_empty())?;
+        let since_us = parse_rfc3339(changed).ok()?.saturating_add(CHANGED_US);
+        Some(Self { meter, name: meter.record_name(), since_us })
+    }
+
+    fn counts(&self, stored: &StoredEvent) -> bool {
+        stored.stamp.received_at_us >= self.since_us
+            && self.meter.event_type.as_ref().is_none_or(|ty| **ty == **stored.event.ty())
+            // Of erased data nothing can be counted again.
+            && (self.meter.value.is_none() || stored.event.data().is_some())
+    }
+}
+
 /// Compares what was received from `since_us` and before `until_us`; the caller chooses stretches of which memory holds the
-/// records. Events that a tenant's retention has taken away look like records that are too many: ask for none of their time.
+/// records. `own` are the tenant's own meters: each is counted again in events that came after it was last changed. Events that a
+/// tenant's retention has taken away look like records that are too many: ask for none of their time.
 ///
 /// # Errors
 /// If a store does not answer.
@@ -66,8 +94,10 @@ pub async fn compare(
     events: &dyn EventStore,
     usage: &dyn UsageStore,
     tenant: &TenantId,
+    own: &[Meter],
     (since_us, until_us): (Micros, Micros),
 ) -> Result<Comparison, Error> {
+    let own: Vec<_> = own.iter().filter_map(Own::new).collect();
     let mut found = Comparison::default();
     let mut records = records(usage, tenant, (since_us, until_us)).await?;
     found.records = records.len() as u64;
@@ -84,7 +114,7 @@ pub async fn compare(
         for stored in page.events.iter().filter(|stored| stored.stamp.is_metered()) {
             found.events += 1;
             let id = record_id(stored.event.source(), stored.event.id());
-            one(&mut found, stored, records.remove(&id));
+            one(&mut found, stored, records.remove(&id), &own);
         }
         match page.next {
             Some(next) => query.cursor = Some(next),
@@ -120,9 +150,9 @@ async fn records(
     }
 }
 
-fn one(found: &mut Comparison, stored: &StoredEvent, record: Option<UsageRecord>) {
+fn one(found: &mut Comparison, stored: &StoredEvent, record: Option<UsageRecord>, own: &[Own<'_>]) {
     let event = &stored.event;
-    let differs = |fault, meter, recorded, expected| Difference {
+    let differs = |fault, meter: Option<Text>, recorded, expected| Difference {
         fault,
         source: event.source().clone(),
         event: event.id().clone(),
@@ -137,13 +167,21 @@ fn one(found: &mut Comparison, stored: &StoredEvent, record: Option<UsageRecord>
     };
     let (events, bytes) = (quantity(&record, METER_EVENTS), quantity(&record, METER_BYTES));
     if events != 1 {
-        found.differences.push(differs(Fault::Altered, Some(METER_EVENTS), events, 1));
+        found.differences.push(differs(Fault::Altered, Some(METER_EVENTS.into()), events, 1));
     }
     let size = u64::try_from(event.size()).unwrap_or(u64::MAX);
     if event.data().is_none() && bytes > size {
         found.without_data += 1;
     } else if bytes != size {
-        found.differences.push(differs(Fault::Altered, Some(METER_BYTES), bytes, size));
+        found.differences.push(differs(Fault::Altered, Some(METER_BYTES.into()), bytes, size));
+    }
+    let mut measuring = Measuring::new(event);
+    for Own { meter, name, .. } in own.iter().filter(|own| own.counts(stored)) {
+        let (recorded, expected) = (record.value_of(name), measuring.value(meter).ok());
+        if recorded != expected {
+            let [recorded, expected] = [recorded, expected].map(Option::unwrap_or_default);
+            found.differences.push(differs(Fault::Altered, Some(name.clone()), recorded, expected));
+        }
     }
 }
 

@@ -2,16 +2,19 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+#[path = "billing/compared.rs"]
+mod compared;
+
 use std::{collections::BTreeMap, sync::Arc};
 
-use billing::{Biller, CreditWish, Error, Fault, Ledger, Terms, compare};
+use billing::{Biller, CreditWish, Error, Ledger, Terms};
 use bus::{
     Bus, TopologyOptions,
     topology::{self, INVOICES},
 };
 use futures::future::join_all;
 use model::{
-    Batch, CloudEvent, Decimal, Durability, Group, Micros, Stamp, TenantId, parse_rfc3339,
+    Decimal, Durability, Micros, TenantId, parse_rfc3339,
     resource::{BillingAccount, Plan},
 };
 use rating::{LineKind, Period};
@@ -161,10 +164,7 @@ async fn a_customer_pays_its_part_and_the_tenant_the_whole() {
     let mut terms = terms("acme", &json!({"id": "stores", "customer": "jane"}));
     terms.plans[0].prices[0].charges[1].meter = Some("stored_byte_hours".to_owned());
     let refused = world.biller.preview(&terms, &month("2026-10"), at_us(NOVEMBER)).await.unwrap_err();
-    assert!(
-        matches!(&refused, billing::Error::Conflict(why) if why.contains("stored_byte_hours")),
-        "{refused}"
-    );
+    assert!(matches!(&refused, Error::Conflict(why) if why.contains("stored_byte_hours")), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -276,74 +276,4 @@ async fn an_invoice_is_taken_back_once() {
     assert_eq!((again.is_new, again.invoice.number), (true, 2));
     let nobodys = CreditWish { invoice: 99, amount: None, reason: "r".into() };
     assert!(matches!(world.biller.credit(tenant, &nobodys, 0).await, Err(Error::NotFound(_))));
-}
-
-fn batch(tenant: &str, ids: std::ops::Range<u32>, at_us: Micros) -> Batch {
-    let events = ids.map(|id| {
-        CloudEvent::builder(id.to_string(), "/s", "t")
-            .text("text/plain", format!("event {id}"))
-            .build()
-            .unwrap()
-    });
-    let stamp = Stamp {
-        tenant: tenant.parse().unwrap(),
-        system: "shop".parse().unwrap(),
-        source: None,
-        customer: None,
-        received_at_us: at_us,
-        traceparent: "".into(),
-        protocol: "http".into(),
-    };
-    Batch {
-        partition: 0,
-        sequence: 1,
-        stored_at_us: at_us,
-        raw_sequence: 0,
-        raw_stored_at_us: 0,
-        normalized_at_us: 0,
-        groups: vec![Group { stamp: Arc::new(stamp), events: events.collect() }],
-        streamed: Vec::new(),
-        metered: Vec::new(),
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_record_that_is_missing_too_many_or_altered_is_named() {
-    let world = World::new().await;
-    let at = at_us("2026-10-05T12:00:00Z");
-    let batch = batch("acme", 0..3_000, at);
-    let mut records: Vec<_> = store::records_of(&batch, &store::Written::default()).collect();
-    // In a store of its own, which has metered what it stored; the usage is told to another one.
-    let events = embedded(&world.folder.path().join("events")).await;
-    events.stores().sink.write(Arc::new(batch)).await.unwrap();
-    let altered = &mut records[1_700].meters;
-    *altered =
-        altered.iter().map(|(name, value)| (name.clone(), value + u64::from(*name == METER_BYTES))).collect();
-    records.remove(42);
-    records.push(record("acme", "ghost", at, 7));
-    UsageStore::write(&world.usage, records).await.unwrap();
-    let tenant: TenantId = "acme".parse().unwrap();
-    let october = (at_us("2026-10-01T00:00:00Z"), at_us(NOVEMBER));
-    let found = compare(&events, &world.usage, &tenant, october).await.unwrap();
-    assert_eq!((found.events, found.records), (3_000, 3_000));
-    let mut faults: Vec<_> = found.differences.iter().map(|d| (&*d.event, d.fault, d.meter)).collect();
-    faults.sort_unstable_by_key(|(event, ..)| *event);
-    let expected = [
-        ("1700", Fault::Altered, Some(METER_BYTES)),
-        ("42", Fault::Missing, None),
-        ("ghost", Fault::Extra, None),
-    ];
-    assert_eq!(faults, expected);
-    // What the fleet tells has no record, and must not have one.
-    let mut told = self::batch("globex", 0..3, at);
-    let mut stamp = (*told.groups[0].stamp).clone();
-    stamp.protocol = model::PROTOCOL_FLEET.into();
-    told.groups[0].stamp = Arc::new(stamp);
-    events.stores().sink.write(Arc::new(told)).await.unwrap();
-    let globex: TenantId = "globex".parse().unwrap();
-    let none = compare(&events, &events, &globex, october).await.unwrap();
-    assert_eq!((none.events, none.records, none.differences.len()), (0, 0, 0));
-    // What is as it should be differs nowhere.
-    let whole = compare(&events, &events, &tenant, october).await.unwrap();
-    assert_eq!((whole.differences.len(), whole.records), (0, 3_000));
 }

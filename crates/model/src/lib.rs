@@ -28,6 +28,7 @@ mod id;
 pub mod json;
 mod json_members;
 mod limits;
+mod measure;
 mod meta;
 pub mod nats;
 mod partition;
@@ -57,6 +58,7 @@ pub use self::{
         SystemId, TenantId, UserId, WorkflowId,
     },
     limits::{EventLimits, OverLimit, TYPE_BYTES_MAX},
+    measure::{Measuring, Unmetered},
     partition::partition_of,
     subject::{tenant_packed_subject, tenant_subject, tenant_wildcard, type_token},
     time::{

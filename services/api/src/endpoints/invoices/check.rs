@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use billing::{Difference, Fault, Invoice, Numbered};
-use model::{Micros, format_rfc3339};
+use model::{Micros, format_rfc3339, resource::Meter};
 use rating::{Line, late};
 use runtime::problem::Problem;
 use serde::Serialize;
@@ -84,7 +84,7 @@ pub(super) struct DifferenceView {
     /// What is altered.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    meter: Option<&'static str>,
+    meter: Option<String>,
     /// The quantity in the record.
     recorded: u64,
     /// The quantity by the event.
@@ -102,7 +102,7 @@ impl From<Difference> for DifferenceView {
             source: found.source.to_string(),
             event: found.event.to_string(),
             received_at: format_rfc3339(found.at_us),
-            meter: found.meter,
+            meter: found.meter.map(|meter| meter.to_string()),
             recorded: found.recorded,
             expected: found.expected,
         }
@@ -111,8 +111,8 @@ impl From<Difference> for DifferenceView {
 
 /// Hold an invoice against what it was made of
 ///
-/// The sum is made again of the usage records by the prices that held, and each usage record of the month is compared with its event. A
-/// request does a part of the month; go on with `next_cursor` until there is none, as `eventrunner invoices verify` does.
+/// The sum is made again of the usage records by the prices that held, and each usage record of the month is compared with its event, also in what
+/// the tenant's own meters count. A request does a part of the month; go on with `next_cursor` until there is none, as `eventrunner invoices verify` does.
 #[utoipa::path(
     get, path = "/api/v1/invoice/{tenant}/{id}/check", tag = "billing", operation_id = "check_invoice",
     params(
@@ -184,6 +184,8 @@ async fn compare(
     end: Micros,
 ) -> Result<Micros, Problem> {
     let (tenant, stores) = (call.tenant()?, &call.app.stores);
+    let snapshot = call.app.catalog.snapshot();
+    let own: Vec<_> = snapshot.each::<Meter>(Some(tenant)).map(|entry| Meter::clone(&entry.value)).collect();
     let begun = Instant::now();
     let mut width: Micros = 3_600_000_000;
     while since < end && begun.elapsed() < WORK && part.differences.len() < DIFFERENCES_MAX {
@@ -193,7 +195,7 @@ async fn compare(
             width = (until - since) / 2;
             continue;
         }
-        let compared = billing::compare(&*stores.events, &*stores.usage, tenant, (since, until));
+        let compared = billing::compare(&*stores.events, &*stores.usage, tenant, &own, (since, until));
         let compared = compared.await.map_err(of_billing)?;
         part.events += compared.events;
         part.records += compared.records;
