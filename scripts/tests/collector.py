@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fleet import free_ports
+from pods import certificate
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "eventrunner"
 PROGRAM = CACHE / "bin" / "otel"
@@ -23,13 +24,17 @@ receivers:
     protocols:
       http: {{ endpoint: "127.0.0.1:{http}" }}
       grpc: {{ endpoint: "127.0.0.1:{grpc}" }}
+  otlp/encrypted:
+    protocols:
+      http: {{ endpoint: "127.0.0.1:{https}", tls: {{ cert_file: "{folder}/tls.crt", key_file: "{folder}/tls.key" }} }}
+      grpc: {{ endpoint: "127.0.0.1:{grpcs}", tls: {{ cert_file: "{folder}/tls.crt", key_file: "{folder}/tls.key" }} }}
 exporters:
   lines: {{ path: "{lines}" }}
 service:
   pipelines:
-    traces: {{ receivers: [otlp], exporters: [lines] }}
-    metrics: {{ receivers: [otlp], exporters: [lines] }}
-    logs: {{ receivers: [otlp], exporters: [lines] }}
+    traces: {{ receivers: [otlp, otlp/encrypted], exporters: [lines] }}
+    metrics: {{ receivers: [otlp, otlp/encrypted], exporters: [lines] }}
+    logs: {{ receivers: [otlp, otlp/encrypted], exporters: [lines] }}
 """
 
 
@@ -65,9 +70,12 @@ class Collector:
         self.folder = tempfile.TemporaryDirectory(prefix="eventrunner-otel-")
         folder = Path(self.folder.name)
         self.lines, self.log = folder / "lines", folder / "log"
-        self.http = free_ports(2)
+        self.http = free_ports(4)
         self.config = folder / "config.yaml"
-        self.config.write_text(CONFIG.format(http=self.http, grpc=self.http + 1, lines=self.lines))
+        certificate(folder, "IP:127.0.0.1")
+        self.ca_file = folder / "ca.crt"
+        ports = {"http": self.http, "grpc": self.http + 1, "https": self.http + 2, "grpcs": self.http + 3}
+        self.config.write_text(CONFIG.format(lines=self.lines, folder=folder, **ports))
         self.process: subprocess.Popen | None = None
         self.start()
 
@@ -93,6 +101,9 @@ class Collector:
     @property
     def grpc_url(self) -> str:
         return f"http://127.0.0.1:{self.http + 1}"
+
+    def encrypted_url(self, protocol: str) -> str:
+        return f"https://127.0.0.1:{self.http + (3 if protocol == 'grpc' else 2)}"
 
     def stop(self) -> None:
         if self.process:

@@ -86,6 +86,7 @@ CONTRADICTIONS = {
     "services.engine.keda.enabled=true,nats.accountsSecret=a": "nats.account is needed for KEDA",
     "services.api.ingress.enabled=true": "services.api.ingress.hosts is needed",
     "services.api.route.enabled=true": "gateway.parentRefs or services.api.route.parentRefs is needed",
+    "telemetry.caSecret=a,telemetry.otlpEndpoint=http://otel:4318": "is for a telemetry.otlpEndpoint that begins with https://",
     "oathkeeper.enabled=true": "oathkeeper.existingSecret is needed",
     "oathkeeper.enabled=true,oathkeeper.existingSecret=a": "oathkeeper.jwksUrls and oathkeeper.trustedIssuers are needed",
     "keto.enabled=true,keto.replicas=2": "more than one needs keto.existingSecret",

@@ -292,6 +292,42 @@ class TracesOverGrpc(Traces):
 
 
 @unittest.skipUnless(PROGRAM.exists() or os.environ.get("CI") == "true", "there is no collector: scripts/tools.sh otel")
+class Encrypted(unittest.TestCase):
+    """A collector that shows a certificate, over both protocols."""
+
+    def sent(self, collector: Collector, protocol: str, *trusting: str) -> Fleet:
+        settings = (f"telemetry.otlp_endpoint={collector.encrypted_url(protocol)}", f"telemetry.otlp_protocol={protocol}", *trusting)
+        flags = [part for setting in settings for part in ("--set", setting)]
+        fleet = Fleet(binary("eventrunner"), "--verbose", *flags)
+        self.addCleanup(fleet.stop)
+        return fleet
+
+    def test_it_is_believed_by_who_vouches_for_it(self) -> None:
+        for protocol in ("grpc", "http/protobuf"):
+            with self.subTest(protocol):
+                collector = Collector()
+                self.addCleanup(collector.stop)
+                fleet = self.sent(collector, protocol, f"telemetry.otlp_ca_file={collector.ca_file}")
+                trace = uuid.uuid4().hex
+                headers = {"authorization": f"Bearer {fleet.env['KEY']}", "traceparent": parent(trace)}
+                answer = requests.post(f"{fleet.env['URL']}/v1/events", headers=headers, data="raw", timeout=30)
+                self.assertEqual(answer.status_code, 202, answer.text)
+                collector.wait(lambda collector=collector, trace=trace: len(collector.spans(trace)) == 7, "not all spans")
+                collector.wait(lambda collector=collector: collector.logs(), "no log")
+                self.assertNotIn("telemetry is not taken", fleet.said())
+
+    def test_one_that_nobody_vouches_for_gets_nothing(self) -> None:
+        for protocol in ("grpc", "http/protobuf"):
+            with self.subTest(protocol):
+                collector = Collector()
+                self.addCleanup(collector.stop)
+                fleet = self.sent(collector, protocol)
+                collector.wait(lambda fleet=fleet: "telemetry is not taken" in fleet.said(), "nothing is said")
+                self.assertRegex(fleet.said(), r"telemetry is not taken.*(?i:certificate|UnknownIssuer)")
+                self.assertEqual(list(collector.received("resourceLogs")), [])
+
+
+@unittest.skipUnless(PROGRAM.exists() or os.environ.get("CI") == "true", "there is no collector: scripts/tools.sh otel")
 class Processes(unittest.TestCase):
     """Services in processes of their own, those that need no store of their own."""
 

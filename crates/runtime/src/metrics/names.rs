@@ -228,7 +228,7 @@ metrics! {
     /// Size of the disk with the data folder.
     DiskSizeBytes = Gauge, "eventrunner_disk_size_bytes", [];
     /// When what a configured file vouches for ends, in seconds since the Unix epoch; of several the first.
-    CertificateExpiryTime = Gauge, "eventrunner_certificate_expiry_time_seconds", [one_of("file", &["nats_ca", "nats_certificate", "nats_credentials", "cql_ca"])];
+    CertificateExpiryTime = Gauge, "eventrunner_certificate_expiry_time_seconds", [one_of("file", &["nats_ca", "nats_certificate", "nats_credentials", "cql_ca", "otlp_ca"])];
 
     /// Requests answered by the API.
     ApiRequests = Counter, "eventrunner_api_requests_total", [ROUTE, Label { name: "status", values: Values::Bounded("the HTTP status") }];

@@ -10,6 +10,7 @@ mod options;
 mod queue;
 mod sampler;
 mod span;
+mod tls;
 mod transport;
 mod value;
 

@@ -1,5 +1,7 @@
 //! The section `telemetry` of the configuration.
 
+use std::path::PathBuf;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +14,7 @@ pub enum Protocol {
     #[default]
     #[serde(rename = "http/protobuf")]
     Http,
-    /// gRPC without TLS; collectors listen on port 4317.
+    /// gRPC; collectors listen on port 4317.
     #[serde(rename = "grpc")]
     Grpc,
 }
@@ -21,10 +23,12 @@ pub enum Protocol {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TelemetryOptions {
-    /// Where OTLP is taken, such as `http://127.0.0.1:4318`. Empty: nothing is traced, and nothing sent.
+    /// Where OTLP is taken, such as `http://127.0.0.1:4318`; with `https://` over TLS. Empty: nothing is traced, and nothing sent.
     pub otlp_endpoint: String,
     /// `http/protobuf` (port 4318 of a collector) or `grpc` (4317).
     pub otlp_protocol: Protocol,
+    /// PEM file of those who may have signed the collector's certificate. Not set: whoever this machine trusts.
+    pub otlp_ca_file: Option<PathBuf>,
     /// Headers of each request, such as a token: `name=value`, several separated by commas.
     pub otlp_headers: Secret,
     /// How long a request may take.
@@ -56,6 +60,7 @@ impl Default for TelemetryOptions {
         Self {
             otlp_endpoint: String::new(),
             otlp_protocol: Protocol::default(),
+            otlp_ca_file: None,
             otlp_headers: Secret::default(),
             otlp_timeout_ms: Millis(10_000),
             traces: true,
@@ -114,16 +119,21 @@ impl TelemetryOptions {
             return Err("telemetry.otlp_endpoint holds a login, which would be shown: put it into telemetry.otlp_headers"
                 .to_owned());
         }
-        match (uri.scheme_str(), self.otlp_protocol) {
-            (Some("https"), Protocol::Grpc) => {
-                Err("telemetry.otlp_protocol grpc has no TLS here: use http/protobuf, or a collector beside this process"
-                    .to_owned())
+        match uri.scheme_str() {
+            Some("https") => Ok(()),
+            Some("http") if self.otlp_ca_file.is_some() => {
+                Err("telemetry.otlp_ca_file is for an otlp_endpoint that begins with https://".to_owned())
             }
-            (Some("http" | "https"), _) => Ok(()),
+            Some("http") => Ok(()),
             _ => Err(format!(
                 "telemetry.otlp_endpoint {endpoint:?} must begin with http:// or https://, such as http://127.0.0.1:4318"
             )),
         }
+    }
+
+    /// Whether the collector is spoken to over TLS.
+    pub(crate) fn is_encrypted(&self) -> bool {
+        self.otlp_endpoint.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://"))
     }
 
     /// The headers of each request.
@@ -169,6 +179,7 @@ mod tests {
             ..TelemetryOptions::default()
         };
         good.check().unwrap();
+        TelemetryOptions { otlp_protocol: Protocol::Grpc, ..good.clone() }.check().unwrap();
         assert_eq!(good.url_of("abc").as_deref(), Some("https://jaeger/trace/abc"));
         let headers = good.headers().unwrap();
         assert_eq!(
@@ -183,7 +194,10 @@ mod tests {
             ("trace_url", |o| o.trace_url = "https://jaeger/".to_owned()),
             ("otlp_endpoint", |o| o.otlp_endpoint = "collector:4318".to_owned()),
             ("otlp_endpoint", |o| o.otlp_endpoint = "http://me:secret@collector:4318".to_owned()),
-            ("otlp_protocol", |o| o.otlp_protocol = Protocol::Grpc),
+            ("otlp_ca_file", |o| {
+                o.otlp_endpoint = "http://collector:4318".to_owned();
+                o.otlp_ca_file = Some("ca.pem".into());
+            }),
             ("otlp_headers", |o| o.otlp_headers = "secret".into()),
         ];
         for (key, change) in wrong {

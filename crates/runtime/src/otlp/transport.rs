@@ -15,6 +15,7 @@ use tonic::{
 use super::{
     export::Signal,
     options::{Protocol, TelemetryOptions},
+    tls,
 };
 
 /// Longest answer that is read: it says how many records were not taken.
@@ -46,17 +47,29 @@ impl Transport {
         let wrong = |e: &dyn std::fmt::Display| format!("telemetry.otlp_endpoint cannot be used: {e}");
         match options.otlp_protocol {
             Protocol::Http => {
-                let client = reqwest::Client::builder()
+                let mut client = reqwest::Client::builder()
                     .default_headers(headers)
                     .timeout(timeout)
-                    .redirect(reqwest::redirect::Policy::none())
-                    .build()
-                    .map_err(|e| wrong(&e))?;
+                    .redirect(reqwest::redirect::Policy::none());
+                if let Some(file) = options.otlp_ca_file.as_deref().filter(|_| options.is_encrypted()) {
+                    let found = tls::certificates(file)?;
+                    let trusted = found.iter().map(|der| reqwest::Certificate::from_der(der));
+                    client =
+                        client.tls_certs_only(trusted.collect::<Result<Vec<_>, _>>().map_err(|e| wrong(&e))?);
+                }
+                let client = client.build().map_err(|e| wrong(&e))?;
                 Ok(Self::Http { client, base: options.otlp_endpoint.trim_end_matches('/').to_owned() })
             }
             Protocol::Grpc => {
                 let endpoint: Endpoint = options.otlp_endpoint.parse().map_err(|e| wrong(&e))?;
-                let channel = endpoint.connect_timeout(timeout).connect_lazy();
+                let endpoint = endpoint.connect_timeout(timeout);
+                let channel = if options.is_encrypted() {
+                    let connector = tls::connector(options.otlp_ca_file.as_deref())?;
+                    let connect = move |uri| tls::connect(connector.clone(), uri);
+                    endpoint.connect_with_connector_lazy(tower::service_fn(connect))
+                } else {
+                    endpoint.connect_lazy()
+                };
                 Ok(Self::Grpc { channel, headers, timeout })
             }
         }

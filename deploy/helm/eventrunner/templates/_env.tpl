@@ -69,6 +69,9 @@
 {{- with .Values.telemetry.existingSecret }}
 {{ include "eventrunner.secretEnv" (list "EVENTRUNNER_TELEMETRY__OTLP_HEADERS" . "headers") }}
 {{- end }}
+{{- if .Values.telemetry.caSecret }}
+- {name: EVENTRUNNER_TELEMETRY__OTLP_CA_FILE, value: /etc/otlp-ca/ca.crt}
+{{- end }}
 {{- end }}
 {{- with .Values.telemetry.traceUrl }}
 - {name: EVENTRUNNER_TELEMETRY__TRACE_URL, value: {{ . | quote }}}
@@ -198,6 +201,9 @@
 {{- if and .stores .root.Values.scylla.tls.caSecret }}
 - {name: scylla-ca, mountPath: /etc/scylla-ca, readOnly: true}
 {{- end }}
+{{- if and .root.Values.telemetry.otlpEndpoint .root.Values.telemetry.caSecret }}
+- {name: otlp-ca, mountPath: /etc/otlp-ca, readOnly: true}
+{{- end }}
 {{- end -}}
 
 {{- define "eventrunner.volumes" -}}
@@ -230,5 +236,9 @@
 {{- if and .stores .root.Values.scylla.tls.caSecret }}
 - name: scylla-ca
   secret: {secretName: {{ .root.Values.scylla.tls.caSecret }}, items: [{key: ca.crt, path: ca.crt}]}
+{{- end }}
+{{- if and .root.Values.telemetry.otlpEndpoint .root.Values.telemetry.caSecret }}
+- name: otlp-ca
+  secret: {secretName: {{ .root.Values.telemetry.caSecret }}, items: [{key: ca.crt, path: ca.crt}]}
 {{- end }}
 {{- end -}}

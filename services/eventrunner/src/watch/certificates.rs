@@ -28,6 +28,7 @@ pub(super) fn watched(config: &Config) -> Vec<Watched> {
         ("nats_certificate", config.nats.tls_certificate_file.as_ref()),
         ("nats_credentials", config.nats.credentials_file.as_ref()),
         ("cql_ca", cql_ca),
+        ("otlp_ca", config.telemetry.otlp_ca_file.as_ref()),
     ];
     let named = files.into_iter().filter_map(|(file, path)| Some(Watched { file, path: path?.clone() }));
     named.collect()
