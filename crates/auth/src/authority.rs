@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use relations::{Actor, Authorizer, Error, Kind, Permission, Role, Scope as Place, Verb, question};
+use runtime::metrics::{self, Histogram, IntCounter, Metric};
 
 use crate::{AuthError, AuthorizerKind, Caller, Derived, Held, Snapshots};
 
@@ -13,19 +14,49 @@ pub struct Authority {
     authorizer: Arc<dyn Authorizer>,
     /// Whether the authorizer must be told of roles and bindings.
     is_told: bool,
+    asked: Asked,
+}
+
+/// What is counted of the authorizer's answers.
+#[derive(Debug, Clone)]
+struct Asked {
+    allowed: IntCounter,
+    denied: IntCounter,
+    unanswered: IntCounter,
+    duration: Histogram,
+}
+
+impl Asked {
+    fn new(kind: AuthorizerKind) -> Self {
+        let count = |answer| metrics::counter(Metric::AuthorizerQuestions, &[kind.as_str(), answer]);
+        let duration = metrics::histogram(Metric::AuthorizerDuration, &[kind.as_str()]);
+        Self { allowed: count("allowed"), denied: count("denied"), unanswered: count("none"), duration }
+    }
+
+    fn count(&self, questions: usize, answered: &Result<Vec<bool>, Error>) {
+        let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        match answered {
+            Ok(answers) => {
+                let allowed = answers.iter().filter(|may| **may).count();
+                self.allowed.inc_by(number(allowed));
+                self.denied.inc_by(number(answers.len() - allowed));
+            }
+            Err(_) => self.unanswered.inc_by(number(questions)),
+        }
+    }
 }
 
 impl Authority {
     /// One that asks this authorizer for bindings, which knows them by itself.
     #[must_use]
     pub fn new(authorizer: Arc<dyn Authorizer>) -> Self {
-        Self { authorizer, is_told: false }
+        Self { authorizer, is_told: false, asked: Asked::new(AuthorizerKind::Embedded) }
     }
 
     /// One that asks an authorizer that knows what it is told.
     #[must_use]
     pub fn told(authorizer: Arc<dyn Authorizer>) -> Self {
-        Self { authorizer, is_told: true }
+        Self { authorizer, is_told: true, asked: Asked::new(AuthorizerKind::Keto) }
     }
 
     /// One that knows the bindings of the catalog by itself.
@@ -178,11 +209,14 @@ impl Authority {
         let Ok(questions) = questions.collect::<Result<Vec<_>, _>>() else {
             return Ok(vec![false; permissions.len()]);
         };
-        let asked = match &*questions {
+        let timer = self.asked.duration.start_timer();
+        let answered = match &*questions {
             [question] => self.authorizer.check(question).await.map(|may| vec![may]),
             questions => self.authorizer.check_all(questions).await,
         };
-        asked.map_err(|error| {
+        timer.observe_duration();
+        self.asked.count(questions.len(), &answered);
+        answered.map_err(|error| {
             if !matches!(error, Error::Unavailable { .. }) {
                 tracing::error!(%error, "the authorizer refuses to answer");
             }
@@ -193,3 +227,39 @@ impl Authority {
 
 /// Who is given nothing, or nothing that counts.
 const NOBODY: &str = "nobody";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::AuthorizerOptions;
+
+    #[tokio::test]
+    async fn what_the_authorizer_says_is_counted() {
+        let counted = || {
+            let of = |answer| metrics::counter(Metric::AuthorizerQuestions, &["keto", answer]).get();
+            let times = metrics::histogram(Metric::AuthorizerDuration, &["keto"]).get_sample_count();
+            (of("allowed"), of("denied"), of("none"), times)
+        };
+        let nothing = Arc::new(catalog::Snapshot::default());
+        let derived = Derived::new(Arc::new(move || Arc::clone(&nothing)));
+        let alice = Actor::User("alice".to_owned());
+        let read = Permission::new(Verb::Read, Kind::Fleet);
+        let before = counted();
+        assert!(!Authority::told(Arc::new(derived)).gives(&alice, read, &Place::Fleet).await.unwrap());
+        let nobody_listens = AuthorizerOptions {
+            kind: AuthorizerKind::Keto,
+            read_url: "http://127.0.0.1:1".to_owned(),
+            write_url: "http://127.0.0.1:1".to_owned(),
+            timeout_ms: 20,
+            attempt_timeout_ms: 10,
+        };
+        let away =
+            Authority::open(&nobody_listens, Arc::new(|| Arc::new(catalog::Snapshot::default()))).unwrap();
+        away.gives(&alice, read, &Place::Fleet).await.unwrap_err();
+        let after = counted();
+        assert_eq!(
+            (after.0 - before.0, after.1 - before.1, after.2 - before.2, after.3 - before.3),
+            (0, 1, 1, 2)
+        );
+    }
+}

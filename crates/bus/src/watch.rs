@@ -16,8 +16,11 @@ use crate::{
     topology::{EVENTS, RAW, USAGE},
 };
 
-/// How often: two requests, and one more for each stream that is worked off.
+/// How often: three requests, and one more for each stream that is worked off.
 const LOOK: Duration = Duration::from_secs(10);
+
+/// The label of what the fleet's own account may use.
+const ACCOUNT: &str = "account";
 
 /// Looks until it is dropped. While the broker does not answer, what it said last stays.
 pub async fn watch(bus: Bus) {
@@ -43,6 +46,17 @@ async fn look(bus: &Bus) -> Result<(), Error> {
     }
     for stream in queues {
         look_at_partitions(bus, &stream).await?;
+    }
+    look_at_account(bus).await
+}
+
+/// An account without a limit has the room of its nodes, which only their monitoring tells.
+#[expect(clippy::cast_precision_loss, reason = "bytes of disks are far below 2^53")]
+async fn look_at_account(bus: &Bus) -> Result<(), Error> {
+    let account = bus.jetstream().query_account().await.map_err(|e| Error::broker("the account", &e))?;
+    if let Some(most) = account.limits.max_storage {
+        gauge(Metric::BrokerStorageUsed, &[ACCOUNT]).set(account.storage as f64);
+        gauge(Metric::BrokerStorageLimit, &[ACCOUNT]).set(most as f64);
     }
     Ok(())
 }
@@ -91,7 +105,8 @@ fn micros(at: time::OffsetDateTime) -> model::Micros {
 
 #[cfg(test)]
 mod tests {
-    use testkit::NatsServer;
+    use async_nats::jetstream::stream;
+    use testkit::{NatsOptions, NatsServer};
 
     use super::*;
     use crate::{Options, TopologyOptions, topology};
@@ -115,6 +130,24 @@ mod tests {
         assert_eq!(gauge(Metric::BrokerOldestWork, &[EVENTS]).get() as u64, 0);
         let pending = |partition| gauge(Metric::BrokerPendingMessages, &[RAW, partition]).get() as u64;
         assert_eq!((pending("0"), pending("1")), (0, 1));
+        bus.close().await;
+    }
+
+    #[tokio::test]
+    async fn what_an_account_may_use_is_seen() {
+        let extra = r#"
+            accounts { fleet { users: [{user: fleet, password: fleet}], jetstream { max_file: 64000000, max_mem: 1000000 } } }
+            no_auth_user: fleet"#;
+        let server =
+            NatsServer::start_with(NatsOptions { extra: extra.to_owned(), ..NatsOptions::default() });
+        let bus = Bus::connect(&Options { url: server.url(), ..Options::default() }).await.unwrap();
+        let config =
+            stream::Config { name: "S".to_owned(), subjects: vec!["s".to_owned()], ..Default::default() };
+        bus.jetstream().create_stream(config).await.unwrap();
+        bus.jetstream().publish("s", vec![0u8; 100_000].into()).await.unwrap().await.unwrap();
+        look(&bus).await.unwrap();
+        assert!(gauge(Metric::BrokerStorageUsed, &[ACCOUNT]).get() > 100_000.0);
+        assert_eq!(gauge(Metric::BrokerStorageLimit, &[ACCOUNT]).get() as u64, 64_000_000);
         bus.close().await;
     }
 }

@@ -197,6 +197,7 @@ mod tests {
             "bytes",
             "events",
             "requests",
+            "questions",
             "batches",
             "messages",
             "partitions",

@@ -62,6 +62,10 @@ const TRANSPORT: Label = one_of("transport", &["sse", "grpc"]);
 const PARTITION: Label = Label { name: "partition", values: Values::Bounded("one for each partition") };
 const BROKER_STREAM: Label =
     Label { name: "stream", values: Values::Bounded("one for each stream of the broker") };
+/// Nodes are told by `broker.monitor_url`, a node or a few.
+const STORAGE: Label =
+    Label { name: "of", values: Values::Bounded("`account`, or the name of a node of the broker") };
+const AUTHORIZER: Label = one_of("kind", &["embedded", "keto"]);
 const ROUTE: Label = Label { name: "route", values: Values::Bounded("one for each route template") };
 
 const fn one_of(name: &'static str, values: &'static [&'static str]) -> Label {
@@ -214,6 +218,11 @@ metrics! {
     /// Messages of a partition that somebody was handed and has not acknowledged.
     BrokerUnacknowledgedMessages = Gauge, "eventrunner_broker_unacknowledged_messages", [BROKER_STREAM, PARTITION];
 
+    /// Bytes of file storage that are used: of a node of the broker, or, where the fleet's account has a limit, of that account.
+    BrokerStorageUsed = Gauge, "eventrunner_broker_storage_used_bytes", [STORAGE];
+    /// Bytes of file storage that a node of the broker, or the fleet's account, may use; beyond them no message is taken.
+    BrokerStorageLimit = Gauge, "eventrunner_broker_storage_limit_bytes", [STORAGE];
+
     /// Time of one commit.
     StoreCommitDuration = SECONDS, "eventrunner_store_commit_duration_seconds", [STORE];
     /// Records committed.
@@ -247,6 +256,11 @@ metrics! {
     AuthorizerTuples = Counter, "eventrunner_authorizer_told_tuples_total", [one_of("change", &["insert", "delete"])];
     /// Times that the authorizer could not be told.
     AuthorizerFailures = Counter, "eventrunner_authorizer_failed_requests_total", [];
+
+    /// Questions that the authorizer was asked, because what a caller brought did not suffice, and what it said.
+    AuthorizerQuestions = Counter, "eventrunner_authorizer_asked_questions_total", [AUTHORIZER, one_of("answer", &["allowed", "denied", "none"])];
+    /// Time until the authorizer has answered the questions of one request, or has not.
+    AuthorizerDuration = SECONDS, "eventrunner_authorizer_check_duration_seconds", [AUTHORIZER];
 
     /// Accounts of tenants that the broker was told of.
     AccountsSet = Counter, "eventrunner_accounts_told_requests_total", [];

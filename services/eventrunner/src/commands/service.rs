@@ -123,7 +123,7 @@ async fn start(
     streams.ready(false, "waits for the broker, the streams and the catalog");
     let ground = Ground::wait_for(config).await?;
     if matches!(service, Service::Engine | Service::Api) {
-        watch::start_broker(ground.bus.clone(), context);
+        watch::start_broker(ground.bus.clone(), &ground.config, context);
     }
     // Nobody else sets it.
     let _ = catalog.set(ground.catalog.clone());

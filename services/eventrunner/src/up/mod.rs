@@ -230,7 +230,7 @@ async fn start(
     watch::start(config, embedded, context);
     let (http, api, catalog) = match &started {
         Started::Here(fleet) => {
-            watch::start_broker(fleet.bus.clone(), context);
+            watch::start_broker(fleet.bus.clone(), config, context);
             banner.services(fleet, admin)?;
             (fleet.addresses.http, fleet.addresses.api, fleet.catalog.clone())
         }

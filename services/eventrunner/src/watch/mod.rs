@@ -1,6 +1,7 @@
 //! What nobody tells when it changes, looked at now and then, for dashboards and alerts: the disk with the data folder, the
-//! embedded store, and when certificates end.
+//! embedded store, the broker, and when certificates end.
 
+mod broker;
 mod certificates;
 mod disk;
 
@@ -31,13 +32,15 @@ pub(crate) fn start(config: &Config, store: Option<Embedded>, context: &Context)
     });
 }
 
-/// The same of the broker's streams, for services that always are.
-pub(crate) fn start_broker(bus: bus::Bus, context: &Context) {
+/// The same of the broker's streams and of the room it has, for services that always are.
+pub(crate) fn start_broker(bus: bus::Bus, config: &Config, context: &Context) {
     let draining = context.shutdown().draining.clone();
+    let monitor_url = config.broker.monitor_url.clone();
     context.spawn(async move {
         tokio::select! {
             () = draining.cancelled() => {}
             () = bus::watch::watch(bus) => {}
+            () = broker::watch(monitor_url) => {}
         }
     });
 }
