@@ -40,7 +40,12 @@ SETTINGS = {
     "EVENTRUNNER_STORE__CLICKHOUSE__READ_TIMEOUT_MS": "1000",
     # So that a few hundred events fill them.
     "EVENTRUNNER_TOPOLOGY__HOP_BYTES_MAX": str(8 << 20),
+    # So that the streams fit into a small broker.
+    **{f"EVENTRUNNER_TOPOLOGY__{name}_BYTES_MAX": str(16 << 20) for name in ("AUDIT", "DEAD", "IDEMPOTENCY", "INVOICES", "SESSIONS", "USAGE")},
+    "EVENTRUNNER_TOPOLOGY__TENANT_BYTES_MAX": str(64 << 20),
 }
+# What a broker may store.
+ROOM = "max_file_store: 300MB"
 
 
 def shrunk(text: str) -> str:
@@ -69,6 +74,8 @@ class Range:
         # Of another name than the fleet's: it is not down before it is there.
         extra = f"  - job_name: extra\n    static_configs: [{{targets: ['127.0.0.1:{self.extra_port}']}}]\n"
         self.fleet = Composed("*", settings={"EVENTRUNNER_AUTHORIZER": "keto"}, more=SETTINGS)
+        for name in NATS:
+            self.fleet.edits[name] = lambda text: re.sub(r"max_file_store: \w+", ROOM, text)
         self.fleet.edits["prometheus"] = lambda text: settings(text) + (extra if "scrape_configs" in text else "")
         self.fleet.start(*NATS, "scylla", "clickhouse", "keto")
         self.fleet.wait_healthy(*NATS, "clickhouse", "scylla", "keto")
@@ -153,6 +160,33 @@ def unreadable(range_: Range, until) -> None:
 
     asyncio.run(write())
     until()
+
+
+def crowded_broker(range_: Range, until) -> None:
+    """Somebody else's stream takes the room."""
+    import asyncio
+
+    import nats
+
+    def used() -> float:
+        told = json.loads(get(f"{range_.fleet.url('nats-1', 8222)}/varz"))["jetstream"]
+        return told["stats"]["storage"] / told["config"]["max_storage"]
+
+    async def others(work) -> None:
+        client = await nats.connect(f"nats://127.0.0.1:{range_.fleet.ports['nats-1', 4222]}")
+        await work(client.jetstream(timeout=60))
+        await client.close()
+
+    async def fill(stream) -> None:
+        await stream.add_stream(name="OTHERS", subjects=["others"], num_replicas=3)
+        while used() < 0.85:
+            await stream.publish("others", bytes(4 << 20))
+
+    asyncio.run(others(fill))
+    try:
+        until()
+    finally:
+        asyncio.run(others(lambda stream: stream.delete_stream("OTHERS")))
 
 
 def stuck_engine(range_: Range, until) -> None:
@@ -265,6 +299,7 @@ FAULTS = {
     gone: ["Down"],
     restarts: ["Restarts"],
     authorizer: ["AuthorizerOutOfStep"],
+    crowded_broker: ["BrokerStorageNearlyFull"],
     no_clickhouse: ["BillingDelayed", "BillingTasksFail"],
     slow_broker: ["AcceptLatency", "AcceptLatencySlow"],
     no_majority: ["NotReady", "AcceptErrors", "AcceptErrorsSlow"],

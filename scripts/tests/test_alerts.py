@@ -25,6 +25,7 @@ RECEIVED = 'eventrunner_consumer_received_events_total{stage="normalizer"}'
 TASKS = "eventrunner_billing_tasks_total"
 KEPT = "eventrunner_broker_kept_bytes"
 LIMIT = "eventrunner_broker_limit_bytes"
+USED, MOST = "eventrunner_broker_storage_used_bytes", "eventrunner_broker_storage_limit_bytes"
 FREE, SIZE = "eventrunner_disk_free_bytes", "eventrunner_disk_size_bytes"
 EXPIRY = 'eventrunner_certificate_expiry_time_seconds{file="nats_ca"}'
 STARTED = 'eventrunner_process_start_time_seconds{instance="a"}'
@@ -54,6 +55,10 @@ CASES = [
     ({f'{KEPT}{{stream="RAW"}}': "90x20", f'{LIMIT}{{stream="RAW", when_full="refuses"}}': "100x20"}, "10m", ["StreamNearlyFull"]),
     ({f'{KEPT}{{stream="DEAD"}}': "90x20", f'{LIMIT}{{stream="DEAD", when_full="forgets"}}': "100x20"}, "10m", ["StreamNearlyFull"]),
     ({f'{KEPT}{{stream="TENANT-default"}}': "99x20", f'{LIMIT}{{stream="TENANT-default", when_full="forgets"}}': "100x20"}, "10m", []),
+    ({f'{USED}{{of="nats-1"}}': "81x20", f'{MOST}{{of="nats-1"}}': "100x20"}, "10m", ["BrokerStorageNearlyFull"]),
+    ({f'{USED}{{of="account"}}': "81x20", f'{MOST}{{of="account"}}': "100x20"}, "3m", []),
+    # One node's use is not held against another's limit.
+    ({f'{USED}{{of="a"}}': "81x20", f'{MOST}{{of="a"}}': "200x20", f'{USED}{{of="b"}}': "9x20", f'{MOST}{{of="b"}}': "100x20"}, "10m", []),
     ({'up{job="eventrunner", instance="a"}': "1x5 0x20"}, "15m", ["Down"]),
     ({'up{job="eventrunner", instance="a"}': "1x5 0 0 1x20"}, "15m", []),
     ({'eventrunner_process_ready_components{instance="a", component="ingest-http"}': "1x5 0x20"}, "15m", ["NotReady"]),
