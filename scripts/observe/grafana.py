@@ -14,11 +14,12 @@ SOURCES = {
     CLICKHOUSE: {"type": CLICKHOUSE, "uid": "${clickhouse}"},
 }
 WIDTH = 24
+RUNBOOKS = "https://eventrunner.dev/docs/runbooks"
 
 
 @dataclass(frozen=True)
 class Query:
-    """Of one data source; `legend` is for Prometheus alone, as ClickHouse names its columns."""
+    """Of one data source; `legend` is Prometheus's, or the column of ClickHouse's that tells the lines apart."""
 
     source: str
     text: str
@@ -48,11 +49,11 @@ def quantiles(metric: str, by: str = "", labels: str = "") -> list[Query]:
     ]
 
 
-def sql(text: str, *, table: bool = False) -> Query:
-    """ClickHouse's SQL, with the macros of its plugin."""
+def sql(text: str, legend: str = "", *, table: bool = False) -> Query:
+    """ClickHouse's SQL, with the macros of its plugin. What is no table names the column that tells its lines apart."""
     lines = text.strip("\n").splitlines()
     indent = min(len(line) - len(line.lstrip()) for line in lines if line.strip())
-    return Query(CLICKHOUSE, "\n".join(line[indent:].rstrip() for line in lines), "", table)
+    return Query(CLICKHOUSE, "\n".join(line[indent:].rstrip() for line in lines), legend, table)
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Panel:
     title: str
     unit: str
     queries: list[Query]
-    about: str = ""
+    about: str
     kind: str = "timeseries"
     width: int = 8
     limits: tuple[float, ...] = ()
@@ -71,6 +72,11 @@ class Panel:
     decimals: int | None = None
     # Upper end of the axis.
     top: float | None = None
+    # Alerts made of the same, without "EventRunner": the panel leads to their pages.
+    alerts: tuple[str, ...] = ()
+    # Columns of a table that say nothing, and the one whose values are names of runbooks.
+    without: tuple[str, ...] = ()
+    runbooks: str = ""
 
     @property
     def height(self) -> int:
@@ -102,7 +108,15 @@ class Panel:
             }
             if self.limits:
                 defaults["custom"]["thresholdsStyle"] = {"mode": "dashed"}
-        return {"defaults": defaults, "overrides": []}
+            for query in self.queries:
+                if query.source == CLICKHOUSE:
+                    defaults["displayName"] = f"${{__field.labels.{query.legend}}}"
+        overrides = []
+        if self.runbooks:
+            link = {"title": "Runbook", "url": f"{RUNBOOKS}/${{__value.raw}}", "targetBlank": True}
+            properties = [{"id": "links", "value": [link]}]
+            overrides.append({"matcher": {"id": "byName", "options": self.runbooks}, "properties": properties})
+        return {"defaults": defaults, "overrides": overrides}
 
     def options(self) -> dict:
         if self.kind == "stat":
@@ -128,7 +142,10 @@ class Panel:
         sources = {query.source for query in self.queries}
         if len(sources) != 1:
             raise ValueError(f"{self.title}: a panel has one data source")
-        return {
+        more: dict = {"links": [link(f"Runbook: {name}", f"{RUNBOOKS}/EventRunner{name}") for name in self.alerts]} if self.alerts else {}
+        if self.without:
+            more["transformations"] = [{"id": "organize", "options": {"excludeByName": dict.fromkeys(self.without, True)}}]
+        return more | {
             "id": number,
             "type": "timeseries" if self.kind == "bars" else self.kind,
             "title": self.title,
@@ -139,6 +156,13 @@ class Panel:
             "fieldConfig": self.field_config(),
             "options": self.options(),
         }
+
+
+def link(title: str, url: str, icon: str = "doc", tooltip: str = "") -> dict:
+    return {
+        "type": "link", "title": title, "url": url, "icon": icon, "targetBlank": True, "tags": [],
+        "asDropdown": False, "includeVars": False, "keepTime": False, "tooltip": tooltip,
+    }  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -173,6 +197,17 @@ TRACES = (
     '/explore?schemaVersion=1&panes={"t":{"datasource":"${traces}","queries":[{"refId":"A","queryType":"search",'
     '"service":"eventrunner"}],"range":{"from":"${__from}","to":"${__to}"}}}&orgId=1'
 )
+
+
+# Marks in every panel when an alert fires.
+FIRING = {
+    "name": "Alerts",
+    "datasource": SOURCES[PROMETHEUS],
+    "enable": True,
+    "hide": False,
+    "iconColor": "red",
+    "expr": prom('ALERTS{FLEET, alertname=~"EventRunner.*", alertstate="firing"}').text,
+}
 
 
 @dataclass(frozen=True)
@@ -218,10 +253,8 @@ class Board:
                 "type": "dashboards", "title": "EventRunner", "tags": ["eventrunner"], "asDropdown": True,
                 "includeVars": True, "keepTime": True, "icon": "external link", "targetBlank": False, "tooltip": "", "url": "",
             },
-            {
-                "type": "link", "title": "Traces", "url": TRACES, "icon": "bolt", "targetBlank": True, "tags": [],
-                "asDropdown": False, "includeVars": False, "keepTime": False, "tooltip": "Traces of this span of time",
-            },
+            link("Traces", TRACES, "bolt", "Traces of this span of time"),
+            link("Runbooks", f"{RUNBOOKS}/README", tooltip="A page for each alert"),
         ]
         board = {
             "uid": self.uid,
@@ -237,7 +270,7 @@ class Board:
             "timezone": "browser",
             "links": links,
             "templating": {"list": self.templating()},
-            "annotations": {"list": []},
+            "annotations": {"list": [FIRING] if PROMETHEUS in self.sources() else []},
             "panels": self.panels(),
         }
         return json.dumps(board, indent=1, ensure_ascii=False) + "\n"
