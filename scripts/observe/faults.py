@@ -347,6 +347,9 @@ def calm(range_: Range, seconds: float) -> None:
 
 
 def make(range_: Range, fault, names: list[str]) -> dict[str, float]:
+    # What an earlier fault has left is no proof of this one.
+    mine = {f"EventRunner{name}" for name in names}
+    wait_for(f"{names} are quiet", lambda: not mine & range_.firing(), 240)
     print(f"{fault.__name__}: {', '.join(names)}", flush=True)
     began, took = time.monotonic(), {}
 

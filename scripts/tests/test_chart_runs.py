@@ -34,6 +34,7 @@ def secrets(folder: Path) -> dict[str, dict[str, str]]:
         "clickhouse": {"password": "c"},
         "keto": {"dsn": "memory"},
         "otel": {"headers": "authorization=Bearer t0ken"},
+        "otel-ca": tls,
         "oathkeeper": {},
     }
 
