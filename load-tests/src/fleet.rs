@@ -1,7 +1,7 @@
 //! The fleet under test: one that runs, or one of our own that can be killed and started again.
 
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     net::TcpListener,
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
@@ -156,13 +156,15 @@ pub(crate) struct Own {
 impl Own {
     /// Starts one on free ports and an empty folder, and waits until it is ready.
     pub(crate) async fn start(args: &FleetArgs, durability: Durability) -> anyhow::Result<(Self, Access)> {
-        Self::start_on(args, durability, |_| Ok(Vec::new())).await
+        Self::start_on(args, durability, None, |_| Ok(Vec::new())).await
     }
 
-    /// The same after `prepare` has done something to its folder; gives what it adds to the command line.
+    /// The same, as processes on these servers if there are some, after `prepare` has done something to its folder; gives what it
+    /// adds to the command line.
     pub(crate) async fn start_on(
         args: &FleetArgs,
         durability: Durability,
+        mut servers: Option<Servers>,
         prepare: impl FnOnce(&Path) -> anyhow::Result<Vec<OsString>>,
     ) -> anyhow::Result<(Self, Access)> {
         let binary = args.program()?;
@@ -182,23 +184,25 @@ impl Own {
         ];
         command.extend(args.settings.iter().flat_map(|setting| ["--set".into(), setting.into()]));
         command.extend(prepare(folder.path())?);
-        let mut servers = None;
         if args.processes {
-            let started = Servers::start(args.cql_nodes).await?;
-            command.extend(["--processes", "--stores", "external", "--nats-nodes"].map(Into::into));
-            command.push(args.nats_nodes.to_string().into());
-            command.extend(started.flags());
+            command.push("--processes".into());
+            // A broker of somebody else's has as many as it has.
+            if args.nats_nodes > 1 {
+                command.extend(["--nats-nodes".into(), args.nats_nodes.to_string().into()]);
+            }
             if let Some(replicas) = &args.replicas {
                 command.extend(["--replicas".into(), replicas.into()]);
             }
-            servers = Some(started);
+            if servers.is_none() {
+                servers = Some(Servers::start(args.cql_nodes).await?);
+            }
         }
         let mut clock = None;
         if let Some(library) = &args.faketime {
             ensure!(library.is_file(), "there is no {}", library.display());
             clock = Some(Clock::new(std::fs::canonicalize(library)?, folder.path())?);
         }
-        let child = spawn(&command, folder.path(), clock.as_ref())?;
+        let child = spawn(&line(&command, servers.as_ref()), folder.path(), clock.as_ref())?;
         let grpc_url = format!("http://127.0.0.1:{}", port + GRPC_PORT);
         let (context, tenant_stream) = (data.join("context.toml"), args.tenant_stream);
         let checked = args.checked.unwrap_or_default();
@@ -264,7 +268,11 @@ impl Own {
 
     /// Runs the fleet's own command line while everything else goes on; with its context, if it is asked of the fleet. What it
     /// prints, as JSON.
-    pub(crate) async fn ask(&self, arguments: &[&str], of_fleet: bool) -> anyhow::Result<Vec<u8>> {
+    pub(crate) async fn ask<A: AsRef<OsStr>>(
+        &self,
+        arguments: &[A],
+        of_fleet: bool,
+    ) -> anyhow::Result<Vec<u8>> {
         let program = self.command.first().context("no program")?;
         let mut command = tokio::process::Command::new(program);
         command.args(arguments).args(["--output", "json"]).stdin(Stdio::null());
@@ -273,7 +281,8 @@ impl Own {
         }
         let done = command.output().await?;
         let said = String::from_utf8_lossy(&done.stderr);
-        ensure!(done.status.success(), "{}: {said}", arguments.join(" "));
+        let asked = || arguments.iter().map(|word| word.as_ref().display().to_string()).collect::<Vec<_>>();
+        ensure!(done.status.success(), "{}: {said}", asked().join(" "));
         Ok(done.stdout)
     }
 
@@ -317,6 +326,19 @@ impl Own {
         self.servers.as_mut()
     }
 
+    /// Where its processes keep events and usage, for another command; nothing for a fleet in one process.
+    pub(crate) fn stores(&self) -> Vec<OsString> {
+        self.servers.as_ref().map(Servers::settings).unwrap_or_default()
+    }
+
+    /// Takes its servers away with all they hold; it is given others when it is started again.
+    pub(crate) async fn replace_servers(&mut self) -> anyhow::Result<()> {
+        if let Some(servers) = self.servers.take() {
+            self.servers = Some(servers.replaced().await?);
+        }
+        Ok(())
+    }
+
     /// SIGKILL: nothing is flushed, nothing said. The broker lives on, as it would.
     pub(crate) fn kill(&mut self) -> anyhow::Result<()> {
         self.child.kill()?;
@@ -326,7 +348,8 @@ impl Own {
 
     /// Starts it again on the same data and ports, and waits until it is ready.
     pub(crate) async fn restart(&mut self) -> anyhow::Result<()> {
-        self.child = spawn(&self.command, self.folder.path(), self.clock.as_ref())?;
+        let line = line(&self.command, self.servers.as_ref());
+        self.child = spawn(&line, self.folder.path(), self.clock.as_ref())?;
         self.ready().await.map(drop)
     }
 
@@ -425,6 +448,11 @@ impl Member {
     pub(crate) fn is_broker(&self) -> bool {
         self.service == "nats-server"
     }
+}
+
+/// The command line of `up`, with where its servers are now.
+fn line(command: &[OsString], servers: Option<&Servers>) -> Vec<OsString> {
+    command.iter().cloned().chain(servers.map(Servers::settings).unwrap_or_default()).collect()
 }
 
 fn spawn(command: &[OsString], folder: &Path, clock: Option<&Clock>) -> anyhow::Result<Child> {

@@ -48,17 +48,23 @@ impl Servers {
         Ok((events.unwrap_or_default(), parts.await?.trim().parse().unwrap_or_default()))
     }
 
-    /// What tells `eventrunner up` where they are.
-    pub(crate) fn flags(&self) -> Vec<OsString> {
+    /// Others of the same number, which hold nothing; these are killed, and what they held is deleted.
+    pub(crate) async fn replaced(self) -> anyhow::Result<Self> {
+        let nodes = u8::try_from(self.nodes.len())?;
+        spawn_blocking(move || drop(self)).await?;
+        Self::start(nodes).await
+    }
+
+    /// What tells the fleet's own command line where they are.
+    pub(crate) fn settings(&self) -> Vec<OsString> {
         let replication = if self.nodes.len() >= 3 { 3 } else { 1 };
-        vec![
-            "--cql".into(),
-            self.nodes.join(",").into(),
-            "--clickhouse".into(),
-            self.url.clone().into(),
-            "--set".into(),
-            format!("store.cql.replication={replication}").into(),
-        ]
+        let settings = [
+            "store.kind=external".to_owned(),
+            format!("store.cql.nodes={:?}", self.nodes),
+            format!("store.cql.replication={replication}"),
+            format!("store.clickhouse.url={}", self.url),
+        ];
+        settings.into_iter().flat_map(|setting| ["--set".into(), setting.into()]).collect()
     }
 
     /// Does something that blocks to a CQL node, from 0 on.

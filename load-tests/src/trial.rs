@@ -128,7 +128,7 @@ pub(crate) async fn run<T>(
 ) -> anyhow::Result<(Outcome, T)> {
     ensure!(trial.fleet.context.is_none(), "only a fleet of this scenario's own is struck");
     let prepare = trial.prepare.unwrap_or_else(|| Box::new(|_| Ok(Vec::new())));
-    let (own, access) = Box::pin(Own::start_on(&trial.fleet, trial.durability, prepare)).await?;
+    let (own, access) = Box::pin(Own::start_on(&trial.fleet, trial.durability, None, prepare)).await?;
     let per_request = trial.load.per_request();
     let pace = Pace::open(trial.requests, trial.rate, trial.limit);
     let peaks = Peaks::watch(own.processes());

@@ -1,11 +1,12 @@
 //! Two regions: one is lost under load, the other takes over. What it lacks is the recovery point, what it takes the recovery time.
 //!
 //! Two brokers, joined by a leaf node with a JetStream domain each. The streams of the first are mirrored by the second, where
-//! `eventrunner mirror run` keeps a store. Then the first fleet and its broker are killed at once, the mirrors are promoted, and a
+//! `eventrunner mirror run` fills stores of its own. Then the first fleet and its broker are killed at once, the mirrors are promoted, and a
 //! fleet is started on them.
 
 use std::{
     collections::{BTreeMap, HashSet},
+    ffi::OsString,
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -30,6 +31,7 @@ use crate::{
     faults,
     fleet::{Durability, FleetArgs, Own},
     proxy::{Link, Proxy},
+    servers::Servers,
 };
 
 /// Subjects that must stay in their region: each has a fleet's own streams on them, or its own processes.
@@ -68,6 +70,7 @@ pub(crate) struct Options {
 struct Report {
     scenario: &'static str,
     durability: &'static str,
+    form: &'static str,
     line_ms: u64,
     /// Events accepted in the first region.
     accepted: u64,
@@ -110,8 +113,8 @@ struct Region {
 pub(crate) async fn run(mut options: Options) -> anyhow::Result<bool> {
     let setup = &mut options.setup;
     ensure!(
-        setup.fleet.context.is_none() && !setup.fleet.processes,
-        "fleets of this scenario's own, in one process each"
+        setup.fleet.context.is_none() && setup.fleet.nats_nodes == 1,
+        "fleets of this scenario's own, on brokers of one node"
     );
     let (load, requests) = setup.load.steady(options.events);
     let base = tempfile::tempdir_in(folder(&setup.fleet)?)?;
@@ -119,9 +122,9 @@ pub(crate) async fn run(mut options: Options) -> anyhow::Result<bool> {
     let line = Proxy::start(SocketAddr::from(([127, 0, 0, 1], east.leaf_port))).await?;
     line.set(Link { delay: Duration::from_millis(options.line_ms), ..Link::default() });
     let west = Region::start("WEST", base.path(), setup.durability, Some(line.address().port())).await?;
-    let (mut own, access) = Box::pin(started(setup, east.broker.url(), None)).await?;
-    let store = base.path().join("west-store");
-    let mut standby = stand_by(&own, &west, &store).await?;
+    let (mut own, access) = Box::pin(started(setup, &east, None)).await?;
+    let stores = Stores::start(&setup.fleet, base.path()).await?;
+    let mut standby = stand_by(&own, &west, &stores).await?;
 
     let pace = Pace::open(requests, setup.load.requests_per_second(), None);
     let mut run = Box::pin(Run::begin(&access, load, requests, pace, setup.load.manner(0))).await?;
@@ -130,7 +133,7 @@ pub(crate) async fn run(mut options: Options) -> anyhow::Result<bool> {
     let killed = Instant::now();
     line.set(Link { cut: true, ..Link::default() });
     east.broker.kill();
-    own.kill()?;
+    kill(&mut own)?;
     // Nobody promises anything any more.
     let killed_ms = now_ms();
     run.stop();
@@ -142,7 +145,7 @@ pub(crate) async fn run(mut options: Options) -> anyhow::Result<bool> {
     let key = own.folder().join("data/secret.key");
     // The types of events came along.
     setup.fleet.checked = None;
-    let (other, there) = Box::pin(started(setup, west.broker.url(), Some((key, store)))).await?;
+    let (other, there) = Box::pin(started(setup, &west, Some((key, stores)))).await?;
     let recovery = killed.elapsed();
     // The catalog came along, and the key with it.
     let access = Access { key: access.key.clone(), ..there };
@@ -159,6 +162,7 @@ pub(crate) async fn run(mut options: Options) -> anyhow::Result<bool> {
     let report = Report {
         scenario: "mirror",
         durability: options.setup.durability.as_str(),
+        form: options.setup.fleet.form(),
         line_ms: options.line_ms,
         accepted: all.promised() * run.load.per_request(),
         lost_events: u64::try_from(lost.len())?,
@@ -210,27 +214,72 @@ impl Region {
     }
 }
 
-/// A fleet on a broker; in the second region with the key of the first and what was stored meanwhile.
+/// The stores of the second region.
+enum Stores {
+    /// In a folder.
+    Embedded(PathBuf),
+    /// On servers.
+    External(Box<Servers>),
+}
+
+impl Stores {
+    async fn start(fleet: &FleetArgs, folder: &Path) -> anyhow::Result<Self> {
+        Ok(match fleet.processes {
+            true => Self::External(Servers::start(fleet.cql_nodes).await?.into()),
+            false => Self::Embedded(folder.join("west-store")),
+        })
+    }
+
+    /// What tells the fleet's own command line where they are.
+    fn settings(&self) -> Vec<OsString> {
+        match self {
+            Self::Embedded(folder) => {
+                vec!["--set".into(), format!("store.folder={}", folder.display()).into()]
+            }
+            Self::External(servers) => servers.settings(),
+        }
+    }
+}
+
+/// A fleet on a region's broker; in the second region with the key of the first and what was stored meanwhile.
 async fn started(
     setup: &Setup,
-    url: String,
-    of_first: Option<(PathBuf, PathBuf)>,
+    region: &Region,
+    of_first: Option<(PathBuf, Stores)>,
 ) -> anyhow::Result<(Own, Access)> {
+    let mut flags: Vec<OsString> = vec!["--nats-url".into(), region.broker.url().into()];
+    let (mut key, mut servers) = (None, None);
+    if let Some((file, stores)) = of_first {
+        key = Some(file);
+        match stores {
+            Stores::External(external) => servers = Some(*external),
+            Stores::Embedded(_) => flags.extend(stores.settings()),
+        }
+    }
     let prepare = move |folder: &Path| {
-        let mut flags = vec!["--nats-url".into(), url.into()];
-        if let Some((key, store)) = of_first {
+        if let Some(key) = key {
             let data = folder.join("data");
             fs::create_dir_all(&data)?;
             fs::copy(key, data.join("secret.key"))?;
-            flags.extend(["--set".into(), format!("store.folder={}", store.display()).into()]);
         }
         Ok(flags)
     };
-    Own::start_on(&setup.fleet, setup.durability, prepare).await
+    Own::start_on(&setup.fleet, setup.durability, servers, prepare).await
+}
+
+/// Kills every process of a fleet at once. Services without whoever started them would end in order.
+fn kill(own: &mut Own) -> anyhow::Result<()> {
+    let members = own.members();
+    own.kill()?;
+    for pid in members.iter().filter_map(|member| member.pid) {
+        // It may have ended.
+        let _ = faults::signal(pid, "KILL");
+    }
+    Ok(())
 }
 
 /// Makes the mirrors and starts what stands by; waits until they are in step.
-async fn stand_by(own: &Own, west: &Region, store: &Path) -> anyhow::Result<Standby> {
+async fn stand_by(own: &Own, west: &Region, stores: &Stores) -> anyhow::Result<Standby> {
     let url = west.broker.url();
     let began = Instant::now();
     // The leaf node connects when it can.
@@ -248,7 +297,8 @@ async fn stand_by(own: &Own, west: &Region, store: &Path) -> anyhow::Result<Stan
     command
         .args(["mirror", "run", "--data-dir"])
         .arg(&data)
-        .args(["--set", &format!("nats.url={url}"), "--set", &format!("store.folder={}", store.display())])
+        .args(["--set", &format!("nats.url={url}")])
+        .args(stores.settings())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(log);

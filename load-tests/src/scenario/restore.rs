@@ -1,9 +1,11 @@
 //! Backed up under load, destroyed, and restored: every event that was accepted before the backup began is there, none twice.
 //!
 //! The fleet goes on taking events while it is backed up and after. Then everything is killed and its data deleted, but for the
-//! files that are no part of a backup: the sealing key and the operator's seed.
+//! files that are no part of a backup: the sealing key and the operator's seed. A fleet of processes is restored onto other servers, which hold
+//! nothing.
 
 use std::{
+    ffi::OsString,
     fs,
     path::Path,
     sync::Arc,
@@ -11,7 +13,7 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
-use bus::topology::{EVENTS, RAW};
+use bus::topology::{EVENTS, RAW, USAGE};
 use clap::Args;
 use oracle::{Access, Ledger, Pace, Run, Verdict, Verdicts, now_ms};
 use serde::{Deserialize, Serialize};
@@ -53,6 +55,7 @@ struct Backup {
 struct Report {
     scenario: &'static str,
     durability: &'static str,
+    form: &'static str,
     /// Events accepted before the backup began.
     before: u64,
     /// Accepted while it was made and after: the price of a disaster.
@@ -76,8 +79,8 @@ struct Report {
 pub(crate) async fn run(mut options: Options) -> anyhow::Result<bool> {
     let setup = &mut options.setup;
     ensure!(
-        setup.fleet.context.is_none() && !setup.fleet.processes,
-        "a fleet of this scenario's own, in one process"
+        setup.fleet.context.is_none() && setup.fleet.nats_nodes == 1,
+        "a fleet of this scenario's own, with a broker of one node, which the restore can start"
     );
     let (load, requests) = setup.load.steady(options.events);
     let (mut own, access) = Box::pin(Own::start(&setup.fleet, setup.durability)).await?;
@@ -96,9 +99,10 @@ pub(crate) async fn run(mut options: Options) -> anyhow::Result<bool> {
     destroy(&mut own).await?;
 
     let began = Instant::now();
-    let data = own.folder().join("data");
-    let data_dir = data.to_str().context("the folder's name is no text")?;
-    own.ask(&["restore", target, "--data-dir", data_dir], false).await?;
+    let mut asked: Vec<OsString> = ["restore", target, "--data-dir"].map(Into::into).into();
+    asked.push(own.folder().join("data").into());
+    asked.extend(own.stores());
+    own.ask(&asked, false).await?;
     let restored = began.elapsed();
     own.restart().await.context("after the restore")?;
     let ready = began.elapsed();
@@ -114,6 +118,7 @@ pub(crate) async fn run(mut options: Options) -> anyhow::Result<bool> {
     let report = Report {
         scenario: "restore",
         durability: options.setup.durability.as_str(),
+        form: options.setup.fleet.form(),
         before,
         after: promised - before,
         after_kept: verdicts.events.unpromised,
@@ -130,16 +135,18 @@ pub(crate) async fn run(mut options: Options) -> anyhow::Result<bool> {
     Ok(verdicts.is_good() && report.before > 0 && report.after > 0)
 }
 
-/// Kills the fleet and its broker, and deletes everything of theirs.
+/// Kills every process of the fleet, its broker and its servers, and deletes everything of theirs.
 async fn destroy(own: &mut Own) -> anyhow::Result<()> {
-    let brokers: Vec<_> = own.members().into_iter().filter(crate::fleet::Member::is_broker).collect();
+    let members = own.members();
     own.kill()?;
-    for pid in brokers.iter().filter_map(|broker| broker.pid) {
-        faults::signal(pid, "KILL")?;
+    for pid in members.iter().filter_map(|member| member.pid) {
+        // A service has seen that whoever started it is gone, and may have ended by itself.
         while faults::is_running(pid) {
+            let _ = faults::signal(pid, "KILL");
             tokio::time::sleep(LOOK).await;
         }
     }
+    own.replace_servers().await?;
     let data = own.folder().join("data");
     for entry in fs::read_dir(&data)? {
         remove(&entry?.path())?;
@@ -160,8 +167,11 @@ pub(crate) async fn drain(access: &Access) -> anyhow::Result<()> {
     let client = access.broker(async_nats::ConnectOptions::new()).await?;
     let jetstream = async_nats::jetstream::new(client);
     let began = Instant::now();
-    for name in [RAW, EVENTS] {
-        while jetstream.get_stream(name).await?.cached_info().state.messages > 0 {
+    for name in [RAW, EVENTS, USAGE] {
+        // Usage waits only where it has a store of its own.
+        while let Ok(queue) = jetstream.get_stream(name).await
+            && queue.cached_info().state.messages > 0
+        {
             ensure!(began.elapsed() < DRAIN, "{name} is not worked off");
             tokio::time::sleep(LOOK).await;
         }

@@ -13,6 +13,7 @@ use ::backup::{Api, Folder, MANIFEST, Manifest, Stored, StoredPart, StreamPart};
 use bus::{Bus, topology};
 use clap::Args;
 use serde::{Deserialize, Serialize};
+use store::migration::Mode;
 
 use super::{Part, Summary, take::part_of};
 use crate::{
@@ -25,7 +26,7 @@ use crate::{
     exit::{Code, Failure, Result},
     output::{Output, item, note},
     services,
-    stores::OpenStores,
+    stores::{self, OpenStores},
     up::alone::Alone,
 };
 
@@ -153,12 +154,14 @@ struct Work<'a> {
 
 impl Work<'_> {
     async fn run(&self) -> Result<()> {
-        let streams = wants_streams(self.args);
-        if !streams {
-            return self.stores().await;
+        if !wants_streams(self.args) {
+            let progress = self.begin_stores()?;
+            self.stores().await?;
+            return end(progress.as_deref());
         }
         let bus = Bus::connect(&self.config.nats).await?;
         self.is_free(&bus).await?;
+        let progress = self.begin_stores()?;
         let chosen = |part: &&StreamPart| part_of(&part.name).is_in(&self.args.only);
         let (last, first): (Vec<_>, Vec<_>) =
             self.manifest.streams.iter().filter(chosen).partition(|part| part.name == topology::RAW);
@@ -174,7 +177,7 @@ impl Work<'_> {
             services::make_streams(&bus, self.config).await?;
         }
         bus.close().await;
-        Ok(())
+        end(progress.as_deref())
     }
 
     /// That nobody works on what is there.
@@ -223,28 +226,31 @@ impl Work<'_> {
     }
 
     async fn stores(&self) -> Result<()> {
+        let parts = self.stored();
+        if parts.is_empty() {
+            return Ok(());
+        }
+        // `eventrunner migrate` would make the streams as well.
+        stores::migrate(self.config, Mode::Apply).await?;
+        let open = archive::open(self.config).await?;
+        let written = self.write(&open, &parts).await;
+        open.close().await;
+        written
+    }
+
+    /// What was stored, as far as it was chosen.
+    fn stored(&self) -> Vec<&StoredPart> {
         let chosen = |part: &&StoredPart| match part.kind {
             Stored::Events => Part::Events.is_in(&self.args.only),
             Stored::Usage => Part::Usage.is_in(&self.args.only),
         };
-        let parts: Vec<_> = self.manifest.stored.iter().filter(chosen).collect();
-        if parts.is_empty() {
-            return Ok(());
-        }
-        let progress = self.begin_stores()?;
-        let open = archive::open(self.config).await?;
-        let written = self.write(&open, &parts).await;
-        open.close().await;
-        written?;
-        if let Some(progress) = progress {
-            fs::remove_file(&progress).map_err(|e| Failure::file("cannot remove", &progress, &e))?;
-        }
-        Ok(())
+        self.manifest.stored.iter().filter(chosen).collect()
     }
 
-    /// That the embedded store is empty, or was begun by this restore. External ones take what is there already as it is.
+    /// That the embedded store is empty, or was begun by this restore. External ones take what is there already as it is. Gives the file
+    /// that says so until the restore has come to its end.
     fn begin_stores(&self) -> Result<Option<PathBuf>> {
-        if self.config.store.kind == StoreKind::External {
+        if self.config.store.kind == StoreKind::External || self.stored().is_empty() {
             return Ok(None);
         }
         let (store, path) = (self.config.store_folder()?, self.config.data_dir()?.join(PROGRESS));
@@ -295,6 +301,12 @@ impl Work<'_> {
         }
         Ok(())
     }
+}
+
+/// Nothing is under way any more.
+fn end(progress: Option<&Path>) -> Result<()> {
+    progress
+        .map_or(Ok(()), |path| fs::remove_file(path).map_err(|e| Failure::file("cannot remove", path, &e)))
 }
 
 /// Lines of a compressed file.

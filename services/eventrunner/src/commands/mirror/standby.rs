@@ -15,6 +15,7 @@ use model::{Batch, Micros, parse_rfc3339};
 use prost::Message as _;
 use proto::hops;
 use serde::Serialize;
+use store::migration::Mode;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
@@ -22,7 +23,7 @@ use crate::{
     config::ConfigArgs,
     exit::{Failure, Result},
     output::{Output, item, note},
-    services,
+    services, stores,
 };
 
 /// Between two rounds that found nothing new.
@@ -48,7 +49,13 @@ struct Done {
 pub(super) async fn run(config: &ConfigArgs, with_stores: bool, output: Output) -> Result<()> {
     let config = config.load([])?;
     let bus = services::connect(&config.nats).await?;
-    let stores = if with_stores { Some(archive::open(&config).await?) } else { None };
+    let stores = if with_stores {
+        // `eventrunner migrate` is for the streams of a fleet's own.
+        stores::migrate(&config, Mode::Apply).await?;
+        Some(archive::open(&config).await?)
+    } else {
+        None
+    };
     let mut standby = match &stores {
         Some(open) => Some(Standby::begin(&bus, open.stores()).await?),
         None => None,
