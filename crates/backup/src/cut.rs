@@ -5,14 +5,16 @@
 
 use std::{
     collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-use serde_json::{Value, json};
+use bus::Bus;
+use futures::future::join_all;
+use serde::Deserialize;
+use serde_json::json;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tokio_util::task::AbortOnDropHandle;
-
-use bus::Bus;
 
 use crate::{Error, wire::Api};
 
@@ -32,7 +34,23 @@ pub struct Still {
     /// (stream, consumer).
     held: Vec<(String, String)>,
     since: Instant,
+    pause: Arc<Mutex<Pause>>,
     again: AbortOnDropHandle<()>,
+}
+
+/// How far the pause reaches.
+#[derive(Debug, Clone, Copy)]
+struct Pause {
+    /// When every consumer was told last.
+    told: Instant,
+    /// Whether it had ended before it was said again.
+    lapsed: bool,
+}
+
+impl Pause {
+    fn is_over(self) -> bool {
+        self.lapsed || self.told.elapsed() >= PAUSE
+    }
 }
 
 impl Still {
@@ -48,10 +66,13 @@ impl Still {
                 api.consumers(queue).await?.into_iter().map(|consumer| (queue.clone(), consumer.name)),
             );
         }
-        let again = AbortOnDropHandle::new(tokio::spawn(hold(bus.clone(), held.clone())));
-        let still = Self { bus: bus.clone(), held, since: Instant::now(), again };
+        let pause = Arc::new(Mutex::new(Pause { told: Instant::now(), lapsed: false }));
+        let again = tokio::spawn(hold(bus.clone(), held.clone(), Arc::clone(&pause)));
+        let again = AbortOnDropHandle::new(again);
+        let still = Self { bus: bus.clone(), held, since: Instant::now(), pause, again };
         if let Err(error) = still.come_to_rest(queues, patience).await {
-            still.end().await;
+            // Why they do not rest is what is to be told.
+            let _ = still.end().await;
             return Err(error);
         }
         Ok(still)
@@ -82,16 +103,28 @@ impl Still {
     }
 
     /// Lets the queues go on. How long they stood still.
-    pub async fn end(self) -> Duration {
-        let Self { bus, held, since, again } = self;
+    ///
+    /// # Errors
+    /// If they have not stood still all the time, because the broker could not be told in time: what was copied does not fit together.
+    pub async fn end(self) -> Result<Duration, Error> {
+        let Self { bus, held, since, pause: told, again } = self;
         drop(again);
+        let is_over = told.lock().unwrap_or_else(PoisonError::into_inner).is_over();
         let api = Api::new(&bus);
-        for (stream, consumer) in &held {
-            if let Err(error) = pause(&api, stream, consumer, None).await {
+        // At once: where the broker is away, each takes as long as an answer may.
+        let api = &api;
+        let resumed = held.iter().map(|(stream, consumer)| async move {
+            if let Err(error) = pause(api, stream, consumer, None).await {
                 tracing::warn!(stream, consumer, %error, "consumer not resumed; it goes on by itself in half a minute");
             }
+        });
+        join_all(resumed).await;
+        if is_over {
+            return Err(Error::Restless(
+                "the queues did not stand still to the end: the broker could not be told".into(),
+            ));
         }
-        since.elapsed()
+        Ok(since.elapsed())
     }
 }
 
@@ -140,20 +173,37 @@ fn told(looks: &BTreeMap<&str, Look>, patience: Duration) -> String {
 }
 
 /// Says again and again that they are paused.
-async fn hold(bus: Bus, held: Vec<(String, String)>) {
+async fn hold(bus: Bus, held: Vec<(String, String)>, told: Arc<Mutex<Pause>>) {
     loop {
         tokio::time::sleep(AGAIN).await;
-        let api = Api::new(&bus);
-        for (stream, consumer) in &held {
-            if let Err(error) = pause(&api, stream, consumer, Some(PAUSE)).await {
-                tracing::warn!(stream, consumer, %error, "consumer not paused again");
-            }
+        let (api, began) = (Api::new(&bus), Instant::now());
+        let again = held.iter().map(|(stream, consumer)| pause(&api, stream, consumer, Some(PAUSE)));
+        if let Some(error) = join_all(again).await.into_iter().find_map(Result::err) {
+            tracing::warn!(%error, "consumers not paused again");
+            continue;
         }
+        let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+        *told = Pause { lapsed: told.lapsed || told.told + PAUSE < Instant::now(), told: began };
     }
 }
 
 async fn pause(api: &Api<'_>, stream: &str, consumer: &str, span: Option<Duration>) -> Result<(), Error> {
+    #[derive(Deserialize)]
+    struct Answer {
+        #[serde(default)]
+        pause_remaining: u64,
+    }
     let until = span.and_then(|span| (OffsetDateTime::now_utc() + span).format(&Rfc3339).ok());
     let body = until.map_or_else(|| json!({}), |until| json!({"pause_until": until}));
-    api.ask::<Value>(&format!("CONSUMER.PAUSE.{stream}.{consumer}"), &body).await.map(drop)
+    let answer: Answer = api.ask(&format!("CONSUMER.PAUSE.{stream}.{consumer}"), &body).await?;
+    // The end is a time of day. By the broker's clock it may come before we say it again, or an hour after we are killed.
+    let remaining = Duration::from_nanos(answer.pause_remaining);
+    match span {
+        Some(span) if !(AGAIN * 2..=span * 2).contains(&remaining) => Err(Error::Mismatch(format!(
+            "the clocks of this machine and of the broker are apart: {} s from now are {} s there",
+            span.as_secs(),
+            remaining.as_secs()
+        ))),
+        _ => Ok(()),
+    }
 }

@@ -22,6 +22,7 @@ mod cut;
 mod error;
 mod files;
 mod keys;
+mod line;
 mod manifest;
 pub mod mirror;
 mod stream;
@@ -32,6 +33,7 @@ pub use self::{
     error::Error,
     files::{Digested, Folder, Writer},
     keys::{Content, content},
+    line::Line,
     manifest::{Cut, FORMAT, MANIFEST, Manifest, Stored, StoredPart, StreamPart},
     wire::{Api, Cluster, ConsumerInfo, Held, MirrorState, Peer, State, StreamInfo},
 };

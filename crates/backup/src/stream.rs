@@ -1,9 +1,8 @@
 //! A stream as a file and back, by JetStream's own snapshots: messages with their sequences, times and headers, and the
 //! consumers with what each has acked.
 
-use std::time::Duration;
-
 use async_nats::{Message, Subscriber};
+use bus::topology::RESTORED;
 use bytes::Bytes;
 use futures::StreamExt as _;
 use serde::Deserialize;
@@ -13,20 +12,17 @@ use tokio::{fs::File, io::AsyncReadExt as _};
 use crate::{
     Error,
     files::{Folder, Writer},
+    line::{Line, PATIENCE},
     manifest::StreamPart,
     wire::{Api, State, StreamInfo, read},
 };
 
-/// How long the broker may take to begin, and to send or take the next piece.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// Bytes of a piece.
 const PIECE_BYTES: usize = 256 << 10;
 /// Bytes that may be under way.
 const WINDOW_BYTES: usize = 8 << 20;
 /// Pieces that may await their acknowledgement when a stream is restored.
 const PIECES_MAX: usize = 16;
-/// Says in a stream's metadata which backup it came from: a restore that was interrupted knows what it has done.
-const MARK: &str = "eventrunner.restored";
 
 impl Api<'_> {
     /// Writes a stream into a file.
@@ -39,16 +35,17 @@ impl Api<'_> {
             config: Value,
             state: State,
         }
+        let line = Line::of(self.bus);
         let inbox = self.bus.client().new_inbox();
         let pieces = self.bus.client().subscribe(inbox.clone()).await;
         let mut pieces = pieces.map_err(|e| Error::refused(name, e.to_string()))?;
         let request = json!({
             "deliver_subject": inbox, "no_consumers": !consumers, "chunk_size": PIECE_BYTES, "window_size": WINDOW_BYTES,
         });
-        let begun: Begun =
-            self.clone().patient(PATIENCE).ask(&format!("STREAM.SNAPSHOT.{name}"), &request).await?;
+        let (patient, subject) = (self.clone().patient(PATIENCE), format!("STREAM.SNAPSHOT.{name}"));
+        let begun: Begun = line.wait(&subject, patient.ask(&subject, &request)).await??;
         let mut file = folder.create(&format!("streams/{name}.snapshot")).await?;
-        self.receive(name, &mut pieces, &mut file).await?;
+        self.receive(name, &line, &mut pieces, &mut file).await?;
         Ok(StreamPart {
             name: name.to_owned(),
             config: begun.config,
@@ -57,11 +54,16 @@ impl Api<'_> {
         })
     }
 
-    async fn receive(&self, name: &str, pieces: &mut Subscriber, file: &mut Writer) -> Result<(), Error> {
+    async fn receive(
+        &self,
+        name: &str,
+        line: &Line,
+        pieces: &mut Subscriber,
+        file: &mut Writer,
+    ) -> Result<(), Error> {
         let what = || format!("the snapshot of {name}");
         loop {
-            let piece = tokio::time::timeout(PATIENCE, pieces.next()).await;
-            let piece = piece.map_err(|_| Error::refused(what(), "it falls silent"))?;
+            let piece = line.wait(&what(), pieces.next()).await?;
             let Some(Message { payload, reply, status, description, .. }) = piece else {
                 return Err(Error::refused(what(), "the connection was closed"));
             };
@@ -102,7 +104,8 @@ impl Api<'_> {
             config.remove("placement");
             if let Some(metadata) = config.entry("metadata").or_insert_with(|| json!({})).as_object_mut() {
                 metadata.retain(|key, _| !key.starts_with("_nats."));
-                metadata.insert(MARK.to_owned(), from.into());
+                // A restore that was interrupted knows what it has done.
+                metadata.insert(RESTORED.to_owned(), from.into());
             }
         }
         let request = json!({"config": config, "state": part.state});
@@ -123,7 +126,7 @@ impl Api<'_> {
     async fn send(&self, name: &str, to: &str, file: &mut File) -> Result<StreamInfo, Error> {
         let what = || format!("to restore {name}");
         let lost = |e: &dyn std::error::Error| Error::refused(what(), e.to_string());
-        let client = self.bus.client();
+        let (client, line) = (self.bus.client(), Line::of(self.bus));
         let inbox = client.new_inbox();
         let mut answers = client.subscribe(inbox.clone()).await.map_err(|e| lost(&e))?;
         let (mut under_way, mut ended) = (0, false);
@@ -134,8 +137,7 @@ impl Api<'_> {
                 client.publish_with_reply(to.to_owned(), inbox.clone(), piece).await.map_err(|e| lost(&e))?;
                 under_way += 1;
             }
-            let answer = tokio::time::timeout(PATIENCE, answers.next()).await;
-            let answer = answer.map_err(|_| Error::refused(what(), "it falls silent"))?;
+            let answer = line.wait(&what(), answers.next()).await?;
             let answer = answer.ok_or_else(|| Error::refused(what(), "the connection was closed"))?;
             if answer.status.is_some_and(|status| status.as_u16() >= 400) {
                 return Err(Error::refused(what(), "nobody takes it any more"));
@@ -156,7 +158,7 @@ impl StreamInfo {
     /// Which backup it was restored from, if it was and nobody has changed its configuration since.
     #[must_use]
     pub fn restored_from(&self) -> Option<&str> {
-        self.config.get("metadata")?.get(MARK)?.as_str()
+        self.config.get("metadata")?.get(RESTORED)?.as_str()
     }
 }
 

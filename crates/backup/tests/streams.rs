@@ -111,6 +111,6 @@ async fn queues_stand_still_until_they_are_let_go() {
     publish(&bus, "raw.1", 1).await;
     let none = tokio::time::timeout(Duration::from_millis(300), messages.next()).await;
     assert!(none.is_err(), "nothing is handed out");
-    still.end().await;
+    still.end().await.unwrap();
     messages.next().await.unwrap().unwrap().ack().await.unwrap();
 }

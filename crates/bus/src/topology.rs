@@ -54,6 +54,8 @@ pub(crate) const GROUP: &str = "owner";
 const RAW_DEDUP_SECONDS_MAX: u64 = 30;
 
 const PARTITIONS: &str = "eventrunner.partitions";
+/// In a stream's metadata: which backup it was restored from.
+pub const RESTORED: &str = "eventrunner.restored";
 
 /// How the streams are laid out. Read when they are created; limits may be changed later, the number of
 /// partitions only as `docs/operations.md` says.
@@ -153,7 +155,13 @@ pub async fn ensure(bus: &Bus, options: &TopologyOptions) -> Result<Topology, Er
             "durability \"replicated\" needs replicas = 3 and a broker of three nodes".into(),
         ));
     }
-    let partitions = existing_partitions(bus).await?.unwrap_or_else(|| options.partitions.max(1));
+    let there = existing_partitions(bus).await?;
+    if there.is_none() && is_half_restored(bus).await? {
+        return Err(Error::Mismatch(
+            "a restore onto this broker was interrupted: run it again, with the same backup".into(),
+        ));
+    }
+    let partitions = there.unwrap_or_else(|| options.partitions.max(1));
     if partitions != options.partitions.max(1) {
         return Err(Error::Mismatch(format!(
             "the broker's streams have {partitions} partitions and the configuration says {}; set partitions = {partitions}, \
@@ -324,6 +332,15 @@ fn base(options: &TopologyOptions, name: &str, subjects: String) -> stream::Conf
 async fn is_mirrored(bus: &Bus) -> Result<bool, Error> {
     match bus.jetstream().get_stream(RAW).await {
         Ok(stream) => Ok(stream.cached_info().config.mirror.is_some()),
+        Err(error) if is_missing(&error) => Ok(false),
+        Err(error) => Err(Error::broker("a look at its streams", &error)),
+    }
+}
+
+/// Whether a restore is under way, or was: `RAW` comes last there, and first here.
+async fn is_half_restored(bus: &Bus) -> Result<bool, Error> {
+    match bus.jetstream().get_stream(EVENTS).await {
+        Ok(stream) => Ok(stream.cached_info().config.metadata.contains_key(RESTORED)),
         Err(error) if is_missing(&error) => Ok(false),
         Err(error) => Err(Error::broker("a look at its streams", &error)),
     }

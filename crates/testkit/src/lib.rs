@@ -25,6 +25,7 @@ mod clickhouse;
 mod clock;
 mod http;
 mod keto;
+mod line;
 mod nats;
 mod oathkeeper;
 mod port;
@@ -37,6 +38,7 @@ pub use self::{
     clickhouse::{ClickHouse, ClickHouseOptions},
     clock::ManualClock,
     keto::Keto,
+    line::Line,
     nats::{NatsOptions, NatsServer, nats_server_binary},
     oathkeeper::Oathkeeper,
     port::free_port,

@@ -24,6 +24,8 @@ const GROUP: &str = "stores";
 pub(crate) const LAST: &str = "last";
 /// Where the next page begins.
 pub(crate) const NEXT: &str = "next";
+/// In how many messages it came: one that was lost on the way is missed.
+pub(crate) const PARTS: &str = "parts";
 /// Why there is no page.
 pub(crate) const ERROR: &str = "error";
 /// The largest part of an answer, in bytes, unless one line is larger.
@@ -107,16 +109,18 @@ async fn page(stores: &Stores, ask: Ask) -> Result<Page, String> {
 }
 
 async fn send(bus: &Bus, to: Subject, page: Page) -> Result<(), async_nats::PublishError> {
-    let mut part = Vec::new();
+    let (mut part, mut parts) = (Vec::new(), 1u32);
     for line in page.lines {
         if !part.is_empty() && part.len() + line.len() > PART_BYTES {
             bus.client().publish(to.clone(), std::mem::take(&mut part).into()).await?;
+            parts += 1;
         }
         part.extend_from_slice(line.as_bytes());
         part.push(b'\n');
     }
     let next = page.next.map(|Cursor(text)| text);
-    let mut said = vec![(LAST, "")];
+    let parts = parts.to_string();
+    let mut said = vec![(LAST, ""), (PARTS, &parts)];
     said.extend(next.as_deref().map(|next| (NEXT, next)));
     bus.client().publish_with_headers(to, headers(&said), part.into()).await
 }

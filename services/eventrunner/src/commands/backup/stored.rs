@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use ::backup::{Cut, Folder, Stored, StoredPart, Writer};
+use ::backup::{Cut, Folder, Line, Stored, StoredPart, Writer};
 use bus::Bus;
 use bytes::Bytes;
 use futures::StreamExt as _;
@@ -17,11 +17,12 @@ use serde::Deserialize;
 
 use crate::{
     exit::{Failure, Result},
-    store_reader::{self, Ask, ERROR, LAST, NEXT},
+    store_reader::{self, Ask, ERROR, LAST, NEXT, PARTS},
 };
 
-/// How long a part of a page may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How often a page is asked for, and how long after a try that failed.
+const TRIES: u32 = 10;
+const AGAIN: Duration = Duration::from_secs(1);
 /// Lines of the first page, whose size nobody knows, and the most of any.
 const LINES: (u32, u32) = (64, 2_000);
 /// Bytes between which a page is asked to be.
@@ -94,7 +95,7 @@ impl Reader<'_> {
         let mut lines = Lines::new(file).map_err(|e| wrong(&e))?;
         let mut ask = Ask { kind, tenant: tenant.clone(), cursor: None, limit: LINES.0 };
         loop {
-            let page = page(self.bus, &ask).await?;
+            let page = whole_page(self.bus, &ask).await?;
             for line in page.parts.iter().flat_map(|part| part.split(|byte| *byte == b'\n')) {
                 let line = std::str::from_utf8(line).map_err(|e| wrong(&e))?;
                 if !line.is_empty() && keep(line).map_err(|e| wrong(&e))? {
@@ -168,9 +169,29 @@ impl Lines {
 struct Page {
     parts: Vec<Bytes>,
     next: Option<String>,
+    is_whole: bool,
 }
 
-async fn page(bus: &Bus, ask: &Ask) -> Result<Page> {
+/// Asks again where a part of the answer was lost on the way.
+async fn whole_page(bus: &Bus, ask: &Ask) -> Result<Page> {
+    for _ in 1..TRIES {
+        let line = Line::of(bus);
+        match page(bus, ask, &line).await {
+            Err(_) if line.was_cut() => {}
+            Ok(page) if !page.is_whole => {}
+            asked => return asked,
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+    page(bus, ask, &Line::of(bus)).await.and_then(|page| match page.is_whole {
+        true => Ok(page),
+        false => Err(Failure::unavailable(
+            "what is stored cannot be read: parts of the answers are lost on the way",
+        )),
+    })
+}
+
+async fn page(bus: &Bus, ask: &Ask, line: &Line) -> Result<Page> {
     let gone = |reason: &str| {
         Failure::unavailable(format!("nobody answers for the stores: {reason}"))
             .hint("a process with them must run: `api`, or `eventrunner up`; or leave them out with --only")
@@ -185,9 +206,7 @@ async fn page(bus: &Bus, ask: &Ask) -> Result<Page> {
         .map_err(|e| gone(&e.to_string()))?;
     let mut parts = Vec::new();
     loop {
-        let part = tokio::time::timeout(PATIENCE, answer.next())
-            .await
-            .map_err(|_| gone("no answer within a minute"))?;
+        let part = line.wait("a page of what is stored", answer.next()).await?;
         let part = part.ok_or_else(|| gone("the connection was closed"))?;
         if part.status.is_some() {
             return Err(gone("there is no such process"));
@@ -198,7 +217,9 @@ async fn page(bus: &Bus, ask: &Ask) -> Result<Page> {
         }
         parts.push(part.payload.clone());
         if said(LAST).is_some() {
-            return Ok(Page { parts, next: said(NEXT) });
+            // A fleet of the version before does not say it.
+            let is_whole = said(PARTS).is_none_or(|count| count == parts.len().to_string());
+            return Ok(Page { parts, next: said(NEXT), is_whole });
         }
     }
 }

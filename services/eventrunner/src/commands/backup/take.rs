@@ -151,7 +151,8 @@ async fn flow(
         Some(still) => Some(still.end().await),
         None => None,
     };
-    Ok((parts?, paused))
+    // What went wrong first is told first.
+    Ok((parts?, paused.transpose()?))
 }
 
 async fn copy(bus: &Bus, name: &str, consumers: bool, folder: &Folder) -> Result<StreamPart> {
