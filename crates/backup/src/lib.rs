@@ -22,6 +22,7 @@ mod cut;
 mod error;
 mod files;
 mod keys;
+mod last;
 mod line;
 mod manifest;
 pub mod mirror;
@@ -33,6 +34,7 @@ pub use self::{
     error::Error,
     files::{Digested, Folder, Writer},
     keys::{Content, content},
+    last::Last,
     line::Line,
     manifest::{Cut, FORMAT, MANIFEST, Manifest, Stored, StoredPart, StreamPart},
     wire::{Api, Cluster, ConsumerInfo, Held, MirrorState, Peer, State, StreamInfo},

@@ -7,7 +7,7 @@ use async_nats::jetstream::{
     stream::{self, StorageType},
 };
 
-use super::{ERASURES, MEMBERS, MENDED, ONE_TIME, RAW, SESSIONS, TopologyOptions};
+use super::{BACKUPS, ERASURES, MEMBERS, MENDED, ONE_TIME, RAW, SESSIONS, TopologyOptions};
 use crate::{Bus, Error};
 
 /// The bucket of sessions, made or given other limits.
@@ -33,6 +33,11 @@ pub(super) async fn ensure_one_time(bus: &Bus, replicas: usize) -> Result<(), Er
 pub(super) async fn ensure_erasures(bus: &Bus, replicas: usize) -> Result<(), Error> {
     let what = "tenants to erase, and the proof that they were";
     ensure_bucket(bus, kv::Config { num_replicas: replicas, ..bucket(ERASURES, what) }).await
+}
+
+pub(super) async fn ensure_backups(bus: &Bus, replicas: usize) -> Result<(), Error> {
+    let what = "which backup was the last that is whole";
+    ensure_bucket(bus, kv::Config { num_replicas: replicas, ..bucket(BACKUPS, what) }).await
 }
 
 /// The bucket of live replicas; made again if a broker that was restarted has lost it.

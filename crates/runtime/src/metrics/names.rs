@@ -239,6 +239,12 @@ metrics! {
     /// When what a configured file vouches for ends, in seconds since the Unix epoch; of several the first.
     CertificateExpiryTime = Gauge, "eventrunner_certificate_expiry_time_seconds", [one_of("file", &["nats_ca", "nats_certificate", "nats_credentials", "cql_ca", "otlp_ca"])];
 
+    /// When the last whole backup began, in seconds since the Unix epoch. Before the first, when the streams were made, if one is
+    /// expected; nothing if none is.
+    BackupTime = Gauge, "eventrunner_backup_time_seconds", [];
+    /// How old the last backup may be, if one is expected.
+    BackupAgeLimit = Gauge, "eventrunner_backup_age_limit_seconds", [];
+
     /// Requests answered by the API.
     ApiRequests = Counter, "eventrunner_api_requests_total", [ROUTE, Label { name: "status", values: Values::Bounded("the HTTP status") }];
     /// Time from the request's head to the head of the answer.

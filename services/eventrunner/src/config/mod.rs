@@ -39,6 +39,8 @@ pub(crate) struct Config {
     pub(crate) nats: bus::Options,
     /// What else is to be known of the broker.
     pub(crate) broker: Broker,
+    /// What is expected of backups.
+    pub(crate) backup: Backups,
     /// Letting tenants read their streams with NATS clients.
     pub(crate) accounts: bus::accounts::Options,
     /// The streams: read when they are made, by `up` and `migrate`.
@@ -95,6 +97,14 @@ pub(crate) struct Broker {
     /// Its monitoring (`http` in its configuration), such as `http://127.0.0.1:8222`. With it, a start that promises more
     /// durability than the broker keeps is refused; without it, only warned of.
     pub(crate) monitor_url: Option<String>,
+}
+
+/// What is expected of backups.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Backups {
+    /// How old the last whole backup may be, in hours; when it is older, the alert `EventRunnerBackupOld` fires. 0: none is expected.
+    pub(crate) age_hours_max: u32,
 }
 
 /// The keys that signing secrets in the catalog are sealed with.

@@ -1,6 +1,7 @@
 //! What nobody tells when it changes, looked at now and then, for dashboards and alerts: the disk with the data folder, the
-//! embedded store, the broker, and when certificates end.
+//! embedded store, the broker, when certificates end, and how old the last backup is.
 
+mod backups;
 mod broker;
 mod certificates;
 mod disk;
@@ -32,14 +33,16 @@ pub(crate) fn start(config: &Config, store: Option<Embedded>, context: &Context)
     });
 }
 
-/// The same of the broker's streams and of the room it has, for services that always are.
+/// The same of the broker's streams, the room it has, and backups, for services that always are.
 pub(crate) fn start_broker(bus: bus::Bus, config: &Config, context: &Context) {
+    let expected = config.backup.clone();
     let draining = context.shutdown().draining.clone();
     let monitor_url = config.broker.monitor_url.clone();
     context.spawn(async move {
         tokio::select! {
             () = draining.cancelled() => {}
-            () = bus::watch::watch(bus) => {}
+            () = bus::watch::watch(bus.clone()) => {}
+            () = backups::watch(bus, &expected) => {}
             () = broker::watch(monitor_url) => {}
         }
     });

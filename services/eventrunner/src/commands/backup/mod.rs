@@ -1,6 +1,7 @@
 //! `eventrunner backup`: a running fleet as a folder. What is in it, and in which order it is copied: ADR 20.
 
 mod restore;
+mod shelf;
 mod stored;
 mod take;
 
@@ -11,6 +12,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 
 pub(crate) use self::restore::{FleetArgs, is_backup, run as restore};
+use self::shelf::Shelf;
 use crate::{
     context::ConnectArgs,
     exit::{Code, Failure, Result},
@@ -24,6 +26,7 @@ use crate::{
     subcommand_negates_reqs = true,
     after_help = "Examples:
   eventrunner backup --to /backup/2026-11-29
+  eventrunner backup --into /backup --keep 7      # in a folder named by the time; a job that comes each night
   eventrunner backup --to /backup/catalog --only catalog
   eventrunner backup verify /backup/2026-11-29
 
@@ -49,8 +52,14 @@ enum Verb {
 #[derive(Debug, Clone, Args)]
 struct TakeArgs {
     /// Where to: a folder that is empty or not there yet
-    #[arg(long, value_name = "FOLDER", required = true)]
+    #[arg(long, value_name = "FOLDER", required_unless_present = "into", conflicts_with = "into")]
     to: Option<PathBuf>,
+    /// Where to: a folder of backups, in which this one gets a folder named by its time; what is not whole there is removed
+    #[arg(long, value_name = "FOLDER")]
+    into: Option<PathBuf>,
+    /// Then remove all whole backups there but the newest N
+    #[arg(long, value_name = "N", requires = "into", value_parser = clap::value_parser!(u16).range(1..))]
+    keep: Option<u16>,
     /// Only these parts
     #[arg(long, value_name = "PART", value_enum, value_delimiter = ',')]
     only: Vec<Part>,
@@ -95,6 +104,12 @@ pub(crate) struct Summary {
     usage_records: u64,
     bytes: u64,
     sealing_keys: Vec<String>,
+    /// Where it is, if that is not what was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    folder: Option<PathBuf>,
+    /// Older ones that were removed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    removed: Vec<String>,
     /// For how long the queues stood still.
     #[serde(skip_serializing_if = "Option::is_none")]
     paused_ms: Option<u64>,
@@ -114,6 +129,8 @@ impl Summary {
             usage_records: manifest.records(Stored::Usage),
             bytes: manifest.files().map(|file| file.bytes).sum(),
             sealing_keys: manifest.sealing_keys.clone(),
+            folder: None,
+            removed: Vec::new(),
             paused_ms: None,
             seconds: None,
         }
@@ -134,13 +151,26 @@ pub(crate) async fn run(args: Backup, output: Output) -> Result<()> {
             note("the backup is whole");
             output.one(&item(&Summary::of(&manifest))?)
         }
-        None => {
-            let to = args.take.to.clone().ok_or_else(|| Failure::usage("say where to, with --to"))?;
-            let summary = take::run(&args.take, &to).await?;
-            note(&format!("the backup is whole: {}", to.display()));
-            output.one(&item(&summary)?)
-        }
+        None => output.one(&item(&take(&args.take).await?)?),
     }
+}
+
+async fn take(args: &TakeArgs) -> Result<Summary> {
+    let shelf = args.into.as_deref().map(Shelf::take).transpose()?;
+    let to = match (&shelf, &args.to) {
+        (Some(shelf), _) => shelf.next(),
+        (None, Some(to)) => to.clone(),
+        (None, None) => return Err(Failure::usage("say where to, with --to or --into")),
+    };
+    let mut summary = take::run(args, &to).await?;
+    note(&format!("the backup is whole: {}", to.display()));
+    if let Some(shelf) = shelf {
+        if let Some(newest) = args.keep {
+            summary.removed = shelf.keep(usize::from(newest))?;
+        }
+        summary.folder = Some(to);
+    }
+    Ok(summary)
 }
 
 impl From<::backup::Error> for Failure {

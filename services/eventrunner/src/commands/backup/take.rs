@@ -5,7 +5,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ::backup::{Api, Cut, FORMAT, Folder, Manifest, Still, StoredPart, StreamInfo, StreamPart, content};
+use ::backup::{
+    Api, Cut, FORMAT, Folder, Last, Manifest, Still, StoredPart, StreamInfo, StreamPart, content,
+};
 use bus::{Bus, topology};
 use catalog::Catalog;
 use model::{Clock as _, SystemClock, TenantId, format_rfc3339, parse_rfc3339, resource::Tenant};
@@ -21,8 +23,8 @@ use crate::{
 };
 
 /// Gone with whoever they were for: after a restore people log in again, and links are sent again. A link that was used would
-/// be good once more.
-const LEFT_OUT: [&str; 2] = [topology::SESSIONS, topology::ONE_TIME];
+/// be good once more. Nor is it said in a backup that one was made before.
+const LEFT_OUT: [&str; 3] = [topology::SESSIONS, topology::ONE_TIME, topology::BACKUPS];
 /// How long the broker may take to tell what the catalog holds.
 const CATALOG_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -98,7 +100,6 @@ pub(super) async fn run(args: &TakeArgs, to: &Path) -> Result<Summary> {
     }
     let content = content(&bus, &catalog::Options::default().bucket).await?;
     let stored = stores(&Reader { bus: &bus, folder: &folder, cut }, &args.only).await?;
-    bus.close().await;
     let manifest = Manifest {
         format: FORMAT,
         id: uuid::Uuid::now_v7().to_string(),
@@ -114,6 +115,12 @@ pub(super) async fn run(args: &TakeArgs, to: &Path) -> Result<Summary> {
         stored,
     };
     manifest.write(&folder).await?;
+    if [Part::Catalog, Part::Streams].iter().all(|part| part.is_in(&args.only))
+        && let Err(error) = Last::of(&manifest).write(&bus).await
+    {
+        note(&format!("the backup is whole, but the fleet could not be told of it: {error}"));
+    }
+    bus.close().await;
     let paused_ms = paused.map(|span| u64::try_from(span.as_millis()).unwrap_or(u64::MAX));
     Ok(Summary { paused_ms, ..Summary::of(&manifest).took(began.elapsed()) })
 }
@@ -223,6 +230,7 @@ mod tests {
             stream("DELIVERIES", "workqueue", "file"),
             stream("EVENTS", "workqueue", "file"),
             stream("INVOICES", "limits", "file"),
+            stream("KV_backups", "limits", "file"),
             stream("KV_catalog", "limits", "file"),
             stream("KV_mended", "limits", "memory"),
             stream("KV_one-time", "limits", "file"),

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use backup::{Api, ConsumerInfo, Error, StreamInfo};
+use backup::{Api, ConsumerInfo, Error, Last, StreamInfo};
 use bus::{Bus, topology};
 use model::{Clock as _, Micros, SystemClock, parse_rfc3339};
 use serde_json::Value;
@@ -17,7 +17,8 @@ const CERTIFICATE_DAYS: i64 = 14;
 const FULL_PERCENT: u64 = 80;
 /// From which work that waits is old.
 const OLD_US: Micros = 60 * 1_000_000;
-const DAY_US: Micros = 24 * 3_600 * 1_000_000;
+const HOUR_US: Micros = 3_600 * 1_000_000;
+const DAY_US: Micros = 24 * HOUR_US;
 
 /// What each node tells of itself and of the cluster.
 pub(super) async fn nodes(monitors: &str) -> Vec<Finding> {
@@ -109,11 +110,22 @@ pub(super) async fn streams(bus: &Bus, partitions: u32) -> Vec<Finding> {
             findings.extend(age(stream, SystemClock.now()));
             findings.extend(consumers(stream.name(), &api.consumers(stream.name()).await?, partitions));
         }
+        // A fleet from before there was such a bucket has none.
+        if let Ok(Some(last)) = Last::read(bus).await {
+            findings.extend(last_backup(&last, SystemClock.now()));
+        }
         Ok::<_, Error>(findings)
     };
     looked
         .await
         .unwrap_or_else(|error| vec![Finding::fail("streams", error.to_string(), "see the broker's log")])
+}
+
+/// How old it may be is what the alert goes by; here it is told.
+fn last_backup(last: &Last, now_us: Micros) -> Option<Finding> {
+    let hours = (now_us - parse_rfc3339(&last.began_at).ok()?).div_euclid(HOUR_US);
+    let (began_at, mb) = (&last.began_at, last.bytes >> 20);
+    Some(Finding::ok("backup", format!("the last whole one began {began_at}, {hours} hours ago; {mb} MB")))
 }
 
 /// That each stream is led, and each copy has all.
