@@ -32,7 +32,9 @@ run order
 run order "${many[@]}"
 run order "${many[@]}" --checked false
 run restore
+run restore --processes --rate 500 --events 20000
 run mirror
+run mirror --processes --rate 500 --events 20000
 
 printf '%s\n' "${said[@]}"
 exit "$failed"

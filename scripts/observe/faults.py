@@ -10,6 +10,7 @@ Some alerts come together, as the fault that makes a stream full also makes door
 """
 
 import contextlib
+import datetime
 import json
 import os
 import re
@@ -38,6 +39,7 @@ SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 SETTINGS = {
     "EVENTRUNNER_BILLING__LOOK_INTERVAL_SECONDS": "1",
     "EVENTRUNNER_STORE__CLICKHOUSE__READ_TIMEOUT_MS": "1000",
+    "EVENTRUNNER_BACKUP__AGE_HOURS_MAX": "36",
     # So that a few hundred events fill them.
     "EVENTRUNNER_TOPOLOGY__HOP_BYTES_MAX": str(8 << 20),
     # So that the streams fit into a small broker.
@@ -189,6 +191,25 @@ def crowded_broker(range_: Range, until) -> None:
         asyncio.run(others(lambda stream: stream.delete_stream("OTHERS")))
 
 
+def old_backup(range_: Range, until) -> None:
+    import asyncio
+
+    import nats
+
+    async def tell(age: int) -> None:
+        client = await nats.connect(f"nats://127.0.0.1:{range_.fleet.ports['nats-1', 4222]}")
+        at = datetime.datetime.fromtimestamp(time.time() - age, datetime.UTC).isoformat()
+        last = {"backup": "b", "began_at": at, "ended_at": at, "bytes": 1}
+        await client.jetstream().publish("$KV.backups.last", json.dumps(last).encode())
+        await client.close()
+
+    asyncio.run(tell(2 * 86_400))
+    try:
+        until()
+    finally:
+        asyncio.run(tell(0))
+
+
 def stuck_engine(range_: Range, until) -> None:
     range_.pause("engine")
     try:
@@ -296,6 +317,7 @@ def disk_and_certificate(range_: Range, until) -> None:
 FAULTS = {
     dead_letters: ["DeadLettersGrow"],
     unreadable: ["FleetWroteUnreadable"],
+    old_backup: ["BackupOld"],
     gone: ["Down"],
     restarts: ["Restarts"],
     authorizer: ["AuthorizerOutOfStep"],

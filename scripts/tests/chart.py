@@ -65,6 +65,8 @@ def pods(documents: list[dict]) -> dict[str, dict]:
         name = f"{document['kind']} {document['metadata']['name']}"
         if document["kind"] in {"Deployment", "StatefulSet", "Job"}:
             found[name] = document["spec"]["template"]
+        elif document["kind"] == "CronJob":
+            found[name] = document["spec"]["jobTemplate"]["spec"]["template"]
         elif document["kind"] == "Pod":
             found[name] = document
     return found

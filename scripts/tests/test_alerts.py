@@ -28,6 +28,7 @@ LIMIT = "eventrunner_broker_limit_bytes"
 USED, MOST = "eventrunner_broker_storage_used_bytes", "eventrunner_broker_storage_limit_bytes"
 FREE, SIZE = "eventrunner_disk_free_bytes", "eventrunner_disk_size_bytes"
 EXPIRY = 'eventrunner_certificate_expiry_time_seconds{file="nats_ca"}'
+BACKUP, AGE_LIMIT = "eventrunner_backup_time_seconds", "eventrunner_backup_age_limit_seconds"
 STARTED = 'eventrunner_process_start_time_seconds{instance="a"}'
 
 # What the metrics do, a sample a minute; when it is looked at; what fires then, without "EventRunner".
@@ -59,6 +60,11 @@ CASES = [
     ({f'{USED}{{of="account"}}': "81x20", f'{MOST}{{of="account"}}': "100x20"}, "3m", []),
     # One node's use is not held against another's limit.
     ({f'{USED}{{of="a"}}': "81x20", f'{MOST}{{of="a"}}': "200x20", f'{USED}{{of="b"}}': "9x20", f'{MOST}{{of="b"}}': "100x20"}, "10m", []),
+    ({BACKUP: "60x3000", AGE_LIMIT: "129600x3000"}, "37h", ["BackupOld"]),
+    ({BACKUP: "60x2100 126000x900", AGE_LIMIT: "129600x3000"}, "37h", []),
+    # Every replica tells it; one may not have looked yet. And where none is expected, none is missed.
+    ({f'{BACKUP}{{instance="a"}}': "60x3000", f'{BACKUP}{{instance="b"}}': "126000x3000", AGE_LIMIT: "129600x3000"}, "37h", []),
+    ({BACKUP: "60x3000"}, "37h", []),
     ({'up{job="eventrunner", instance="a"}': "1x5 0x20"}, "15m", ["Down"]),
     ({'up{job="eventrunner", instance="a"}': "1x5 0 0 1x20"}, "15m", []),
     ({'eventrunner_process_ready_components{instance="a", component="ingest-http"}': "1x5 0x20"}, "15m", ["NotReady"]),

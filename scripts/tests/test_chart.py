@@ -162,7 +162,7 @@ class Pods(unittest.TestCase):
                         known = {p["name"] for p in ports} | {p["containerPort"] for p in ports}
                         self.assertTrue(port in known or not check, f"{name}: {pod_name} {probe}")
                 main = pod["spec"]["containers"][0]
-                if not pod_name.startswith(("Job", "Pod")):
+                if not pod_name.startswith(("Job", "CronJob", "Pod")):
                     self.assertLessEqual({"startupProbe", "readinessProbe", "livenessProbe"}, set(main), pod_name)
 
     def test_the_image_listens_where_the_chart_says(self) -> None:

@@ -61,6 +61,11 @@ REFUSED = {
     "clickhouse.url=https://clickhouse:8443": "clickhouse.url",
     "clickhouse.installation.storage=lots": "storage",
     "migrations.kind=never": "migrations.kind",
+    "backup.schedule=nightly": "backup.schedule",
+    "backup.keep=0": "backup.keep",
+    "backup.ageHoursMax=0": "backup.ageHoursMax",
+    "backup.persistence.size=all": "backup.persistence.size",
+    "backup.retention=7": "retention",
     "oathkeeper.issuer=gate": "oathkeeper.issuer",
     "networkPolicy.enable=true": "enable",
     "metrics.serviceMonitor.interval=often": "interval",
@@ -90,6 +95,10 @@ CONTRADICTIONS = {
     "oathkeeper.enabled=true": "oathkeeper.existingSecret is needed",
     "oathkeeper.enabled=true,oathkeeper.existingSecret=a": "oathkeeper.jwksUrls and oathkeeper.trustedIssuers are needed",
     "keto.enabled=true,keto.replicas=2": "more than one needs keto.existingSecret",
+    "backup.enabled=true,services.api.enabled=false": "needs services.api.enabled",
+    "backup.enabled=true,nats.enabled=false,nats.url=nats://nats:4222,nats.login.existingSecret=a,nats.login.kind=nkey": "not with nats.login.kind: nkey",
+    "backup.enabled=true,nats.enabled=false,nats.url=nats://nats:4222,nats.clientCertificateSecret=a": "no certificate to show",
+    "mode=single,backup.enabled=true": "backup.enabled needs nats.accountsSecret",
     "mode=single,durability=replicated": "needs mode: services",
     "mode=single,keto.enabled=true": "keto.enabled needs mode: services",
     "mode=single,scylla.mode=operator": "scylla.mode: operator needs mode: services",
@@ -161,6 +170,38 @@ class Switches(unittest.TestCase):
         first = {name: [c["name"] for c in pod["spec"].get("initContainers", [])] for name, pod in pods(documents).items()}
         for component in ("engine", "api", "billing"):
             self.assertEqual(first[f"Deployment rel-eventrunner-{component}"], ["migrate"])
+
+    def test_a_backup_is_made_when_it_is_asked_for(self) -> None:
+        self.assertFalse([d for d in case("services") if d["kind"] in {"CronJob", "PersistentVolumeClaim"}])
+        documents = case("services-everything")
+        job, claim = one(documents, "CronJob")["spec"], one(documents, "PersistentVolumeClaim")
+        self.assertEqual((job["schedule"], job["concurrencyPolicy"]), ("30 1 * * *", "Forbid"))
+        self.assertEqual(claim["metadata"]["annotations"], {"helm.sh/resource-policy": "keep", "a": "b"})
+        self.assertEqual((claim["spec"]["storageClassName"], claim["spec"]["resources"]["requests"]["storage"]), ("slow", "200Gi"))
+        (pod,) = (pod for name, pod in pods(documents).items() if name.startswith("CronJob"))
+        (container,) = pod["spec"]["containers"]
+        self.assertEqual(container["args"], ["backup", "--into", "/backup", "--keep", "14"])
+        self.assertEqual(pod["spec"]["volumes"][0], {"name": "backup", "persistentVolumeClaim": {"claimName": claim["metadata"]["name"]}})
+        # It is given the login and nothing that opens a secret or a store.
+        self.assertEqual(secrets_of(pod), {"accounts/fleet.creds", "broker-tls/ca.crt"})
+        self.assertEqual({e["name"] for e in container["env"]}, {"EVENTRUNNER_NATS_URL", "EVENTRUNNER_NATS_CREDENTIALS", "EVENTRUNNER_NATS_CA"})
+        # Whoever tells its age knows how old it may be.
+        engine = pods(documents)[next(name for name in pods(documents) if name.endswith("-engine"))]["spec"]["containers"][0]
+        self.assertIn({"name": "EVENTRUNNER_BACKUP__AGE_HOURS_MAX", "value": "30"}, engine["env"])
+        # A volume that is there is taken; a login by password is part of the address.
+        self.assertFalse([d for d in case("single-everything") if d["kind"] == "PersistentVolumeClaim"])
+        (pod,) = (pod for name, pod in pods(case("single-everything")).items() if name.startswith("CronJob"))
+        self.assertEqual(pod["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"], "backups")
+        (pod,) = (pod for name, pod in pods(case("services-external")).items() if name.startswith("CronJob"))
+        self.assertIn("://$(NATS_USER):$(NATS_PASSWORD)@", pod["spec"]["containers"][0]["env"][-1]["value"])
+
+    def test_the_fleet_reaches_its_broker_whoever_else_may(self) -> None:
+        for name in ("services-accounts", "services-everything", "single-everything"):
+            for document in case(name, "--set", "networkPolicy.doorsFrom[0].ipBlock.cidr=10.0.0.0/8"):
+                rules = document["spec"]["ingress"] if document["kind"] == "NetworkPolicy" else []
+                for rule in rules:
+                    if {"port": "nats"} in rule["ports"]:
+                        self.assertTrue(any("podSelector" in peer for peer in rule["from"]), f"{name}: {document['metadata']['name']}")
 
     def test_secrets_are_seen_by_those_who_need_them(self) -> None:
         seen = {name.split("rel-eventrunner-")[-1]: secrets_of(pod) for name, pod in pods(case("services-accounts")).items()}

@@ -118,7 +118,7 @@ class Answered(unittest.TestCase):
     def setUpClass(cls) -> None:
         cls.composed, printed = composed.shared()
         cls.key = key_of(printed)
-        cls.other = Fleet(binary("eventrunner"))
+        cls.other = Fleet(binary("eventrunner"), "--set", "backup.age_hours_max=36")
         cls.addClassCleanup(cls.other.stop)
         cls.watched = Fleet(binary("eventrunner"), "--processes", "--replicas", "engine=0,api=0,billing=0")
         cls.addClassCleanup(cls.watched.stop)

@@ -73,5 +73,11 @@ BOARD = Board(
                 prom('min by (file) (eventrunner_certificate_expiry_time_seconds{FLEET}) - time()', "{{file}}")],
                 "Of the files that the configuration names; empty where it names none.", width=12, alerts=("CertificateExpires",)),
         ]),
+        Row("What could be restored", [
+            Panel("Since the last backup", "s", [
+                prom('time() - max(eventrunner_backup_time_seconds{FLEET})', "since the last"),
+                prom('max(eventrunner_backup_age_limit_seconds{FLEET})', "at most")],
+                "Of a fleet without one, since its streams were made, if a backup is expected.", width=24),
+        ]),
     ],
 )

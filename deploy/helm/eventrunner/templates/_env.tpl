@@ -87,6 +87,9 @@
 {{- if .Values.config }}
 - {name: EVENTRUNNER_CONFIG, value: /etc/eventrunner/eventrunner.toml}
 {{- end }}
+{{- if .Values.backup.enabled }}
+- {name: EVENTRUNNER_BACKUP__AGE_HOURS_MAX, value: {{ .Values.backup.ageHoursMax | quote }}}
+{{- end }}
 - {name: EVENTRUNNER_TOPOLOGY__DURABILITY, value: {{ .Values.durability }}}
 - {name: EVENTRUNNER_TOPOLOGY__PARTITIONS, value: {{ .Values.partitions | quote }}}
 - {name: EVENTRUNNER_TOPOLOGY__REPLICAS, value: {{ .Values.streamReplicas | quote }}}
@@ -111,6 +114,31 @@
 {{- if and (not (include "eventrunner.ownBroker" .)) .Values.nats.clientCertificateSecret }}
 - {name: EVENTRUNNER_NATS__TLS_CERTIFICATE_FILE, value: /etc/nats-client/tls.crt}
 - {name: EVENTRUNNER_NATS__TLS_KEY_FILE, value: /etc/nats-client/tls.key}
+{{- end }}
+{{- end -}}
+
+{{/* Where a command finds the broker, and how it logs in: a password, a token or credentials. Takes the root. */}}
+{{- define "eventrunner.env.broker" -}}
+{{- $login := include "eventrunner.login" . | fromJson }}
+{{- if eq .Values.mode "single" }}
+- {name: EVENTRUNNER_NATS_URL, value: "{{ ternary "nats" "tls" (eq .Values.nats.tlsSecret "") }}://{{ include "eventrunner.fullname" . }}-nats:4222"}
+{{- else }}
+{{- $url := include "eventrunner.natsUrl" . }}
+{{- if eq $login.kind "password" }}
+{{ include "eventrunner.secretEnv" (list "NATS_USER" $login.secret "user") }}
+{{ include "eventrunner.secretEnv" (list "NATS_PASSWORD" $login.secret "password") }}
+{{- $url = $url | replace "://" "://$(NATS_USER):$(NATS_PASSWORD)@" }}
+{{- else if eq $login.kind "token" }}
+{{ include "eventrunner.secretEnv" (list "NATS_TOKEN" $login.secret "token") }}
+{{- $url = $url | replace "://" "://$(NATS_TOKEN)@" }}
+{{- end }}
+- {name: EVENTRUNNER_NATS_URL, value: {{ $url | quote }}}
+{{- end }}
+{{- if eq $login.kind "credentials" }}
+- {name: EVENTRUNNER_NATS_CREDENTIALS, value: /etc/fleet/fleet.creds}
+{{- end }}
+{{- if include "eventrunner.natsCaSecret" . }}
+- {name: EVENTRUNNER_NATS_CA, value: /etc/nats-ca/ca.crt}
 {{- end }}
 {{- end -}}
 
