@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use backup::{Api, Error, Folder, Still};
 use bus::{Bus, TopologyOptions, topology};
 use futures::StreamExt as _;
-use testkit::{NatsOptions, NatsServer};
+use testkit::{Line, NatsOptions, NatsServer};
 
 /// Nothing here depends on the disk.
 fn broker() -> NatsServer {
@@ -76,6 +76,41 @@ async fn a_damaged_file_makes_no_stream() {
     assert!(matches!(folder.check(&part.file).await, Err(Error::Damaged(_))));
     api.restore(&part, 1, "b", &folder).await.unwrap_err();
     assert!(api.stream("INVOICES").await.unwrap().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cut_line_is_noticed_though_it_is_there_again() {
+    let server = broker();
+    let direct = bus(&server).await;
+    topology::ensure(&direct, &TopologyOptions::default()).await.unwrap();
+    // Bytes that do not become fewer when they are compressed.
+    let mut random = 1u64;
+    for _ in 0..3_000 {
+        let payload: Vec<u8> = std::iter::repeat_with(|| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            random.to_be_bytes()[0]
+        })
+        .take(1_000)
+        .collect();
+        direct.jetstream().publish("invoices.acme.main", payload.into()).await.unwrap().await.unwrap();
+    }
+    let line = Line::to(server.port());
+    let url = format!("nats://127.0.0.1:{}", line.port());
+    let bus = Bus::connect(&bus::Options { url, ..bus::Options::default() }).await.unwrap();
+    let base = tempfile::tempdir().unwrap();
+    let folder = Folder::make(&base.path().join("b")).await.unwrap();
+    line.cut_after(1_500_000);
+    let began = std::time::Instant::now();
+    let cut = Api::new(&bus).snapshot("INVOICES", true, &folder).await.unwrap_err().to_string();
+    assert!(cut.contains("the line to the broker was cut"), "{cut}");
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    testkit::wait_until("the line is there again", Duration::from_secs(20), async || {
+        bus.client().connection_state() == async_nats::connection::State::Connected
+    })
+    .await;
+    let again = Folder::make(&base.path().join("c")).await.unwrap();
+    let whole = Api::new(&bus).snapshot("INVOICES", true, &again).await.unwrap();
+    assert!(whole.file.bytes > 2_500_000, "{whole:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

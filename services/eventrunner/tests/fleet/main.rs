@@ -6,6 +6,7 @@
 mod apply;
 mod archive;
 mod backup;
+mod backup_interrupted;
 mod billing;
 mod command_line;
 mod doctor;
