@@ -10,7 +10,7 @@ use std::{
 use async_nats::jetstream::{self, context::PublishAckFuture, stream};
 use bytes::Bytes;
 use hdrhistogram::Histogram;
-use oracle::Access;
+use oracle::{Access, Pace};
 
 const STREAM: &str = "LOAD-BASELINE";
 const SUBJECT: &str = "load.baseline";
@@ -51,17 +51,13 @@ impl Bare {
         Ok(())
     }
 
-    /// How long one publish takes after the other, in microseconds, measured for `span`.
-    pub(crate) async fn latency(
-        &self,
-        payload_bytes: usize,
-        span: Duration,
-    ) -> anyhow::Result<Histogram<u64>> {
+    /// How long one publish takes, each awaited before the next, in microseconds: from when it was to be made, if `pace` says
+    /// when, as requests are timed.
+    pub(crate) async fn latency(&self, payload_bytes: usize, pace: &Pace) -> anyhow::Result<Histogram<u64>> {
         let payload = Bytes::from(vec![b'x'; payload_bytes]);
         let mut times = Histogram::new(3)?;
-        let began = Instant::now();
-        while began.elapsed() < span {
-            let at = Instant::now();
+        while let Some(turn) = pace.next().await {
+            let at = turn.due.unwrap_or_else(Instant::now);
             self.publish(payload.clone()).await?;
             times.record(u64::try_from(at.elapsed().as_micros())?)?;
         }

@@ -38,7 +38,7 @@ mod run;
 
 pub use self::{
     access::Access,
-    generator::{Answers, Door, Generator, Manner, Pace, Target},
+    generator::{Answers, Door, Generator, Manner, Pace, Target, Turn},
     judge::{Found, Place, Verdict},
     ledger::{Ledger, now_ms},
     load::{Key, Load, SOURCE, Shape, TYPE},

@@ -53,8 +53,13 @@ struct Report {
     api_p99_us: u64,
     bare_p50_us: u64,
     bare_p99_us: u64,
-    /// Of the promise's p99 to the bare publish's.
+    /// Bare publishes at the same rate and by the same clock.
+    paced_p50_us: u64,
+    paced_p99_us: u64,
+    /// Of the promise's p99 to that of bare publishes, one right after the other.
     ratio: f64,
+    /// The same to that of paced ones, which wait as requests do where the machine stands still.
+    paced_ratio: f64,
     events: u64,
     lost: u64,
     doubled: u64,
@@ -99,24 +104,37 @@ pub(crate) async fn timed(access: &Access, args: &LoadArgs, span: Duration) -> a
     Ok(Measured { promise: times.requests, stream: stream.times(&run).await?, api, run })
 }
 
+/// Bare publishes for about `span`: one right after the other, and at the rate of the load.
+async fn bare_times(bare: &Bare, options: &Options, span: Duration) -> anyhow::Result<[Histogram<u64>; 2]> {
+    let (rate, bytes) = (options.setup.load.rate.unwrap_or(RATE), options.setup.load.data_bytes);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
+    let count = (rate * span.as_secs_f64()) as u64;
+    let at_once = bare.latency(bytes, &Pace::closed(count)).await?;
+    Ok([at_once, bare.latency(bytes, &Pace::open(count, Some(rate), None)).await?])
+}
+
 async fn measure(options: &Options, access: &Access) -> anyhow::Result<bool> {
     let bare = Bare::open(access).await?;
     let span = Duration::from_secs(options.baseline_seconds.max(1)) / 2;
     eprintln!("measuring bare publishes for {:.1} s", span.as_secs_f64());
-    let mut publish = bare.latency(options.setup.load.data_bytes, span).await?;
+    let mut bare_times = bare_times(&bare, options, span).await?;
     let Measured { promise, stream, api, run } =
         timed(access, &options.setup.load, Duration::from_secs(options.seconds)).await?;
-    publish.add(bare.latency(options.setup.load.data_bytes, span).await?)?;
+    for (times, after) in bare_times.iter_mut().zip(bare_times(&bare, options, span).await?) {
+        times.add(after)?;
+    }
     bare.close().await?;
+    let [publish, paced] = bare_times;
     let verdicts = Box::pin(run.read_back(&[])).await?;
     let at = |times: &Histogram<u64>, quantile| times.value_at_quantile(quantile);
-    #[expect(clippy::cast_precision_loss, reason = "a ratio for people")]
-    let ratio = at(&promise, 0.99) as f64 / at(&publish, 0.99).max(1) as f64;
+    let ratio_to = |bare: &Histogram<u64>| super::ratio(at(&promise, 0.99), at(bare, 0.99));
+    let (ratio, paced_ratio) = (ratio_to(&publish), ratio_to(&paced));
     let rows = [
         ("promise (2xx)", &promise),
         ("in the tenant stream", &stream),
         ("by the API", &api),
         ("bare publish", &publish),
+        ("the same, paced", &paced),
     ];
     for (what, times) in rows {
         let [p50, p99, p999] = [0.5, 0.99, 0.999].map(|quantile| at(times, quantile));
@@ -125,7 +143,7 @@ async fn measure(options: &Options, access: &Access) -> anyhow::Result<bool> {
             times.len()
         );
     }
-    println!("ratio                  {ratio:>8.2}");
+    println!("ratio                  {ratio:>8.2}, to paced ones {paced_ratio:.2}");
     let report = Report {
         scenario: "latency",
         durability: options.setup.durability.as_str(),
@@ -141,7 +159,10 @@ async fn measure(options: &Options, access: &Access) -> anyhow::Result<bool> {
         api_p99_us: at(&api, 0.99),
         bare_p50_us: at(&publish, 0.5),
         bare_p99_us: at(&publish, 0.99),
-        ratio: (ratio * 100.0).round() / 100.0,
+        paced_p50_us: at(&paced, 0.5),
+        paced_p99_us: at(&paced, 0.99),
+        ratio,
+        paced_ratio,
         events: run.events(),
         lost: verdicts.sum(|v| v.lost),
         doubled: verdicts.sum(|v| v.doubled),

@@ -25,6 +25,8 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// The broker is asked whether it lives when it has been silent for so long, and given up after as long again.
 const SILENCE: Duration = Duration::from_secs(5);
 const READ_BYTES: usize = 64 << 10;
+/// What waits is written in one piece until it has so many bytes.
+const WRITE_BYTES: usize = 16 << 10;
 
 /// The nodes of the broker's cluster, and how one is spoken to.
 #[derive(Debug)]
@@ -241,13 +243,23 @@ async fn write(
                 None => return Ok(()),
             },
             buffer = buffers.recv() => match buffer {
-                Some(buffer) => writer.write_all(&buffer).await?,
+                Some(buffer) => writer.write_all(&joined(buffer, buffers)).await?,
                 None => return Ok(()),
             },
         }
         // TLS may hold back the end.
         writer.flush().await?;
     }
+}
+
+/// A buffer, and behind it those that wait too, as long as it stays small: each write wakes the broker.
+fn joined(mut buffer: Vec<u8>, buffers: &mut mpsc::Receiver<Vec<u8>>) -> Vec<u8> {
+    while buffer.len() < WRITE_BYTES
+        && let Ok(next) = buffers.try_recv()
+    {
+        buffer.extend_from_slice(&next);
+    }
+    buffer
 }
 
 struct Hearing {

@@ -21,7 +21,7 @@ use clap::ValueEnum;
 use hdrhistogram::Histogram;
 use tokio::task::JoinSet;
 
-pub use self::pace::Pace;
+pub use self::pace::{Pace, Turn};
 use crate::{Access, Ledger, Load};
 
 /// Wait before a refused or broken request is sent again.

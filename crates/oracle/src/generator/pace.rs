@@ -39,11 +39,11 @@ struct Due {
 
 /// One request's turn.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Turn {
+pub struct Turn {
     /// Its number.
-    pub(crate) request: u64,
+    pub request: u64,
     /// When it was to be sent, if there is a rate.
-    pub(crate) due: Option<Instant>,
+    pub due: Option<Instant>,
 }
 
 impl Pace {
@@ -98,7 +98,7 @@ impl Pace {
     }
 
     /// The next request, at its time; none after the last.
-    pub(crate) async fn next(&self) -> Option<Turn> {
+    pub async fn next(&self) -> Option<Turn> {
         if let Some(due) = &self.due {
             self.began.get_or_init(|| {
                 let (requests, began, clock) = (self.requests, Instant::now(), Arc::clone(due));

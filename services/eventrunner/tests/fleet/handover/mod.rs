@@ -3,10 +3,14 @@
 mod flow;
 mod worked;
 
-use std::time::{Duration, SystemTime};
+use std::{
+    panic::AssertUnwindSafe,
+    time::{Duration, SystemTime},
+};
 
 use bus::{Bus, topology};
 use catalog::Catalog;
+use futures::{FutureExt as _, StreamExt as _};
 use model::resource::EventType;
 use nix::sys::signal::{Signal, kill};
 use serde_json::json;
@@ -121,10 +125,24 @@ async fn check_events(bus: &Bus) {
 }
 
 async fn wait_until_empty(bus: &Bus, stream: &str) {
-    wait_until("everything is worked", PATIENCE, async || {
+    let empty = wait_until("everything is worked", PATIENCE, async || {
         bus.jetstream().get_stream(stream).await.is_ok_and(|s| s.cached_info().state.messages == 0)
-    })
-    .await;
+    });
+    let told = AssertUnwindSafe(empty).catch_unwind().await;
+    if let Err(panic) = told {
+        tell(bus, stream).await;
+        std::panic::resume_unwind(panic);
+    }
+}
+
+/// Prints what a stream and its consumers have left, and who has it.
+async fn tell(bus: &Bus, stream: &str) {
+    let stream = bus.jetstream().get_stream(stream).await.unwrap();
+    println!("{:?}", stream.cached_info());
+    let mut consumers = stream.consumers();
+    while let Some(consumer) = consumers.next().await {
+        println!("{consumer:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
