@@ -7,6 +7,7 @@
 //! concatenated).
 
 mod outlet;
+mod pieces;
 mod publisher;
 mod traced;
 
@@ -24,7 +25,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::BytesMut;
 use futures::future::try_join_all;
-use model::{AttributeValue, CloudEvent, ErrorCode, TenantId, Text, partition_of};
+use model::{AttributeValue, CloudEvent, ErrorCode, Text};
 use prost::Message as _;
 use proto::hops;
 use schemars::JsonSchema;
@@ -34,13 +35,11 @@ use tokio_util::task::AbortOnDropHandle;
 
 use self::{
     outlet::Outlet,
+    pieces::Piece,
     publisher::{Counts, Publisher, Way, as_f64},
     traced::Sends,
 };
-use crate::{
-    Bus,
-    topology::{EVENTS, RAW},
-};
+use crate::Bus;
 
 /// How long after the broker was lost a request waits for another of its nodes.
 const NEXT_NODE: Duration = Duration::from_secs(2);
@@ -332,71 +331,7 @@ impl Accept for Door {
     }
 }
 
-/// A part of a request that goes to one partition of a stream in one message.
-struct Piece<'a> {
-    lane: &'a Lane,
-    partition: usize,
-    encoded: BytesMut,
-    events: usize,
-}
-
 impl Inner {
-    /// Splits a request by stream and partition, and so that no piece is over the size of a full message.
-    fn pieces(
-        &self,
-        stamp: &hops::Stamp,
-        items: Vec<Placed>,
-        sends: &mut Sends,
-    ) -> Result<Vec<Piece<'_>>, AcceptError> {
-        let keyed = items.iter().any(|placed| placed.key.is_some());
-        let tenant = keyed.then(|| std::str::from_utf8(&stamp.tenant).ok()?.parse().ok()).flatten();
-        let mut raw = Split::new(&self.raw, tenant.as_ref());
-        let mut normal = Split::new(&self.normal, tenant.as_ref());
-        for Placed { key, item } in items {
-            let size = item.encoded_len() + 8;
-            match item {
-                Item::Raw(item) => raw.add(key.as_ref(), item, size),
-                Item::Normal(event) => normal.add(key.as_ref(), event, size),
-            }
-        }
-        let mut pieces = Vec::with_capacity(1);
-        self.cut(&sends.begin(RAW, stamp, raw.len()), raw, &mut pieces)?;
-        self.cut(&sends.begin(EVENTS, stamp, normal.len()), normal, &mut pieces)?;
-        Ok(pieces)
-    }
-
-    fn cut<'a, M: prost::Message>(
-        &self,
-        stamp: &hops::Stamp,
-        split: Split<'a, '_, M>,
-        pieces: &mut Vec<Piece<'a>>,
-    ) -> Result<(), AcceptError> {
-        /// A stamp and the framing around the items.
-        const OVERHEAD: usize = 1_024;
-        let limit = self.bus.message_bytes_max().saturating_sub(OVERHEAD);
-        let full = self.options.message_bytes_max.min(limit);
-        let lane = split.lane;
-        for (partition, items) in split.partitions {
-            let (mut rest, mut at, mut bytes) = (&*items, 0, 0);
-            while let Some((_, size)) = rest.get(at) {
-                let size = *size;
-                if size > limit {
-                    return Err(AcceptError::TooLarge { size, limit });
-                }
-                if at > 0 && (bytes + size > full || at >= self.options.message_events_max) {
-                    let (piece, others) = rest.split_at(at);
-                    pieces.push(Piece { lane, partition, encoded: encode(stamp, piece), events: at });
-                    (rest, at, bytes) = (others, 0, 0);
-                }
-                (at, bytes) = (at + 1, bytes + size);
-            }
-            if !rest.is_empty() {
-                pieces.push(Piece { lane, partition, encoded: encode(stamp, rest), events: rest.len() });
-            }
-        }
-        Ok(())
-    }
-
     /// Waits for room, then hands the piece to its partition. The order of calls is the order in the stream.
     async fn enqueue(
         &self,
@@ -412,52 +347,4 @@ impl Inner {
         lane.partitions.get(partition).ok_or_else(closed)?.send(job).map_err(|_| closed())?;
         Ok(result)
     }
-}
-
-/// What of a request goes to one stream, by partition, each item with its size.
-struct Split<'a, 't, M> {
-    lane: &'a Lane,
-    /// Whose it is, if that matters.
-    tenant: Option<&'t TenantId>,
-    unkeyed: usize,
-    /// Few: a request rarely holds many keys.
-    partitions: Vec<(usize, Vec<(M, usize)>)>,
-}
-
-impl<'a, 't, M> Split<'a, 't, M> {
-    fn new(lane: &'a Lane, tenant: Option<&'t TenantId>) -> Self {
-        Self { lane, tenant, unkeyed: lane.current.partition() as usize, partitions: Vec::new() }
-    }
-
-    fn len(&self) -> usize {
-        self.partitions.iter().map(|(_, items)| items.len()).sum()
-    }
-
-    fn add(&mut self, key: Option<&Text>, item: M, size: usize) {
-        let partition = match (self.tenant, key) {
-            (Some(tenant), Some(key)) => partition_of(tenant, key, self.lane.current.partitions) as usize,
-            _ => self.unkeyed,
-        };
-        match self.partitions.iter_mut().find(|(of, _)| *of == partition) {
-            Some((_, items)) => items.push((item, size)),
-            None => self.partitions.push((partition, vec![(item, size)])),
-        }
-    }
-}
-
-/// A group as one element of `RawBatch.groups` or `EventBatch.groups`, whose groups are alike: a stamp, and what is under
-/// it. Messages are joined by concatenation.
-fn encode<M: prost::Message>(stamp: &hops::Stamp, items: &[(M, usize)]) -> BytesMut {
-    use prost::encoding::{WireType, encode_key, encode_varint, message};
-    let items = || items.iter().map(|(item, _)| item);
-    let bytes =
-        message::encoded_len(1, stamp) + items().map(|item| message::encoded_len(2, item)).sum::<usize>();
-    let mut encoded = BytesMut::with_capacity(bytes + 8);
-    encode_key(1, WireType::LengthDelimited, &mut encoded);
-    encode_varint(bytes as u64, &mut encoded);
-    message::encode(1, stamp, &mut encoded);
-    for item in items() {
-        message::encode(2, item, &mut encoded);
-    }
-    encoded
 }
