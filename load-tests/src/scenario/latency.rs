@@ -117,14 +117,14 @@ async fn measure(options: &Options, access: &Access) -> anyhow::Result<bool> {
     let bare = Bare::open(access).await?;
     let span = Duration::from_secs(options.baseline_seconds.max(1)) / 2;
     eprintln!("measuring bare publishes for {:.1} s", span.as_secs_f64());
-    let mut bare_times = bare_times(&bare, options, span).await?;
+    let mut bare_all = bare_times(&bare, options, span).await?;
     let Measured { promise, stream, api, run } =
         timed(access, &options.setup.load, Duration::from_secs(options.seconds)).await?;
-    for (times, after) in bare_times.iter_mut().zip(bare_times(&bare, options, span).await?) {
+    for (times, after) in bare_all.iter_mut().zip(bare_times(&bare, options, span).await?) {
         times.add(after)?;
     }
     bare.close().await?;
-    let [publish, paced] = bare_times;
+    let [publish, paced] = bare_all;
     let verdicts = Box::pin(run.read_back(&[])).await?;
     let at = |times: &Histogram<u64>, quantile| times.value_at_quantile(quantile);
     let ratio_to = |bare: &Histogram<u64>| super::ratio(at(&promise, 0.99), at(bare, 0.99));
