@@ -34,11 +34,13 @@ pub(crate) fn http_client(timeout: Duration) -> Result<reqwest::Client> {
     build(builder().timeout(timeout))
 }
 
-fn build(builder: reqwest::ClientBuilder) -> Result<reqwest::Client> {
+/// Makes it.
+pub(crate) fn build(builder: reqwest::ClientBuilder) -> Result<reqwest::Client> {
     builder.build().map_err(|e| Failure::failed(format!("no HTTP client can be made: {e}")))
 }
 
-fn builder() -> reqwest::ClientBuilder {
+/// What all clients here have in common.
+pub(crate) fn builder() -> reqwest::ClientBuilder {
     // The program does it first thing.
     #[cfg(test)]
     testkit::install_tls();

@@ -6,7 +6,7 @@ use runtime::metrics::{Metric, gauge};
 use serde_json::Value;
 use tokio::time::MissedTickBehavior;
 
-use crate::client::http_client;
+use crate::{client, exit::Result};
 
 const LOOK: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -15,19 +15,24 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) async fn watch(monitor_url: Option<String>) {
     let Some(monitor_url) = monitor_url else { return pending().await };
     let url = format!("{}/varz", monitor_url.trim_end_matches('/'));
+    let Ok(http) = client() else { return pending().await };
     let mut ticks = tokio::time::interval(LOOK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        if ask(&url).await.as_ref().and_then(show).is_none() {
+        if ask(&http, &url).await.as_ref().and_then(show).is_none() {
             tracing::debug!(url, "what room the broker has is not known");
         }
     }
 }
 
-/// With a client of its own, whose connection does not stay with one node. While it does not answer, what it said last stays.
-async fn ask(url: &str) -> Option<Value> {
-    let http = http_client(PATIENCE).ok()?;
+/// One whose connection does not stay with one node.
+fn client() -> Result<reqwest::Client> {
+    client::build(client::builder().timeout(PATIENCE).pool_max_idle_per_host(0))
+}
+
+/// While it does not answer, what it said last stays.
+async fn ask(http: &reqwest::Client, url: &str) -> Option<Value> {
     let answer = async { http.get(url).send().await?.json().await };
     answer.await.inspect_err(|error: &reqwest::Error| tracing::debug!(%error, "no answer")).ok()
 }
@@ -54,7 +59,8 @@ mod tests {
         let port = testkit::free_port();
         let extra = format!("server_name: roomy\nhttp: \"127.0.0.1:{port}\"");
         let _server = NatsServer::start_with(NatsOptions { extra, ..NatsOptions::default() });
-        let varz = ask(&format!("http://127.0.0.1:{port}/varz")).await.unwrap();
+        let url = format!("http://127.0.0.1:{port}/varz");
+        let varz = ask(&client().unwrap(), &url).await.unwrap();
         show(&varz).unwrap();
         assert!(gauge(Metric::BrokerStorageLimit, &["roomy"]).get() > 1e6);
         assert_eq!(gauge(Metric::BrokerStorageUsed, &["roomy"]).get() as u64, 0);
