@@ -2,7 +2,6 @@
 
 use bytes::BytesMut;
 use model::{TenantId, Text, partition_of};
-use prost::Message as _;
 use proto::hops;
 
 use super::{AcceptError, Inner, Item, Lane, Placed, traced::Sends};

@@ -308,6 +308,29 @@ async fn what_is_not_acknowledged_is_sent_again_and_kept_once() {
     assert_eq!(got, [0]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_one_by_one_is_gathered_and_begun_together() {
+    const GATHER: Duration = Duration::from_secs(2);
+    let nats = NatsServer::start();
+    let bus = connect(&nats).await;
+    topology::ensure(&bus, &topology_options()).await.unwrap();
+    let door = Door::start(&bus, 2, &DoorOptions::default());
+    let seen = Seen::default();
+    let reader = ReaderOptions { gather_us: 2_000_000, ..Default::default() };
+    let replica = replica_with(&bus, "one", &seen, 10, reader).await;
+    let partition = partition_of_key("k");
+    door.accept(stamp(), vec![placed(0, Some("k"))]).await.unwrap();
+    wait_until("the first waits for nothing", GATHER / 2, async || begun(&seen, partition) == [0]).await;
+    let first = Instant::now();
+    for id in 1..4 {
+        door.accept(stamp(), vec![placed(id, Some("k"))]).await.unwrap();
+    }
+    wait_until("the others are begun", LONG, async || begun(&seen, partition).len() > 1).await;
+    assert!(first.elapsed() > GATHER / 2, "after {:?}", first.elapsed());
+    wait_until("all at once", GATHER / 2, async || begun(&seen, partition) == [0, 1, 2, 3]).await;
+    replica.stop().await;
+}
+
 /// Another replica resets the consumer, is handed just as many messages as the first was, and leaves them undone.
 #[tokio::test(flavor = "multi_thread")]
 async fn numbers_that_are_in_step_by_chance_hide_nothing_that_another_left() {
