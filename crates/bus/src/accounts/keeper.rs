@@ -23,8 +23,8 @@ pub struct Reader {
 
 /// The broker's accounts, as somebody keeps them who holds the operator's seed.
 pub struct Accounts {
-    bus: Bus,
-    operator: Operator,
+    pub(super) bus: Bus,
+    pub(super) operator: Operator,
     options: Options,
 }
 

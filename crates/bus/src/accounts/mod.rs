@@ -7,6 +7,7 @@
 
 mod jwt;
 mod keeper;
+mod sent;
 
 use std::{
     fmt::{self, Write as _},
@@ -23,8 +24,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use self::jwt::Claims;
-pub use self::keeper::{Accounts, Reader};
+use self::{
+    jwt::Claims,
+    sent::{ASK_STATZ, STATZ},
+};
+pub use self::{
+    keeper::{Accounts, Reader},
+    sent::Sent,
+};
 use crate::{Error, topology};
 
 /// Letting tenants read their streams with NATS clients.
@@ -165,11 +172,13 @@ impl Operator {
         text
     }
 
-    /// The fleet has every stream, lets tenants have what is theirs, and tells the broker of their accounts.
+    /// The fleet has every stream, lets tenants have what is theirs, tells the broker of their accounts, and asks what their clients
+    /// were sent.
     fn fleet_claims(&self) -> Value {
         let system = self.system_account().public_key();
-        let imports: Vec<_> =
-            [UPDATE, LIST].into_iter().map(|subject| service(&system, subject, subject)).collect();
+        let imports: Vec<_> = [(UPDATE, UPDATE), (LIST, LIST), (STATZ, ASK_STATZ)]
+            .map(|(there, here)| service(&system, there, here))
+            .into();
         let mut claims = account_claims(NO_LIMIT, NO_LIMIT, NO_LIMIT);
         claims["imports"] = imports.into();
         claims["exports"] = json!([
@@ -267,10 +276,11 @@ fn account_claims(connections: i64, subscriptions: i64, payload: i64) -> Value {
 
 fn system_claims() -> Value {
     let mut claims = account_claims(NO_LIMIT, NO_LIMIT, NO_LIMIT);
-    claims["exports"] = [UPDATE, LIST]
-        .into_iter()
-        .map(|subject| json!({"name": subject, "subject": subject, "type": "service"}))
-        .collect();
+    claims["exports"] = json!([
+        {"name": UPDATE, "subject": UPDATE, "type": "service"},
+        {"name": LIST, "subject": LIST, "type": "service"},
+        {"name": STATZ, "subject": STATZ, "type": "service", "response_type": "Stream"},
+    ]);
     claims
 }
 

@@ -208,6 +208,49 @@ async fn whoever_is_taken_away_is_cut_off_and_gets_in_no_more() {
     assert!(world.client(&other_file).await.is_err());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_broker_tells_what_it_sent_to_each_tenants_clients() {
+    let world = World::new().await;
+    let tenants = [tenant("acme"), tenant("globex")];
+    let ((acme, acme_file), (globex, globex_file)) =
+        (world.reader("acme", "r", Begin::Start), world.reader("globex", "r", Begin::Start));
+    world.set("acme", &[acme]).await;
+    world.set("globex", &[globex]).await;
+    let text = "x".repeat(1_000);
+    for _ in 0..20 {
+        world.publish("acme", &text).await;
+        world.publish("globex", &text).await;
+    }
+    let (guest, _idle) = (world.client(&acme_file).await.unwrap(), world.client(&globex_file).await.unwrap());
+    assert_eq!(guest.read("acme", "r").await.len(), 20);
+    let sent = async || world.accounts.sent(&tenants).await.unwrap().unwrap();
+    let of = |sent: &[bus::accounts::Sent], id: &str| -> u64 {
+        sent.iter().filter(|sent| sent.tenant == tenant(id)).map(|sent| sent.bytes).sum()
+    };
+    let first = sent().await;
+    // Answers to what it asked, and to acknowledgements, are in it.
+    let bytes = of(&first, "acme");
+    assert!((20_000..24_000).contains(&bytes), "{first:?}");
+    assert_eq!(of(&first, "globex"), 0, "its events are none that its clients read");
+    drop(guest);
+    world.publish("acme", &text).await;
+    assert_eq!(
+        of(&sent().await, "acme"),
+        bytes,
+        "what nobody reads is not sent, and who is gone is not forgotten"
+    );
+}
+
+#[tokio::test]
+async fn a_broker_that_was_set_up_otherwise_does_not_tell() {
+    let nats = NatsServer::start();
+    let bus = Bus::connect(&Options { url: nats.url(), ..Options::default() }).await.unwrap();
+    let seed = Operator::generate().unwrap();
+    let options = AccountOptions { operator_seed: seed.expose_secret().into(), ..AccountOptions::default() };
+    let accounts = Accounts::new(&bus, &options).unwrap().unwrap();
+    assert_eq!(accounts.sent(&[tenant("acme")]).await.unwrap(), None);
+}
+
 /// Subjects that a tenant's client may not listen to.
 const UNHEARD: [&str; 19] = [
     ">",
@@ -236,7 +279,7 @@ const MIRROR: &str = r#"{"name":"M","mirror":{"name":"TENANT-default"},"storage"
 const SOURCE: &str = r#"{"name":"M","sources":[{"name":"KV_catalog"}],"subjects":["m"],"storage":"memory"}"#;
 
 /// What it may not say: what it would get, the subject, and what it says.
-const UNSAID: [(&str, &str, &str); 29] = [
+const UNSAID: [(&str, &str, &str); 31] = [
     ("another's events", "$JS.eventrunner.API.CONSUMER.MSG.NEXT.TENANT-default.globex~r", "1"),
     ("another's consumer", "$JS.eventrunner.API.CONSUMER.INFO.TENANT-default.globex~r", ""),
     ("another's acknowledgements", "$JS.ACK.TENANT-default.globex~r.1.2.1.1.0", "+ACK"),
@@ -263,6 +306,8 @@ const UNSAID: [(&str, &str, &str); 29] = [
     ("an event of another", "tenant.default.globex.order", "{}"),
     ("what only doors write", "raw.0", "x"),
     ("who is connected", "$SYS.REQ.SERVER.PING.CONNZ", ""),
+    ("what others were sent", "accounts.sent", "{}"),
+    ("what others were sent, of the system", "$SYS.REQ.ACCOUNT.PING.STATZ", "{}"),
     ("accounts", "$SYS.REQ.CLAIMS.LIST", ""),
     ("an account", "$SYS.REQ.CLAIMS.UPDATE", "a.b.c"),
     ("another's inbox", "_INBOX.anybody.1", "x"),
