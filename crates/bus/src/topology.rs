@@ -17,7 +17,8 @@ use serde::{Deserialize, Serialize};
 pub(crate) use self::buckets::members;
 pub use self::buckets::mended;
 use self::buckets::{
-    bucket, ensure_backups, ensure_bucket, ensure_erasures, ensure_members, ensure_one_time, ensure_sessions,
+    bucket, ensure_backups, ensure_bucket, ensure_egress, ensure_erasures, ensure_members, ensure_one_time,
+    ensure_sessions,
 };
 use crate::{Bus, Error};
 
@@ -45,6 +46,8 @@ pub const ONE_TIME: &str = "one-time";
 pub const ERASURES: &str = "erasures";
 /// The KV bucket of what is known of the last backup.
 pub const BACKUPS: &str = "backups";
+/// The KV bucket of how much is metered of what each node of the broker sent to each tenant's clients.
+pub const EGRESS: &str = "egress";
 /// The KV bucket of live replicas.
 pub const MEMBERS: &str = "members";
 /// The KV bucket of partitions whose tenant streams hold all they were given.
@@ -193,6 +196,7 @@ pub async fn ensure(bus: &Bus, options: &TopologyOptions) -> Result<Topology, Er
     ensure_one_time(bus, options.replicas).await?;
     ensure_erasures(bus, options.replicas).await?;
     ensure_backups(bus, options.replicas).await?;
+    ensure_egress(bus, options.replicas).await?;
     ensure_members(bus, options.replicas).await?;
     Ok(Topology { partitions })
 }

@@ -35,6 +35,10 @@ impl Told {
         Self { accounts, revision: watch::Sender::new(0) }
     }
 
+    pub(crate) fn accounts(&self) -> &Accounts {
+        &self.accounts
+    }
+
     pub(crate) fn operator(&self) -> &Operator {
         self.accounts.operator()
     }

@@ -4,6 +4,10 @@
 //! an id and a time of its own, which is written again, the same, until the store has it; at a graceful stop the rest is written too.
 //! What a process that dies has not written yet is lost, to the tenant's favour: one interval's, or, while the store is away, what
 //! came since. Nothing grows meanwhile but the numbers.
+//! What tenants' NATS clients read is counted by the broker, see [`clients`].
+
+pub(crate) mod clients;
+mod entry;
 
 use std::{
     collections::HashMap,

@@ -130,12 +130,26 @@ impl Service {
             app.options.store_timeout_ms.duration(),
         );
         let metering = tokio::spawn(writer.run(served.clone()));
+        let clients = app.accounts.clone().map(|told| {
+            let clients = egress::clients::Clients::new(
+                told,
+                app.bus.clone(),
+                app.catalog.clone(),
+                Arc::clone(&app.stores.usage),
+                app.options.egress_flush_ms.duration(),
+                app.options.store_timeout_ms.duration(),
+            );
+            tokio::spawn(clients.run(served.clone()))
+        });
         let watching = tokio::spawn(watch(app, component, reporter, shutdown.draining.clone()));
         let outcome = http::serve(listener, router, &options, shutdown).await;
         watching.abort();
         served.cancel();
         // It writes what is left, within the patience it has with the store.
         let _ = metering.await;
+        if let Some(clients) = clients {
+            let _ = clients.await;
+        }
         if let Some(keeping) = keeping {
             // It says that it leaves, within a second.
             let _ = keeping.await;

@@ -7,7 +7,7 @@ use async_nats::jetstream::{
     stream::{self, StorageType},
 };
 
-use super::{BACKUPS, ERASURES, MEMBERS, MENDED, ONE_TIME, RAW, SESSIONS, TopologyOptions};
+use super::{BACKUPS, EGRESS, ERASURES, MEMBERS, MENDED, ONE_TIME, RAW, SESSIONS, TopologyOptions};
 use crate::{Bus, Error};
 
 /// The bucket of sessions, made or given other limits.
@@ -38,6 +38,13 @@ pub(super) async fn ensure_erasures(bus: &Bus, replicas: usize) -> Result<(), Er
 pub(super) async fn ensure_backups(bus: &Bus, replicas: usize) -> Result<(), Error> {
     let what = "which backup was the last that is whole";
     ensure_bucket(bus, kv::Config { num_replicas: replicas, ..bucket(BACKUPS, what) }).await
+}
+
+/// A month after a node of the broker has ended, its entries are gone: who writes them does so every day.
+pub(super) async fn ensure_egress(bus: &Bus, replicas: usize) -> Result<(), Error> {
+    let what = "how much is metered of what tenants' clients were sent";
+    let max_age = Duration::from_secs(30 * 24 * 3_600);
+    ensure_bucket(bus, kv::Config { max_age, num_replicas: replicas, ..bucket(EGRESS, what) }).await
 }
 
 /// The bucket of live replicas; made again if a broker that was restarted has lost it.

@@ -42,6 +42,8 @@ pub(crate) struct World {
     pub(crate) http: reqwest::Client,
     pub(crate) keys: Keys,
     pub(crate) hasher: identity::Hasher,
+    /// How the broker's accounts are signed.
+    pub(crate) signing: AccountOptions,
     embedded: Embedded,
     _folder: TempDir,
 }
@@ -191,9 +193,29 @@ impl World {
             http,
             keys,
             hasher,
+            signing: accounts,
             embedded,
             _folder: folder,
         }
+    }
+
+    /// Another replica of the service.
+    pub(crate) async fn second(&self, options: Options) -> (Shutdown, JoinHandle<Result<(), api::Error>>) {
+        let tokens = Tokens::new(TokenOptions::default(), Arc::new(model::SystemClock)).unwrap();
+        let deps = Deps {
+            accounts: Accounts::new(&self.bus, &self.signing).unwrap(),
+            bus: self.bus.clone(),
+            topology: topology::existing(&self.bus).await.unwrap().unwrap(),
+            catalog: self.catalog.clone(),
+            stores: self.stores.clone(),
+            sealer: sealer(),
+            tokens: Arc::new(tokens),
+            authority: embedded_authority(&self.catalog),
+            health: Health::default(),
+        };
+        let service = Service::build(options, deps).await.unwrap();
+        let shutdown = Shutdown::new();
+        (shutdown.clone(), tokio::spawn(service.run(shutdown)))
     }
 
     pub(crate) fn url(&self, path: &str) -> String {

@@ -10,6 +10,7 @@ mod issuer;
 mod leases;
 mod limits;
 mod mcp;
+mod nats_clients;
 mod oauth;
 mod people;
 mod people_coverage;
