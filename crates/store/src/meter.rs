@@ -47,7 +47,7 @@ pub const METERS: &[Meter] = &[
     sum(
         METER_EGRESS_BYTES,
         "bytes",
-        "Events sent to the tenant's readers over SSE and gRPC, before compression",
+        "Events sent to the tenant's readers over SSE, gRPC and NATS, before compression",
     ),
     sum(
         METER_STORED_BYTE_HOURS,
