@@ -28,6 +28,11 @@ impl IdleCheck {
         self.next = Instant::now() + self.wait;
     }
 
+    /// Whether the stream itself is to be asked, too: soon after it fell silent, and seldom later.
+    pub(crate) fn is_to_be_proved(&self) -> bool {
+        matches!(self.checks, 2 | 4 | 8) || self.checks.is_multiple_of(16)
+    }
+
     /// Whether it has been silent for longer than a pin takes to lapse.
     pub(crate) fn deaf(&self) -> bool {
         self.checks > 4

@@ -20,6 +20,8 @@ use crate::{Error, idle::IdleCheck};
 
 /// Sequences remembered of those begun: more than can await their acknowledgement (`max_ack_pending`).
 const REMEMBERED: usize = 4_096;
+/// How long a message must have been there to be taken for stranded.
+const STRANDED_US: Micros = 5_000_000;
 
 /// One ownership of a partition.
 pub(super) struct Session {
@@ -84,17 +86,17 @@ impl Session {
             && let Some(left) = self.left_by_another(reader, sequence).await?
         {
             self.left = Some(left);
-            return self.resynchronize(reader).await;
+            return self.resynchronize(reader, None).await;
         }
         let is_first = position == 1 && self.left.is_none_or(|left| sequence <= left);
         if !in_step && !is_first {
             if position == 1 {
                 // Asked for again, and judged by what comes from here on: what was left may have been acked meanwhile.
                 self.left = None;
-                return self.resynchronize(reader).await;
+                return self.resynchronize(reader, None).await;
             }
             self.left = Some(self.left.map_or(sequence, |left| left.min(sequence)));
-            return if self.awaiting_reset { Ok(()) } else { self.resynchronize(reader).await };
+            return if self.awaiting_reset { Ok(()) } else { self.resynchronize(reader, None).await };
         }
         if !in_step {
             reader.counts.takeovers.inc();
@@ -132,21 +134,17 @@ impl Session {
         reader: &Reader<W>,
         sequence: u64,
     ) -> Result<Option<u64>, Error> {
-        let what = || format!("the messages of partition {} of {}", reader.partition, reader.stream);
         let Some(last) = self.begun.last() else { return Ok(None) };
-        let subject = self.consumer.cached_info().config.filter_subject.clone();
-        let stream = reader.bus.jetstream().get_stream_no_info(reader.stream).await;
-        let stream = stream.map_err(|e| Error::broker(what(), &e))?;
-        // Of the leader: a replica of the stream may not know yet what is there.
-        match stream.get_first_raw_message_by_subject(subject, last + 1).await {
-            Ok(next) => Ok((next.sequence < sequence).then_some(next.sequence)),
-            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
-            Err(error) => Err(Error::broker(what(), &error)),
-        }
+        let next = self.first_from(reader, last + 1).await?;
+        Ok(next.map(|(next, _)| next).filter(|next| *next < sequence))
     }
 
-    /// Somebody else was handed messages in between. Finish what is ours, then start again from the ack floor.
-    async fn resynchronize<W: Worker>(&mut self, reader: &mut Reader<W>) -> Result<(), Error> {
+    /// Somebody else was handed messages in between. Finish what is ours, then start again from the ack floor, or from a sequence.
+    async fn resynchronize<W: Worker>(
+        &mut self,
+        reader: &mut Reader<W>,
+        from: Option<u64>,
+    ) -> Result<(), Error> {
         while let Some(done) = self.under_way.join_next_with_id().await {
             self.finish(reader, done).await;
         }
@@ -156,7 +154,7 @@ impl Session {
         self.awaiting_reset = true;
         tracing::info!(stream = reader.stream, partition = reader.partition, "partition taken over");
         let what = || format!("a reset of partition {} of {}", reader.partition, reader.stream);
-        self.consumer.reset(None).await.map(drop).map_err(|e| Error::broker(what(), &e))
+        self.consumer.reset(from).await.map(drop).map_err(|e| Error::broker(what(), &e))
     }
 
     pub(super) async fn finish<W: Worker>(&mut self, reader: &Reader<W>, done: Result<(Id, ()), JoinError>) {
@@ -204,12 +202,53 @@ impl Session {
         let pinned = pinned(info);
         let free = pinned.is_none() || pinned == self.pin;
         if free && info.num_ack_pending > 0 {
-            return self.resynchronize(reader).await;
+            return self.resynchronize(reader, None).await;
         }
         if free && info.num_pending > 0 && idle.deaf() {
             return Err(Error::Broker { what: what(), reason: "messages wait and none arrive".into() });
         }
+        if free
+            && info.num_pending == 0
+            && idle.is_to_be_proved()
+            && let Some(sequence) = self.stranded(reader).await?
+        {
+            tracing::warn!(
+                stream = reader.stream,
+                partition = reader.partition,
+                sequence,
+                "messages that nobody is handed"
+            );
+            return self.resynchronize(reader, Some(sequence)).await;
+        }
         Ok(())
+    }
+
+    /// The first message that the stream has and the consumer will hand to nobody, as it knows of none. A broker that loses a node may
+    /// come to that: it takes a message for acknowledged and does not take it out, or loses count.
+    async fn stranded<W: Worker>(&self, reader: &Reader<W>) -> Result<Option<u64>, Error> {
+        let first = self.first_from(reader, 1).await?;
+        // What has just come may be on its way.
+        Ok(first
+            .filter(|(_, stored_at_us)| now_us() - stored_at_us > STRANDED_US)
+            .map(|(sequence, _)| sequence))
+    }
+
+    /// The partition's first message from a sequence on, and when it was stored.
+    async fn first_from<W: Worker>(
+        &self,
+        reader: &Reader<W>,
+        sequence: u64,
+    ) -> Result<Option<(u64, Micros)>, Error> {
+        let what = || format!("the messages of partition {} of {}", reader.partition, reader.stream);
+        let subject = self.consumer.cached_info().config.filter_subject.clone();
+        let stream = reader.bus.jetstream().get_stream_no_info(reader.stream).await;
+        let stream = stream.map_err(|e| Error::broker(what(), &e))?;
+        // Of the leader: a replica of the stream may not know yet what is there.
+        match stream.get_first_raw_message_by_subject(subject, sequence).await {
+            Ok(first) => Ok(Some((first.sequence, micros(first.time)))),
+            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
+            Err(error) => Err(Error::broker(what(), &error)),
+        }
     }
 }
 

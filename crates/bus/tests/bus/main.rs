@@ -331,6 +331,36 @@ async fn what_comes_one_by_one_is_gathered_and_begun_together() {
     replica.stop().await;
 }
 
+/// As a broker of three nodes was seen to have it after one of them was killed: messages that its consumer knows nothing of.
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_that_nobody_is_handed_are_found() {
+    let nats = NatsServer::start();
+    let bus = connect(&nats).await;
+    topology::ensure(&bus, &topology_options()).await.unwrap();
+    let door = Door::start(&bus, 2, &DoorOptions { message_events_max: 1, ..Default::default() });
+    for id in 0..3 {
+        door.accept(stamp(), vec![placed(id, Some("k"))]).await.unwrap();
+    }
+    let partition = partition_of_key("k");
+    let mut consumer: PullConsumer = bus
+        .jetstream()
+        .get_consumer_from_stream(topology::consumer_name(partition), topology::RAW)
+        .await
+        .unwrap();
+    consumer.reset(Some(100)).await.unwrap();
+    let info = consumer.info().await.unwrap();
+    assert_eq!((info.num_pending, info.num_ack_pending), (0, 0));
+    let seen = Seen::default();
+    let replica = replica(&bus, "one", &seen, 10).await;
+    wait_until("they are begun", LONG, async || begun(&seen, partition) == [0, 1, 2]).await;
+    wait_until("and taken out", LONG, async || {
+        let stream = bus.jetstream().get_stream(topology::RAW).await.unwrap();
+        stream.cached_info().state.messages == 0
+    })
+    .await;
+    replica.stop().await;
+}
+
 /// Another replica resets the consumer, is handed just as many messages as the first was, and leaves them undone.
 #[tokio::test(flavor = "multi_thread")]
 async fn numbers_that_are_in_step_by_chance_hide_nothing_that_another_left() {
