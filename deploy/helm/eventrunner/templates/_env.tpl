@@ -208,7 +208,8 @@
 {{- end }}
 {{- end -}}
 
-{{/* Mounts and volumes of what `env.fleet` and `env.stores` name. Takes a dict: root, stores, operator (whether it signs accounts). */}}
+{{/* Mounts and volumes of what `env.fleet` and `env.stores` name. Takes a dict: root, stores, operator (whether it signs accounts), client
+(whether it only asks a fleet, and traces nothing). */}}
 {{- define "eventrunner.mounts" -}}
 {{- $login := include "eventrunner.login" .root | fromJson }}
 {{- if .root.Values.config }}
@@ -229,7 +230,7 @@
 {{- if and .stores .root.Values.scylla.tls.caSecret }}
 - {name: scylla-ca, mountPath: /etc/scylla-ca, readOnly: true}
 {{- end }}
-{{- if and .root.Values.telemetry.otlpEndpoint .root.Values.telemetry.caSecret }}
+{{- if and (not .client) .root.Values.telemetry.otlpEndpoint .root.Values.telemetry.caSecret }}
 - {name: otlp-ca, mountPath: /etc/otlp-ca, readOnly: true}
 {{- end }}
 {{- end -}}
@@ -265,7 +266,7 @@
 - name: scylla-ca
   secret: {secretName: {{ .root.Values.scylla.tls.caSecret }}, items: [{key: ca.crt, path: ca.crt}]}
 {{- end }}
-{{- if and .root.Values.telemetry.otlpEndpoint .root.Values.telemetry.caSecret }}
+{{- if and (not .client) .root.Values.telemetry.otlpEndpoint .root.Values.telemetry.caSecret }}
 - name: otlp-ca
   secret: {secretName: {{ .root.Values.telemetry.caSecret }}, items: [{key: ca.crt, path: ca.crt}]}
 {{- end }}
