@@ -77,7 +77,7 @@ BOARD = Board(
             Panel("Since the last backup", "s", [
                 prom('time() - max(eventrunner_backup_time_seconds{FLEET})', "since the last"),
                 prom('max(eventrunner_backup_age_limit_seconds{FLEET})', "at most")],
-                "Of a fleet without one, since its streams were made, if a backup is expected.", width=24),
+                "Of a fleet without one, since its streams were made, if a backup is expected.", width=24, alerts=("BackupOld",)),
         ]),
     ],
 )
