@@ -8,7 +8,7 @@ use serde_json::Value;
 use sha2::Sha256;
 use tempfile::TempDir;
 
-use crate::support::{Fleet, eventrunner, ok, run, stderr, wait_for};
+use crate::support::{Fleet, eventrunner, ok, publish, run, stderr, text, wait_for};
 
 const PUBLISHED: usize = 600;
 /// With the invoice and the credit note, which are told as events.
@@ -16,19 +16,6 @@ const EVENTS: usize = PUBLISHED + 2;
 /// Months that are over are invoiced when the test says so, and not by the time of the year.
 const SET: [&str; 2] = ["--set", "billing.close_after_hours=0"];
 const SECRET: &str = "It's a Secret to Everybody";
-
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
-
-fn publish(fleet: &Fleet, from: usize, count: usize) {
-    let line =
-        |n| format!(r#"{{"specversion":"1.0","id":"e{n}","source":"/s","type":"t","data":{{"n": {n}}}}}"#);
-    let lines: Vec<_> = (from..from + count).map(line).collect();
-    let sent = fleet.data_dir().join("sent.ndjson");
-    fs::write(&sent, lines.join("\n")).unwrap();
-    fleet.ok(&["publish", text(&sent)]);
-}
 
 fn listed(fleet: &Fleet) -> Vec<Value> {
     fleet.json(&["events", "list", "-n", "2000", "--oldest"]).as_array().unwrap().clone()

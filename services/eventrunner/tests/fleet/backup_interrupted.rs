@@ -8,22 +8,9 @@ use serde_json::Value;
 use tempfile::TempDir;
 use testkit::Line;
 
-use crate::support::{Fleet, Running, eventrunner, ok, run, stderr, wait_for};
+use crate::support::{Fleet, Running, eventrunner, ok, publish, run, stderr, text, wait_for};
 
 const COUNT: usize = 3_000;
-
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
-
-fn publish(fleet: &Fleet, from: usize, count: usize) {
-    let line =
-        |n| format!(r#"{{"specversion":"1.0","id":"e{n}","source":"/s","type":"t","data":{{"n": {n}}}}}"#);
-    let lines: Vec<_> = (from..from + count).map(line).collect();
-    let sent = fleet.data_dir().join("sent.ndjson");
-    fs::write(&sent, lines.join("\n")).unwrap();
-    fleet.ok(&["publish", text(&sent)]);
-}
 
 /// Ids of what is stored, the oldest first.
 fn stored(fleet: &Fleet) -> Vec<String> {

@@ -215,3 +215,18 @@ pub(crate) fn is_broker_of(pid: i32, folder: &Path) -> bool {
     fs::read(format!("/proc/{pid}/cmdline"))
         .is_ok_and(|line| String::from_utf8_lossy(&line).contains(&config.display().to_string()))
 }
+
+/// A path as an argument.
+pub(crate) fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// Publishes events with the ids `e<from>` and so on.
+pub(crate) fn publish(fleet: &Fleet, from: usize, count: usize) {
+    let line =
+        |n| format!(r#"{{"specversion":"1.0","id":"e{n}","source":"/s","type":"t","data":{{"n": {n}}}}}"#);
+    let lines: Vec<_> = (from..from + count).map(line).collect();
+    let sent = fleet.data_dir().join("sent.ndjson");
+    fs::write(&sent, lines.join("\n")).unwrap();
+    fleet.ok(&["publish", text(&sent)]);
+}
