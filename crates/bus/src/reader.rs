@@ -212,7 +212,7 @@ impl<W: Worker> Reader<W> {
                 () = &mut stop => break Ok(()),
                 () = &mut lost => break Err(Error::Broker { what, reason: "the connection was lost".into() }),
                 Some(done) = session.under_way.join_next_with_id() => session.finish(self, done).await,
-                () = until(gathering), if gathering.is_some() => gathering = None,
+                () = tokio::time::sleep_until(gathering.unwrap_or_else(Instant::now)), if gathering.is_some() => gathering = None,
                 message = messages.next(), if gathering.is_none() && session.under_way.len() < self.options.in_flight_max.max(1) => match message {
                     Some(Ok(message)) => {
                         backoff.reset();
@@ -294,13 +294,6 @@ impl<W: Worker> Reader<W> {
                 "could not unpin; the pin will lapse"
             );
         }
-    }
-}
-
-async fn until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at).await,
-        None => std::future::pending().await,
     }
 }
 
