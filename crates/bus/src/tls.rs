@@ -3,11 +3,7 @@
 use std::{fmt, path::Path, sync::Arc};
 
 use async_nats::ConnectOptions;
-use rustls::{
-    ClientConfig, RootCertStore,
-    crypto::ring,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
-};
+use rustls::pki_types::{PrivateKeyDer, pem::PemObject as _};
 use tokio_rustls::TlsConnector;
 
 use crate::{Error, Options};
@@ -32,38 +28,22 @@ impl Tls {
     /// # Errors
     /// If a file cannot be used.
     pub(crate) fn new(options: &Options) -> Result<Self, Error> {
-        let bad = |option: &str, path: &Path, e: &dyn fmt::Display| {
-            Error::Login(format!("nats.{option}: cannot use {}: {e}", path.display()))
-        };
-        let mut roots = RootCertStore::empty();
-        match &options.tls_ca_file {
-            Some(file) => {
-                let bad = |e: &dyn fmt::Display| bad("tls_ca_file", file, e);
-                for certificate in CertificateDer::pem_file_iter(file).map_err(|e| bad(&e))? {
-                    roots.add(certificate.map_err(|e| bad(&e))?).map_err(|e| bad(&e))?;
-                }
-                if roots.is_empty() {
-                    return Err(bad(&"it holds no certificate"));
-                }
-            }
-            // Who has none trusts nobody, which is said when a broker wants TLS.
-            None => drop(roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs)),
-        }
-        // Named, not taken from the process: other crates of the tree bring a provider of their own.
-        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(|e| Error::Login(format!("TLS cannot be set up: {e}")))?
-            .with_root_certificates(roots);
+        let bad = |option: &str, why: &str| Error::Login(format!("nats.{option}: {why}"));
+        let trusting = runtime::tls::trusting(options.tls_ca_file.as_deref());
+        let builder = trusting.map_err(|why| bad("tls_ca_file", &why))?;
         let config = match (&options.tls_certificate_file, &options.tls_key_file) {
             (None, None) => builder.with_no_client_auth(),
             (Some(certificate), Some(key)) => {
-                let chain = CertificateDer::pem_file_iter(certificate)
-                    .and_then(Iterator::collect)
-                    .map_err(|e| bad("tls_certificate_file", certificate, &e))?;
-                let private = PrivateKeyDer::from_pem_file(key).map_err(|e| bad("tls_key_file", key, &e))?;
+                let unusable = |option, file: &Path, why: &dyn fmt::Display| {
+                    bad(option, &format!("cannot use {}: {why}", file.display()))
+                };
+                let chain = runtime::tls::certificates(certificate);
+                let chain = chain.map_err(|why| bad("tls_certificate_file", &why))?;
+                let private =
+                    PrivateKeyDer::from_pem_file(key).map_err(|e| unusable("tls_key_file", key, &e))?;
                 builder
                     .with_client_auth_cert(chain, private)
-                    .map_err(|e| bad("tls_certificate_file", certificate, &e))?
+                    .map_err(|e| unusable("tls_certificate_file", certificate, &e))?
             }
             _ => {
                 let message =

@@ -28,4 +28,5 @@ pub mod metrics;
 pub mod otlp;
 pub mod problem;
 pub mod telemetry;
+pub mod tls;
 pub mod trace;

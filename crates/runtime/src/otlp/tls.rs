@@ -4,13 +4,11 @@ use std::{io, path::Path, sync::Arc};
 
 use http::Uri;
 use hyper_util::rt::TokioIo;
-use rustls::{
-    ClientConfig, RootCertStore,
-    crypto::ring,
-    pki_types::{CertificateDer, ServerName, pem::PemObject as _},
-};
+use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
+
+use crate::tls;
 
 /// What gRPC is negotiated by (RFC 7301, RFC 9113 section 3.2).
 const ALPN: &[u8] = b"h2";
@@ -20,38 +18,14 @@ const ALPN: &[u8] = b"h2";
 /// # Errors
 /// If the file cannot be used.
 pub(crate) fn connector(ca_file: Option<&Path>) -> Result<TlsConnector, String> {
-    let mut roots = RootCertStore::empty();
-    match ca_file {
-        Some(file) => {
-            for certificate in certificates(file)? {
-                roots.add(certificate).map_err(|e| unusable(file, &e))?;
-            }
-        }
-        // Who has none trusts nobody, which is said when the collector shows its certificate.
-        None => drop(roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs)),
-    }
-    // Named, not taken from the process: other crates of the tree bring a provider of their own.
-    let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|e| format!("TLS cannot be set up: {e}"))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let mut config = tls::trusting(ca_file).map_err(|why| unusable(&why))?.with_no_client_auth();
     config.alpn_protocols = vec![ALPN.to_vec()];
     Ok(TlsConnector::from(Arc::new(config)))
 }
 
-/// The certificates of a file, of which there must be one at least.
-///
-/// # Errors
-/// If it cannot be used.
-pub(crate) fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let read = CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    let found = read.map_err(|e| unusable(file, &e))?;
-    if found.is_empty() { Err(unusable(file, &"it holds no certificate")) } else { Ok(found) }
-}
-
-fn unusable(file: &Path, why: &dyn std::fmt::Display) -> String {
-    format!("telemetry.otlp_ca_file: cannot use {}: {why}", file.display())
+/// As the option has it whose file cannot be used.
+pub(crate) fn unusable(why: &str) -> String {
+    format!("telemetry.otlp_ca_file: {why}")
 }
 
 /// Opens a connection to where the URI says.

@@ -52,7 +52,7 @@ impl Transport {
                     .timeout(timeout)
                     .redirect(reqwest::redirect::Policy::none());
                 if let Some(file) = options.otlp_ca_file.as_deref().filter(|_| options.is_encrypted()) {
-                    let found = tls::certificates(file)?;
+                    let found = crate::tls::certificates(file).map_err(|why| tls::unusable(&why))?;
                     let trusted = found.iter().map(|der| reqwest::Certificate::from_der(der));
                     client =
                         client.tls_certs_only(trusted.collect::<Result<Vec<_>, _>>().map_err(|e| wrong(&e))?);
