@@ -140,54 +140,58 @@ pub(in crate::clickhouse) const DAYS_TO_ROLL_UP: Statement = Statement {
 FROM usage_records WHERE at_us >= {since:Int64} AND at_us <= {last:Int64} ORDER BY day",
 };
 
-/// Sums of every hour between two times, as of hours that have no marks.
-pub(in crate::clickhouse) const ROLL_UP: Statement = Statement {
-    name: "roll_up",
-    text: "INSERT INTO usage_hourly (tenant, hour, marks, meters)
-SELECT tenant, hour, 0, mapFromArrays(groupArray(meter), groupArray(total))
+/// Sums into `$table` of every hour between two times, as of hours that have no marks: of each tenant, and of what else
+/// `$whose` names (each with a comma behind), of the records that `$only` leaves.
+macro_rules! roll_up {
+    ($name:literal, $table:literal, $whose:literal, $only:literal) => {
+        Statement {
+            name: $name,
+            text: concat!(
+                "INSERT INTO ",
+                $table,
+                " (tenant, ",
+                $whose,
+                "hour, marks, meters)
+SELECT tenant, ",
+                $whose,
+                "hour, 0, mapFromArrays(groupArray(meter), groupArray(total))
 FROM (
-    SELECT tenant, hour, meter, sum(toUInt128(amount)) AS total
+    SELECT tenant, ",
+                $whose,
+                "hour, meter, sum(toUInt128(amount)) AS total
     FROM
     (
         SELECT
-            tenant,
-            intDiv(at_us, 3600000000) - (at_us % 3600000000 < 0) AS hour,
+            tenant, ",
+                $whose,
+                "intDiv(at_us, 3600000000) - (at_us % 3600000000 < 0) AS hour,
             if(empty(meters), ['events', 'bytes'], mapKeys(meters)) AS names,
             if(empty(meters), [events, bytes], mapValues(meters)) AS amounts
         FROM usage_records FINAL
-        WHERE at_us >= {since:Int64} AND at_us <= {last:Int64} AND void = 0
+        WHERE at_us >= {since:Int64} AND at_us <= {last:Int64} AND void = 0",
+                $only,
+                "
     )
     ARRAY JOIN names AS meter, amounts AS amount
-    GROUP BY tenant, hour, meter
+    GROUP BY tenant, ",
+                $whose,
+                "hour, meter
 )
-GROUP BY tenant, hour
+GROUP BY tenant, ",
+                $whose,
+                "hour
 SETTINGS optimize_move_to_prewhere_if_final = 0, do_not_merge_across_partitions_select_final = 1",
-};
+            ),
+        }
+    };
+}
 
-/// The same of every customer.
-pub(in crate::clickhouse) const ROLL_UP_CUSTOMERS: Statement = Statement {
-    name: "roll_up_customers",
-    text: "INSERT INTO usage_customer_hourly (tenant, customer, hour, marks, meters)
-SELECT tenant, customer, hour, 0, mapFromArrays(groupArray(meter), groupArray(total))
-FROM (
-    SELECT tenant, customer, hour, meter, sum(toUInt128(amount)) AS total
-    FROM
-    (
-        SELECT
-            tenant,
-            customer,
-            intDiv(at_us, 3600000000) - (at_us % 3600000000 < 0) AS hour,
-            if(empty(meters), ['events', 'bytes'], mapKeys(meters)) AS names,
-            if(empty(meters), [events, bytes], mapValues(meters)) AS amounts
-        FROM usage_records FINAL
-        WHERE at_us >= {since:Int64} AND at_us <= {last:Int64} AND void = 0 AND customer != ''
-    )
-    ARRAY JOIN names AS meter, amounts AS amount
-    GROUP BY tenant, customer, hour, meter
-)
-GROUP BY tenant, customer, hour
-SETTINGS optimize_move_to_prewhere_if_final = 0, do_not_merge_across_partitions_select_final = 1",
-};
+/// Of tenants.
+pub(in crate::clickhouse) const ROLL_UP: Statement = roll_up!("roll_up", "usage_hourly", "", "");
+
+/// Of their customers.
+pub(in crate::clickhouse) const ROLL_UP_CUSTOMERS: Statement =
+    roll_up!("roll_up_customers", "usage_customer_hourly", "customer, ", " AND customer != ''");
 
 /// Hours whose marks are not those they were rolled up with, and their marks now.
 pub(in crate::clickhouse) const OUTDATED_HOURS: Statement = Statement {
@@ -215,55 +219,72 @@ LIMIT {limit:UInt32}
 SETTINGS join_use_nulls = 0",
 };
 
-/// Sums of one hour, as of one that has these marks; also when it has no records left.
-pub(in crate::clickhouse) const ROLL_UP_HOUR: Statement = Statement {
-    name: "roll_up_hour",
-    text: "INSERT INTO usage_hourly (tenant, hour, marks, meters)
-SELECT {tenant:String}, {hour:Int64}, {marks:UInt64}, mapFromArrays(groupArray(meter), groupArray(total))
+/// Sums into `$table` of one hour of a tenant, as of one that has these marks, by `$whose` (with a comma behind) of the records
+/// that `$only` leaves.
+macro_rules! roll_up_hour {
+    ($name:literal, $table:literal, $whose:literal, $only:literal, $groups:literal) => {
+        Statement {
+            name: $name,
+            text: concat!(
+                "INSERT INTO ",
+                $table,
+                " (tenant, ",
+                $whose,
+                "hour, marks, meters)
+SELECT {tenant:String}, ",
+                $whose,
+                "{hour:Int64}, {marks:UInt64},
+    mapFromArrays(groupArray(meter), groupArray(total))
 FROM (
-    SELECT meter, sum(toUInt128(amount)) AS total
+    SELECT ",
+                $whose,
+                "meter, sum(toUInt128(amount)) AS total
     FROM
     (
-        SELECT
+        SELECT ",
+                $whose,
+                "
             if(empty(meters), ['events', 'bytes'], mapKeys(meters)) AS names,
             if(empty(meters), [events, bytes], mapValues(meters)) AS amounts
         FROM usage_records FINAL
-        WHERE tenant = {tenant:String} AND at_us >= {since:Int64} AND at_us <= {last:Int64} AND void = 0
+        WHERE tenant = {tenant:String} AND at_us >= {since:Int64} AND at_us <= {last:Int64} AND void = 0",
+                $only,
+                "
     )
     ARRAY JOIN names AS meter, amounts AS amount
-    GROUP BY meter
-)
+    GROUP BY ",
+                $whose,
+                "meter
+)",
+                $groups,
+                "
 SETTINGS optimize_move_to_prewhere_if_final = 0, do_not_merge_across_partitions_select_final = 1",
-};
+            ),
+        }
+    };
+}
 
-/// The same of every customer that has records left in it.
-pub(in crate::clickhouse) const ROLL_UP_CUSTOMERS_HOUR: Statement = Statement {
-    name: "roll_up_customers_hour",
-    text: "INSERT INTO usage_customer_hourly (tenant, customer, hour, marks, meters)
-SELECT {tenant:String}, customer, {hour:Int64}, {marks:UInt64}, mapFromArrays(groupArray(meter), groupArray(total))
-FROM (
-    SELECT customer, meter, sum(toUInt128(amount)) AS total
-    FROM
-    (
-        SELECT
-            customer,
-            if(empty(meters), ['events', 'bytes'], mapKeys(meters)) AS names,
-            if(empty(meters), [events, bytes], mapValues(meters)) AS amounts
-        FROM usage_records FINAL
-        WHERE tenant = {tenant:String} AND at_us >= {since:Int64} AND at_us <= {last:Int64} AND void = 0
-            AND customer != ''
-    )
-    ARRAY JOIN names AS meter, amounts AS amount
-    GROUP BY customer, meter
-)
-GROUP BY customer
-SETTINGS optimize_move_to_prewhere_if_final = 0, do_not_merge_across_partitions_select_final = 1",
-};
+/// Of the tenant; also when it has no records left.
+pub(in crate::clickhouse) const ROLL_UP_HOUR: Statement =
+    roll_up_hour!("roll_up_hour", "usage_hourly", "", "", "");
 
-/// Hours of a tenant that have a roll-up or marks: whether the roll-up holds, whether it has the meter, its sum.
-pub(in crate::clickhouse) const ROLLED_UP_HOURS: Statement = Statement {
-    name: "rolled_up_hours",
-    text: "SELECT
+/// Of every customer that has records left in it.
+pub(in crate::clickhouse) const ROLL_UP_CUSTOMERS_HOUR: Statement = roll_up_hour!(
+    "roll_up_customers_hour",
+    "usage_customer_hourly",
+    "customer, ",
+    " AND customer != ''",
+    " GROUP BY customer"
+);
+
+/// Hours that have a row in `$table` or marks: whether the row holds, whether it has the meter, its sum. `$whose` says which rows of
+/// the tenant's.
+macro_rules! rolled_up_hours {
+    ($name:literal, $table:literal, $whose:literal) => {
+        Statement {
+            name: $name,
+            text: concat!(
+                "SELECT
     hour,
     toUInt8(max(rolled) = 1 AND max(made) = sum(n) + ifNull((
         SELECT sum(n) FROM usage_marks WHERE tenant = {tenant:String} AND hour = -9223372036854775808
@@ -275,39 +296,32 @@ FROM
     SELECT
         hour, 1 AS rolled, marks AS made, 0 AS n,
         mapContains(meters, {meter:String}) AS found, meters[{meter:String}] AS amount
-    FROM usage_hourly FINAL
-    WHERE tenant = {tenant:String} AND hour >= {first:Int64} AND hour < {end:Int64}
+    FROM ",
+                $table,
+                " FINAL
+    WHERE tenant = {tenant:String}",
+                $whose,
+                " AND hour >= {first:Int64} AND hour < {end:Int64}
     UNION ALL
     SELECT hour, 0, 0, n, 0, toUInt128(0) FROM usage_marks
     WHERE tenant = {tenant:String} AND hour >= {first:Int64} AND hour < {end:Int64}
 )
 GROUP BY hour ORDER BY hour",
-};
+            ),
+        }
+    };
+}
 
-/// The same of a customer.
-pub(in crate::clickhouse) const ROLLED_UP_CUSTOMER_HOURS: Statement = Statement {
-    name: "rolled_up_customer_hours",
-    text: "SELECT
-    hour,
-    toUInt8(max(rolled) = 1 AND max(made) = sum(n) + ifNull((
-        SELECT sum(n) FROM usage_marks WHERE tenant = {tenant:String} AND hour = -9223372036854775808
-    ), 0)) AS holds,
-    toUInt8(max(found)) AS has,
-    max(amount) AS value
-FROM
-(
-    SELECT
-        hour, 1 AS rolled, marks AS made, 0 AS n,
-        mapContains(meters, {meter:String}) AS found, meters[{meter:String}] AS amount
-    FROM usage_customer_hourly FINAL
-    WHERE tenant = {tenant:String} AND customer = {customer:String}
-        AND hour >= {first:Int64} AND hour < {end:Int64}
-    UNION ALL
-    SELECT hour, 0, 0, n, 0, toUInt128(0) FROM usage_marks
-    WHERE tenant = {tenant:String} AND hour >= {first:Int64} AND hour < {end:Int64}
-)
-GROUP BY hour ORDER BY hour",
-};
+/// Of a tenant.
+pub(in crate::clickhouse) const ROLLED_UP_HOURS: Statement =
+    rolled_up_hours!("rolled_up_hours", "usage_hourly", "");
+
+/// Of a customer.
+pub(in crate::clickhouse) const ROLLED_UP_CUSTOMER_HOURS: Statement = rolled_up_hours!(
+    "rolled_up_customer_hours",
+    "usage_customer_hourly",
+    " AND customer = {customer:String}"
+);
 
 /// Makes every roll-up of a tenant outdated, those under way too: more than an hour will ever have of its own.
 pub(in crate::clickhouse) const MARK_ERASED: Statement = Statement {
