@@ -8,12 +8,12 @@ use std::sync::{
 };
 
 use async_trait::async_trait;
-use axum::{Router, body::Body};
+use axum::body::Body;
 use bus::{Accept, AcceptError, Appended, Placed};
 use catalog::{Sealer, SealingKey, Snapshot};
 use http::{HeaderName, HeaderValue, Request, StatusCode};
 use http_body_util::BodyExt as _;
-use ingest_http::{Dependencies, Options};
+use ingest_http::{Dependencies, Options, Routes};
 use libfuzzer_sys::fuzz_target;
 use model::resource::{ApiKey, Source, Tenant};
 use proto::hops;
@@ -37,7 +37,7 @@ impl Accept for Counting {
 }
 
 struct World {
-    router: Router,
+    routes: Routes,
     broker: Arc<Counting>,
     runtime: tokio::runtime::Runtime,
 }
@@ -63,7 +63,7 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
         Dependencies::new(broker.clone(), Arc::new(move || Arc::clone(&snapshot)), Arc::new(sealer));
     let options = Options { decoded_bytes_max: DECODED_BYTES_MAX, ..Options::default() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    World { router: ingest_http::router(&options, dependencies), broker, runtime }
+    World { routes: ingest_http::routes(&options, dependencies), broker, runtime }
 });
 
 fuzz_target!(|input: &[u8]| {
@@ -88,7 +88,7 @@ fuzz_target!(|input: &[u8]| {
     let world = &*WORLD;
     let before = world.broker.0.load(SeqCst);
     let (status, answer) = world.runtime.block_on(async {
-        let answer = world.router.clone().oneshot(request).await.expect("it always answers");
+        let answer = world.routes.clone().oneshot(request).await.expect("it always answers");
         (answer.status(), answer.into_body().collect().await.expect("a whole answer").to_bytes())
     });
     let appended = world.broker.0.load(SeqCst) - before;

@@ -198,10 +198,12 @@ impl Bus {
     /// Whether the broker is connected, or is again within `patience` of having been lost: if only the node ended that this
     /// process was connected to, another answers in a moment.
     pub async fn is_back(&self, patience: Duration) -> bool {
+        if self.is_connected() {
+            return true;
+        }
         let mut link = self.link.clone();
         let until = link.borrow().lost_at + patience;
-        self.is_connected()
-            || tokio::time::timeout_at(until, link.wait_for(|now| now.up)).await.is_ok_and(|up| up.is_ok())
+        tokio::time::timeout_at(until, link.wait_for(|now| now.up)).await.is_ok_and(|up| up.is_ok())
     }
 
     /// Makes the broker a component of the process's health: not ready while it is away.
@@ -236,7 +238,7 @@ impl Bus {
     /// The largest message the broker takes, in bytes.
     #[must_use]
     pub fn message_bytes_max(&self) -> usize {
-        self.client.server_info().max_payload
+        self.client.max_payload()
     }
 
     /// Sends what is buffered and closes.

@@ -111,7 +111,14 @@ impl TraceContext {
     /// The `traceparent` that the next hop gets, version 00.
     #[must_use]
     pub fn to_traceparent(&self) -> Text {
-        format!("00-{:032x}-{:016x}-{:02x}", self.trace_id, self.span_id, self.flags).into()
+        let mut text = String::with_capacity(55);
+        text.push_str("00-");
+        push_hex(&mut text, &self.trace_id.to_be_bytes());
+        text.push('-');
+        push_hex(&mut text, &self.span_id.to_be_bytes());
+        text.push('-');
+        push_hex(&mut text, &[self.flags]);
+        text.into()
     }
 
     /// The `tracestate` that the next hop gets.
@@ -123,7 +130,9 @@ impl TraceContext {
     /// The trace id: 32 lower-case hex digits.
     #[must_use]
     pub fn trace_id(&self) -> String {
-        format!("{:032x}", self.trace_id)
+        let mut text = String::with_capacity(32);
+        push_hex(&mut text, &self.trace_id.to_be_bytes());
+        text
     }
 
     /// This hop's span id: 16 lower-case hex digits.
@@ -191,6 +200,15 @@ fn hex(digits: &[u8]) -> Option<u128> {
         };
         Some((n << 4) | u128::from(d))
     })
+}
+
+/// Of what every request has written: the standard formatter takes several times as long.
+fn push_hex(text: &mut String, bytes: &[u8]) {
+    let digit = |half: u8| char::from(if half < 10 { b'0' + half } else { b'a' - 10 + half });
+    for byte in bytes {
+        text.push(digit(byte >> 4));
+        text.push(digit(byte & 0xf));
+    }
 }
 
 fn nonzero<T: Default + PartialEq>(next: impl Fn() -> T) -> T {

@@ -22,7 +22,7 @@ async fn measure(request: Request, next: Next) -> Response {
     let began = Instant::now();
     let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     if let Some(span) = RequestSpan::of(request.extensions()) {
-        span.routed("api", request.method(), request.extensions());
+        span.routed("api", request.method(), route.as_deref());
     }
     let response = next.run(request).await;
     // What matches no route would be a label without bound.

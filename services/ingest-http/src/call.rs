@@ -81,10 +81,10 @@ impl<'a> Call<'a> {
     }
 
     /// By which route it came.
-    pub(crate) fn routed(&mut self, parts: &Parts) {
+    pub(crate) fn routed(&mut self, parts: &Parts, route: &str) {
         self.span = RequestSpan::of(&parts.extensions).cloned();
         if let Some(span) = &self.span {
-            span.routed("ingest-http", &parts.method, &parts.extensions);
+            span.routed("ingest-http", &parts.method, Some(route));
         }
     }
 
@@ -196,8 +196,10 @@ impl<'a> Call<'a> {
             };
             door.accept.accept(stamp, placed).await.map_err(|e| refuse::not_accepted(&e))?;
         }
-        let json = HeaderValue::from_static("application/json");
-        Ok((StatusCode::ACCEPTED, [(CONTENT_TYPE, json)], answer).into_response())
+        let mut response = Response::new(Body::from(answer));
+        *response.status_mut() = StatusCode::ACCEPTED;
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        Ok(response)
     }
 
     async fn decoded(&self, headers: &HeaderMap, body: Bytes) -> Result<Bytes, Problem> {

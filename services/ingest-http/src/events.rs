@@ -13,6 +13,9 @@ use utoipa::ToSchema;
 
 use crate::call::{Arrived, Call, Door};
 
+/// Where events are published.
+pub(crate) const PATH: &str = "/v1/events";
+
 /// The events are kept.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Accepted {
@@ -83,7 +86,7 @@ pub(crate) async fn publish(
 
 async fn serve(call: &mut Call<'_>, request: Request) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
-    call.routed(&parts);
+    call.routed(&parts, PATH);
     let caller = call.caller(&parts.headers).await?;
     let system = call.system(&caller, &parts.headers)?;
     let body = call.body(body).await?;

@@ -35,5 +35,5 @@ mod sources;
 
 pub use self::{
     options::Options,
-    service::{Dependencies, Service, Snapshots, openapi, router},
+    service::{Dependencies, Routes, Service, Snapshots, openapi, routes},
 };

@@ -93,7 +93,7 @@ pub(crate) async fn publish(
 
 async fn serve(call: &mut Call<'_>, request: Request) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
-    call.routed(&parts);
+    call.routed(&parts, "/events");
     let caller = caller(call, &parts.headers).await?;
     let system = caller.system(&call.snapshot, &parts.headers).map_err(|error| no_system(&error))?;
     let body = call.body(body).await.map_err(failed)?;

@@ -1,13 +1,27 @@
 //! The service: build, run.
 
-use std::{fmt, io, net::SocketAddr, sync::Arc};
+use std::{
+    convert::Infallible,
+    fmt,
+    future::Future,
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use auth::{Publishers, quota::Quotas};
-use axum::{Router, extract::DefaultBodyLimit};
+use axum::{
+    Extension, Router,
+    extract::{DefaultBodyLimit, Request, State},
+    response::Response,
+};
 use bus::Accept;
 use catalog::{Sealer, Snapshot};
+use http::Method;
 use model::{Clock, SystemClock, Text};
-use runtime::{http, lifecycle::Shutdown, problem};
+use runtime::{http::bind, lifecycle::Shutdown, problem, trace::TraceContext};
 use tokio::net::TcpListener;
 use utoipa::{
     Modify, OpenApi,
@@ -62,7 +76,7 @@ impl fmt::Debug for Dependencies {
 pub struct Service {
     listener: TcpListener,
     local_addr: SocketAddr,
-    router: Router,
+    routes: Routes,
     options: Options,
 }
 
@@ -72,10 +86,10 @@ impl Service {
     /// # Errors
     /// If the address is taken.
     pub async fn build(options: Options, dependencies: Dependencies) -> io::Result<Self> {
-        let router = router(&options, dependencies);
-        let listener = http::bind(options.server.listen).await?;
+        let routes = routes(&options, dependencies);
+        let listener = bind(options.server.listen).await?;
         let local_addr = listener.local_addr()?;
-        Ok(Self { listener, local_addr, router, options })
+        Ok(Self { listener, local_addr, routes, options })
     }
 
     /// Where it listens.
@@ -89,15 +103,52 @@ impl Service {
     /// # Errors
     /// If the listener breaks.
     pub async fn run(self, shutdown: Shutdown) -> io::Result<()> {
-        http::serve(self.listener, self.router, &self.options.server, shutdown).await
+        runtime::http::serve(self.listener, self.routes, &self.options.server, shutdown).await
     }
 }
 
-/// The door's routes, to be served by [`runtime::http::serve`], which gives each request its trace context.
-pub fn router(options: &Options, dependencies: Dependencies) -> Router {
+/// The door's routes, to be served by [`runtime::http::serve`], which gives each request its trace context. The one that nearly
+/// every request takes is seen at once; to be led to it by the router costs each more than to be let in.
+#[derive(Clone)]
+pub struct Routes {
+    door: Arc<Door>,
+    router: Router,
+}
+
+impl fmt::Debug for Routes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Routes").finish_non_exhaustive()
+    }
+}
+
+impl tower::Service<Request> for Routes {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        if request.method() == Method::POST
+            && request.uri().path() == events::PATH
+            && let Some(trace) = request.extensions().get::<TraceContext>().cloned()
+        {
+            let door = Arc::clone(&self.door);
+            return Box::pin(
+                async move { Ok(events::publish(State(door), Extension(trace), request).await) },
+            );
+        }
+        Box::pin(self.router.call(request))
+    }
+}
+
+/// The door's routes.
+pub fn routes(options: &Options, dependencies: Dependencies) -> Routes {
     let Dependencies { accept, snapshots, publishers, sealer, clock, new_id, quotas } = dependencies;
     let quotas = quotas.unwrap_or_else(|| Arc::new(Quotas::new(options.quota())));
-    let door = Door {
+    let door = Arc::new(Door {
         accept,
         snapshots,
         publishers,
@@ -108,13 +159,14 @@ pub fn router(options: &Options, dependencies: Dependencies) -> Router {
         sources: SourceCache::new(options.compiled_sources_max),
         metrics: Metrics::new(),
         options: options.clone(),
-    };
-    let (router, _) = routed().with_state(Arc::new(door)).split_for_parts();
+    });
+    let (router, _) = routed().with_state(Arc::clone(&door)).split_for_parts();
     // Bodies are bounded where they are read.
-    router
+    let router = router
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
-        .layer(DefaultBodyLimit::disable())
+        .layer(DefaultBodyLimit::disable());
+    Routes { door, router }
 }
 
 /// The door's part of the API description.

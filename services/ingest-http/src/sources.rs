@@ -73,7 +73,7 @@ async fn serve(
     request: Request,
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
-    call.routed(&parts);
+    call.routed(&parts, "/v1/sources/{source}");
     let (source, by) = find(call, &name(path)?, &parts.headers).await?;
     let body = call.body(body).await?;
     let compiled = call.door.sources.get(&source, &call.door.sealer);

@@ -24,13 +24,15 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::BytesMut;
-use futures::future::try_join_all;
 use model::{AttributeValue, CloudEvent, ErrorCode, Text};
 use prost::Message as _;
 use proto::hops;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
+    time::Instant,
+};
 use tokio_util::task::AbortOnDropHandle;
 
 use self::{
@@ -297,54 +299,94 @@ impl Door {
 #[async_trait]
 impl Accept for Door {
     async fn append(&self, stamp: hops::Stamp, items: Vec<Placed>) -> Result<Appended, AcceptError> {
-        let inner = &self.inner;
-        let limit = Duration::from_millis(inner.options.accept_timeout_ms);
-        let deadline = tokio::time::Instant::now() + limit;
-        if !inner.bus.is_back(limit.min(NEXT_NODE)).await {
-            return Err(AcceptError::Unavailable("not connected".into()));
-        }
-        let mut sends = Sends::default();
-        let enqueue = async {
-            let mut waiting = Vec::new();
-            for piece in inner.pieces(&stamp, items, &mut sends)? {
-                waiting.push(inner.enqueue(piece).await?);
-            }
-            Ok(waiting)
-        };
-        let waiting = tokio::time::timeout_at(deadline, enqueue)
-            .await
-            .unwrap_or_else(|_| Err(AcceptError::Full(format!("no room within {} ms", limit.as_millis()))));
-        let waiting = waiting.inspect_err(|error| sends.fail(error))?;
-        Ok(Box::pin(async move {
-            let all = try_join_all(waiting.into_iter().map(|done| async {
-                done.await.unwrap_or_else(|_| Err(AcceptError::Unavailable("shutting down".into())))
-            }));
-            let result = match tokio::time::timeout_at(deadline, all).await {
-                Ok(result) => result.map(drop),
-                Err(_) => Err(AcceptError::Unavailable(format!(
-                    "no acknowledgement within {} ms",
-                    limit.as_millis()
-                ))),
-            };
-            result.inspect_err(|error| sends.fail(error))
-        }))
+        let handed = self.inner.hand_over(&stamp, items).await?;
+        Ok(Box::pin(handed.acknowledged()))
+    }
+
+    async fn accept(&self, stamp: hops::Stamp, items: Vec<Placed>) -> Result<(), AcceptError> {
+        self.inner.hand_over(&stamp, items).await?.acknowledged().await
     }
 }
 
-impl Inner {
-    /// Waits for room, then hands the piece to its partition. The order of calls is the order in the stream.
-    async fn enqueue(
-        &self,
-        piece: Piece<'_>,
-    ) -> Result<oneshot::Receiver<Result<(), AcceptError>>, AcceptError> {
-        let bytes = u32::try_from(piece.encoded.len().min(self.options.queue_bytes_max)).unwrap_or(u32::MAX);
-        let closed = || AcceptError::Unavailable("shutting down".into());
-        let room = Arc::clone(&self.room).acquire_many_owned(bytes).await.map_err(|_| closed())?;
-        let (done, result) = oneshot::channel();
-        let Piece { lane, partition, encoded, events } = piece;
-        lane.counts.queued_events.add(as_f64(events));
-        let job = Job { encoded, events, done, room };
-        lane.partitions.get(partition).ok_or_else(closed)?.send(job).map_err(|_| closed())?;
-        Ok(result)
+/// What becomes of a piece.
+type Done = oneshot::Receiver<Result<(), AcceptError>>;
+
+/// The pieces of a request, with their partitions.
+struct Handed {
+    pieces: Vec<Done>,
+    sends: Sends,
+    limit: Duration,
+    deadline: Instant,
+}
+
+impl Handed {
+    /// Ends when all are acknowledged.
+    async fn acknowledged(mut self) -> Result<(), AcceptError> {
+        let all = async {
+            for done in self.pieces {
+                done.await.unwrap_or_else(|_| Err(shutting_down()))?;
+            }
+            Ok(())
+        };
+        let late = |_| {
+            let message = format!("no acknowledgement within {} ms", self.limit.as_millis());
+            Err(AcceptError::Unavailable(message))
+        };
+        let result = tokio::time::timeout_at(self.deadline, all).await.unwrap_or_else(late);
+        result.inspect_err(|error| self.sends.fail(error))
     }
+}
+
+fn shutting_down() -> AcceptError {
+    AcceptError::Unavailable("shutting down".into())
+}
+
+impl Inner {
+    /// Hands a request to its partitions; waits for room.
+    async fn hand_over(&self, stamp: &hops::Stamp, items: Vec<Placed>) -> Result<Handed, AcceptError> {
+        let limit = Duration::from_millis(self.options.accept_timeout_ms);
+        let deadline = Instant::now() + limit;
+        if !self.bus.is_back(limit.min(NEXT_NODE)).await {
+            return Err(AcceptError::Unavailable("not connected".into()));
+        }
+        let mut sends = Sends::default();
+        let cut = self.pieces(stamp, items, &mut sends);
+        let cut = cut.inspect_err(|error| sends.fail(error))?;
+        let mut pieces = Vec::with_capacity(cut.len());
+        for piece in cut {
+            let room = self.room(piece.encoded.len(), limit, deadline).await;
+            let done = room.and_then(|room| enqueue(piece, room));
+            pieces.push(done.inspect_err(|error| sends.fail(error))?);
+        }
+        Ok(Handed { pieces, sends, limit, deadline })
+    }
+
+    /// Waits for room.
+    async fn room(
+        &self,
+        bytes: usize,
+        limit: Duration,
+        deadline: Instant,
+    ) -> Result<OwnedSemaphorePermit, AcceptError> {
+        let bytes = u32::try_from(bytes.min(self.options.queue_bytes_max)).unwrap_or(u32::MAX);
+        if let Ok(room) = Arc::clone(&self.room).try_acquire_many_owned(bytes) {
+            return Ok(room);
+        }
+        let room = Arc::clone(&self.room).acquire_many_owned(bytes);
+        match tokio::time::timeout_at(deadline, room).await {
+            Ok(room) => room.map_err(|_| shutting_down()),
+            Err(_) => Err(AcceptError::Full(format!("no room within {} ms", limit.as_millis()))),
+        }
+    }
+}
+
+/// Hands the piece to its partition. The order of calls is the order in the stream.
+fn enqueue(piece: Piece<'_>, room: OwnedSemaphorePermit) -> Result<Done, AcceptError> {
+    let (done, result) = oneshot::channel();
+    let Piece { lane, partition, encoded, events } = piece;
+    lane.counts.queued_events.add(as_f64(events));
+    let job = Job { encoded, events, done, room };
+    let partition = lane.partitions.get(partition).ok_or_else(shutting_down)?;
+    partition.send(job).map_err(|_| shutting_down())?;
+    Ok(result)
 }

@@ -72,6 +72,8 @@ impl Publisher {
         // What came while a full message was gathered and did not fit any more.
         let mut held: Option<Job> = None;
         let (prefix, mut number) = (rand::random::<u64>(), 0_u64);
+        // The next message is likely to be as long as the last.
+        let mut usual = 0;
         loop {
             let first = match held.take() {
                 Some(job) => job,
@@ -83,7 +85,7 @@ impl Publisher {
             if self.options.linger_us > 0 {
                 tokio::time::sleep(Duration::from_micros(self.options.linger_us)).await;
             }
-            let mut load = Gathered::new(first);
+            let mut load = Gathered::new(first, usual);
             // What is not full waits for those on their way, as long as they take, and grows.
             while self.gather(&mut load, &mut held) && window.available_permits() < most {
                 tokio::select! {
@@ -100,6 +102,7 @@ impl Publisher {
             self.current.leave(self.partition, held.is_some());
             let sent = Instant::now();
             number += 1;
+            usual = load.payload.len();
             let message = Message {
                 way: Arc::clone(&self.way),
                 id: format!("{prefix:016x}{number:x}"),
@@ -135,16 +138,19 @@ impl Publisher {
 /// What becomes one message.
 struct Gathered {
     payload: BytesMut,
+    /// So long it is likely to become.
+    usual: usize,
     events: usize,
     jobs: Vec<(oneshot::Sender<Result<(), AcceptError>>, OwnedSemaphorePermit)>,
 }
 
 impl Gathered {
-    fn new(Job { encoded, events, done, room }: Job) -> Self {
-        Self { payload: encoded, events, jobs: vec![(done, room)] }
+    fn new(Job { encoded, events, done, room }: Job, usual: usize) -> Self {
+        Self { payload: encoded, usual, events, jobs: vec![(done, room)] }
     }
 
     fn add(&mut self, job: Job) {
+        self.payload.reserve(self.usual.saturating_sub(self.payload.len()).max(job.encoded.len()));
         self.payload.extend_from_slice(&job.encoded);
         self.events += job.events;
         self.jobs.push((job.done, job.room));

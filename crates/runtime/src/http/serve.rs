@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
-use axum::{Router, body::Body, response::Response};
+use axum::{body::Body, response::Response};
 use http::{HeaderValue, Request, Version, header::CONNECTION};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -14,7 +14,7 @@ use tokio::{
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
-use tower::{Layer as _, Service as _};
+use tower::{Layer as _, Service};
 
 use super::{
     ServerOptions,
@@ -46,21 +46,25 @@ pub async fn bind(listen: SocketAddr) -> io::Result<TcpListener> {
         .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {listen}: {error}")))
 }
 
-/// Serves `router`, wrapped in [`super::layer`], until `shutdown` drains: then the listener closes, requests in flight
+/// Serves `service`, such as a router, wrapped in [`super::layer`], until `shutdown` drains: then the listener closes, requests in flight
 /// are answered, and connections end with their next answer or, when they stay idle, after half a second. What is left after the drain timeout, or when
 /// `shutdown` aborts, is cut off. Returns when the last connection is gone.
 ///
 /// # Errors
 /// None today: failing to accept is waited out. The type leaves room for listeners that can break.
-pub async fn serve(
+pub async fn serve<S>(
     listener: TcpListener,
-    router: Router,
+    service: S,
     options: &ServerOptions,
     shutdown: Shutdown,
-) -> io::Result<()> {
+) -> io::Result<()>
+where
+    S: Service<Request<Body>, Response = Response, Error = Infallible> + Clone + Send + Sync + 'static,
+    S::Future: Send + 'static,
+{
     let server = Arc::new(Server {
         http: protocol(options),
-        service: TraceLayer.layer(router),
+        service: TraceLayer.layer(service),
         options: options.clone(),
         shutdown: shutdown.clone(),
     });
@@ -197,14 +201,18 @@ fn protocol(options: &ServerOptions) -> auto::Builder<TokioExecutor> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer(pub SocketAddr);
 
-struct Server {
+struct Server<S> {
     http: auto::Builder<TokioExecutor>,
-    service: TraceService<Router>,
+    service: TraceService<S>,
     options: ServerOptions,
     shutdown: Shutdown,
 }
 
-impl Server {
+impl<S> Server<S>
+where
+    S: Service<Request<Body>, Response = Response, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+{
     async fn connection(&self, socket: TcpStream) {
         let activity = Activity::new();
         let peer = socket.peer_addr().ok().map(Peer);
@@ -251,12 +259,16 @@ impl Server {
     }
 }
 
-async fn answer(
-    mut service: TraceService<Router>,
+async fn answer<S>(
+    mut service: TraceService<S>,
     activity: Arc<Activity>,
     draining: CancellationToken,
     request: Request<hyper::body::Incoming>,
-) -> Result<Response, Infallible> {
+) -> Result<Response, Infallible>
+where
+    S: Service<Request<Body>, Response = Response, Error = Infallible>,
+    S::Future: Send + 'static,
+{
     let version = request.version();
     let in_flight = activity.begin(version);
     let mut response = service.call(request.map(Body::new)).await?;

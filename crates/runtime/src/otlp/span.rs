@@ -7,7 +7,6 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use axum::extract::MatchedPath;
 use http::{Extensions, Method};
 use opentelemetry_proto::tonic::trace::v1::{
     Span as Wire, Status,
@@ -212,13 +211,13 @@ impl RequestSpan {
         self.with(|span| span.0.service = service);
     }
 
-    /// Which service answers, and by which route, as axum has matched it.
-    pub fn routed(&self, service: &'static str, method: &Method, extensions: &Extensions) {
-        let Some(route) = extensions.get::<MatchedPath>() else { return self.answered_by(service) };
+    /// Which service answers, and by which route, if there is one.
+    pub fn routed(&self, service: &'static str, method: &Method, route: Option<&str>) {
+        let Some(route) = route else { return self.answered_by(service) };
         self.with(|span| {
             span.0.service = service;
-            span.0.wire.name = format!("{method} {}", route.as_str());
-            span.set("http.route", route.as_str());
+            span.0.wire.name = format!("{method} {route}");
+            span.set("http.route", route);
         });
     }
 
