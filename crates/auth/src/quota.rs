@@ -27,7 +27,7 @@ pub struct Options {
     pub tenants_max: usize,
     /// A tenant not heard of for so long is forgotten, once its bucket is full again anyway.
     pub idle_seconds: u32,
-    /// How long a refusal is held back: see [`Quotas::hold_back`].
+    /// How long a refusal is held back at most: see [`Quotas::hold_back`].
     pub held_back: Duration,
     /// Refusals held back at once.
     pub held_back_max: usize,
@@ -233,10 +233,11 @@ impl<C: Clock + Clone> Quotas<C> {
     }
 
     /// Waits a moment, before a request that is over its quota is told so. Who sends on without listening is so slowed down by
-    /// its own connections, and takes less from those who share the door. When too many are held back already, no longer.
+    /// its own connections, and takes less from those who share the door. Each for another while, at
+    /// least half of the most: told all at once, they would come back all at once. When too many are held back already, not at all.
     pub async fn hold_back(&self) {
         if let Ok(_place) = self.places.try_acquire() {
-            tokio::time::sleep(self.options.held_back).await;
+            tokio::time::sleep(self.options.held_back.mul_f64(rand::random_range(0.5..1.0))).await;
         }
     }
 
