@@ -1,11 +1,20 @@
 //! Publishing that does not give up: for the stages behind the doors, where an event is already kept.
 
-use std::future::IntoFuture as _;
+use std::{
+    collections::BTreeSet,
+    future::IntoFuture as _,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
 
 use async_nats::{HeaderMap, jetstream::context::PublishAckFuture};
 use bytes::Bytes;
+use tokio::sync::Notify;
 
 use crate::{Backoff, Bus, chain};
+
+/// For so long after a message was refused the next are sent one by one.
+const CAUTION: Duration = Duration::from_secs(1);
 
 /// A message on its way. Sent at once, in the order of the calls; [`Outgoing::settled`] waits for the
 /// acknowledgement and sends again as often as it takes.
@@ -16,12 +25,28 @@ pub struct Outgoing {
     headers: HeaderMap,
     payload: Bytes,
     ack: Option<PublishAckFuture>,
+    /// Its place among others, if it has one.
+    turn: Option<Turn>,
 }
 
 impl Outgoing {
     /// Sends. `headers` should carry a `Nats-Msg-Id`, so that a second sending is not a second message.
     pub async fn send(bus: &Bus, subject: String, headers: HeaderMap, payload: Bytes) -> Self {
-        let mut outgoing = Self { bus: bus.clone(), subject, headers, payload, ack: None };
+        let mut outgoing = Self { bus: bus.clone(), subject, headers, payload, ack: None, turn: None };
+        outgoing.try_send().await;
+        outgoing
+    }
+
+    /// The same, in a queue: the place is taken with the call.
+    pub async fn queue(
+        queue: &Queue,
+        bus: &Bus,
+        subject: String,
+        headers: HeaderMap,
+        payload: Bytes,
+    ) -> Self {
+        let turn = Some(queue.turn());
+        let mut outgoing = Self { bus: bus.clone(), subject, headers, payload, ack: None, turn };
         outgoing.try_send().await;
         outgoing
     }
@@ -49,9 +74,97 @@ impl Outgoing {
                     }
                 }
             }
+            if let Some(turn) = &mut self.turn {
+                turn.refused().await;
+            }
             backoff.wait().await;
             again += 1;
             self.try_send().await;
         }
+    }
+}
+
+/// Messages of a partition whose order matters, several of them on their way at once. What the broker refuses is sent again in
+/// order, and nothing new meanwhile ([`is_held`](Self::is_held)): only what was on its way already can overtake it.
+#[derive(Debug, Clone, Default)]
+pub struct Queue(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    state: Mutex<State>,
+    settled: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    next: u64,
+    unsettled: BTreeSet<u64>,
+    /// Of them.
+    refused: usize,
+    /// When one was refused last.
+    refused_at: Option<Instant>,
+}
+
+impl Queue {
+    /// Whether the next message should wait until one that is on its way is settled.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        let state = self.0.state();
+        let cautious = || state.refused_at.is_some_and(|at| at.elapsed() < CAUTION);
+        state.refused > 0 || (!state.unsettled.is_empty() && cautious())
+    }
+
+    /// The next place.
+    #[must_use]
+    pub fn turn(&self) -> Turn {
+        let mut state = self.0.state();
+        let number = state.next;
+        state.next += 1;
+        state.unsettled.insert(number);
+        Turn { queue: Arc::clone(&self.0), number, refused: false }
+    }
+}
+
+impl Inner {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A message's place in its queue. Dropped when the broker has the message.
+#[derive(Debug)]
+pub struct Turn {
+    queue: Arc<Inner>,
+    number: u64,
+    refused: bool,
+}
+
+impl Turn {
+    /// The broker did not take it. Ends when it has all before it: then it is time to send again.
+    pub async fn refused(&mut self) {
+        {
+            let mut state = self.queue.state();
+            state.refused += usize::from(!self.refused);
+            state.refused_at = Some(Instant::now());
+        }
+        self.refused = true;
+        loop {
+            // Made before the look: what is settled after it is heard.
+            let settled = self.queue.settled.notified();
+            if self.queue.state().unsettled.first() == Some(&self.number) {
+                return;
+            }
+            settled.await;
+        }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let mut state = self.queue.state();
+        state.unsettled.remove(&self.number);
+        state.refused -= usize::from(self.refused);
+        drop(state);
+        self.queue.settled.notify_waiters();
     }
 }

@@ -113,6 +113,11 @@ pub trait Worker: Send + Sync + 'static {
     /// Begins the work on a message. Called in stream order, one call at a time: whatever must keep the order is
     /// done here. The future it returns runs beside those of later messages.
     async fn begin(&mut self, message: Incoming) -> Work;
+
+    /// Whether no message should be begun before one that is under way has ended. Only while there is one.
+    fn is_held(&self) -> bool {
+        false
+    }
 }
 
 /// Told the time at which the oldest unfinished work of a partition began, or that there is none.
@@ -213,7 +218,7 @@ impl<W: Worker> Reader<W> {
                 () = &mut lost => break Err(Error::Broker { what, reason: "the connection was lost".into() }),
                 Some(done) = session.under_way.join_next_with_id() => session.finish(self, done).await,
                 () = tokio::time::sleep_until(gathering.unwrap_or_else(Instant::now)), if gathering.is_some() => gathering = None,
-                message = messages.next(), if gathering.is_none() && session.under_way.len() < self.options.in_flight_max.max(1) => match message {
+                message = messages.next(), if gathering.is_none() && self.has_room(&session) => match message {
                     Some(Ok(message)) => {
                         backoff.reset();
                         idle.reset();
@@ -238,6 +243,11 @@ impl<W: Worker> Reader<W> {
         drop(messages);
         self.hand_over(&mut session.consumer, pin.is_none().then_some(found)).await;
         ended
+    }
+
+    /// Whether the next message may be begun.
+    fn has_room(&self, session: &Session) -> bool {
+        session.under_way.len() < self.options.in_flight_max.max(1) && !self.worker.is_held()
     }
 
     /// If nobody is pinned, whatever a previous owner left unacked is put back in its place before new messages come.

@@ -4,7 +4,7 @@
 use std::{iter, sync::Arc, time::Instant};
 
 use bus::{
-    Backoff,
+    Backoff, Turn,
     pipe::{Pipe, Sent},
 };
 use bytes::Bytes;
@@ -69,6 +69,7 @@ pub(crate) struct Begun {
     parts: Vec<Part>,
     payload: Option<Bytes>,
     sent: Sent,
+    turn: Turn,
     at: Instant,
     traced: Traced,
 }
@@ -84,15 +85,15 @@ impl Effects {
         Self { pipe, streams, catalog, sink, health, metrics: Metrics::new() }
     }
 
-    /// Sends the batch to the tenant streams: the one effect whose order matters. `payload` is the message it was decoded
-    /// from, if it was.
-    pub(crate) async fn begin(&self, batch: Batch, payload: Option<Bytes>) -> Begun {
+    /// Sends the batch to the tenant streams: the one effect whose order matters, and which has its turn. `payload` is the message
+    /// it was decoded from, if it was.
+    pub(crate) async fn begin(&self, turn: Turn, batch: Batch, payload: Option<Bytes>) -> Begun {
         let at = Instant::now();
         let snapshot = self.catalog.snapshot();
         let parts = parts(&snapshot, &batch);
         let traced = Traced::begin(&snapshot, &batch);
         let sent = self.send(&snapshot, (&batch, &traced), parts.iter(), payload.as_ref()).await;
-        Begun { batch, parts, payload, sent, at, traced }
+        Begun { batch, parts, payload, sent, turn, at, traced }
     }
 
     async fn send<'a>(
@@ -154,7 +155,7 @@ impl Effects {
     /// in order. So is what had one and is gone: the broker that refused the rest may have died, and may have lost a part
     /// of what it acknowledged before, in the middle of the batch, where nobody looks later (`mend` looks at its end).
     async fn streamed(&self, begun: Begun) -> (Vec<u64>, Batch, Traced) {
-        let Begun { batch, parts, payload, mut sent, mut traced, .. } = begun;
+        let Begun { batch, parts, payload, mut sent, mut turn, mut traced, .. } = begun;
         let mut sequences = vec![0; batch.len()];
         let at = Instant::now();
         let mut backoff = Backoff::default();
@@ -176,6 +177,7 @@ impl Effects {
                 break;
             }
             tracing::debug!(messages = still.len(), "tenant streams did not acknowledge");
+            turn.refused().await;
             backoff.wait().await;
             let snapshot = self.catalog.snapshot();
             sent = self.send(&snapshot, (&batch, &traced), still.iter().copied(), payload.as_ref()).await;

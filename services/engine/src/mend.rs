@@ -10,7 +10,7 @@ mod mark;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use bus::{Backoff, Bus};
+use bus::{Backoff, Bus, Queue};
 use model::{Batch, Group};
 use runtime::metrics::IntCounter;
 use store::{EventStore, StoredEvent, TailBatch};
@@ -77,7 +77,7 @@ impl Mender {
             let missing = self.missing(batch).await?;
             count += missing.len();
             if let Some(batch) = batch_of(missing) {
-                let begun = self.effects.begin(batch, None).await;
+                let begun = self.effects.begin(Queue::default().turn(), batch, None).await;
                 self.effects.clone().finish(begun).await;
             }
         }

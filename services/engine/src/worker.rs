@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use bus::{
-    Bus, dead,
+    Bus, Queue, dead,
     reader::{Incoming, Work, Worker},
 };
 use model::Batch;
@@ -16,6 +16,8 @@ use crate::{effects::Effects, mend::Mender, service::NAME};
 pub(crate) struct EngineWorker {
     pub(crate) bus: Bus,
     pub(crate) effects: Effects,
+    /// What is on its way to the tenant streams.
+    pub(crate) queue: Queue,
     pub(crate) mender: Mender,
     pub(crate) received: IntCounter,
 }
@@ -32,7 +34,7 @@ impl Worker for EngineWorker {
             Ok(batch) if batch.is_empty() => Box::pin(async {}),
             Ok(batch) => {
                 self.received.inc_by(u64::try_from(batch.len()).unwrap_or_default());
-                let begun = self.effects.begin(batch, Some(message.payload)).await;
+                let begun = self.effects.begin(self.queue.turn(), batch, Some(message.payload)).await;
                 Box::pin(self.effects.clone().finish(begun))
             }
             Err(reason) => {
@@ -42,6 +44,10 @@ impl Worker for EngineWorker {
                 })
             }
         }
+    }
+
+    fn is_held(&self) -> bool {
+        self.queue.is_held()
     }
 }
 

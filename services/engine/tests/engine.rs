@@ -430,6 +430,40 @@ async fn what_was_acknowledged_and_lost_while_the_rest_was_refused_is_published_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_full_stream_refuses_keeps_its_order() {
+    const EVENTS: usize = 60;
+    let rig = Rig::new(Durability::Process).await;
+    let name = topology::tenant_stream("default");
+    let config = rig.bus.jetstream().get_stream(&name).await.unwrap().cached_info().config.clone();
+    let room_for = async |max_messages| {
+        let limited = stream::Config { max_messages, discard: DiscardPolicy::New, ..config.clone() };
+        rig.bus.jetstream().update_stream(limited).await.unwrap();
+    };
+    room_for(10).await;
+    let engine = rig.engine().await;
+    for id in 0..EVENTS {
+        rig.publish(message(id..id + 1)).await;
+    }
+    for room in (10..=60).step_by(5) {
+        room_for(room).await;
+        wait_until("all that there is room for is there", LONG, async || {
+            rig.messages(&name).await == room.unsigned_abs()
+        })
+        .await;
+    }
+    rig.acked().await;
+    let stream = rig.bus.jetstream().get_stream(&name).await.unwrap();
+    let mut found = Vec::new();
+    for sequence in 1..=60 {
+        let message = stream.get_raw_message(sequence).await.unwrap();
+        found.push(message.headers.get("ce-id").unwrap().as_str().to_owned());
+    }
+    assert_eq!(found, (0..EVENTS).map(|id| format!("id%20{id}")).collect::<Vec<_>>());
+    assert_eq!(rig.stored().await, 60);
+    engine.shutdown().abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_packed_stream_has_a_message_a_batch_and_its_lost_tail_comes_back() {
     let mut rig = Rig::new(Durability::Process).await;
     rig.tenant_stream = TenantStream::Packed;

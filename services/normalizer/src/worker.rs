@@ -5,7 +5,7 @@ use std::time::Instant;
 use async_nats::{HeaderMap, header::NATS_MESSAGE_ID};
 use async_trait::async_trait;
 use bus::{
-    Bus, Outgoing, dead,
+    Bus, Outgoing, Queue, dead,
     reader::{Incoming, Work, Worker},
 };
 use catalog::Catalog;
@@ -22,6 +22,8 @@ pub(crate) struct NormalizerWorker {
     bus: Bus,
     catalog: Catalog,
     normalizer: Normalizer,
+    /// What is on its way to `EVENTS`.
+    queue: Queue,
     counts: Counts,
 }
 
@@ -44,7 +46,7 @@ impl NormalizerWorker {
             dead: result("dead"),
             batch_seconds: metrics::histogram(Metric::NormalizerBatchDuration, &[]),
         };
-        Self { bus, catalog, normalizer: Normalizer::default(), counts }
+        Self { bus, catalog, normalizer: Normalizer::default(), queue: Queue::default(), counts }
     }
 
     fn normalize(&mut self, raw: hops::RawBatch, message: &Incoming) -> Normalized {
@@ -90,8 +92,8 @@ impl Worker for NormalizerWorker {
             let mut headers = HeaderMap::new();
             headers.insert(NATS_MESSAGE_ID, format!("raw.{}", message.sequence).as_str());
             let subject = format!("events.{}", message.partition);
-            outgoing
-                .push(Outgoing::send(&self.bus, subject, headers, done.batch.encode_to_vec().into()).await);
+            let payload = done.batch.encode_to_vec().into();
+            outgoing.push(Outgoing::queue(&self.queue, &self.bus, subject, headers, payload).await);
         }
         for letter in &done.dead {
             outgoing.push(dead::send(&self.bus, letter).await);
@@ -103,5 +105,9 @@ impl Worker for NormalizerWorker {
             batch_seconds.observe(seconds);
             traced.end(seconds);
         })
+    }
+
+    fn is_held(&self) -> bool {
+        self.queue.is_held()
     }
 }

@@ -43,10 +43,13 @@ fn snapshot() -> Snapshot {
 
 impl Rig {
     async fn start() -> Self {
+        Self::start_with(TopologyOptions::default()).await
+    }
+
+    async fn start_with(options: TopologyOptions) -> Self {
         let nats = NatsServer::start();
         let bus = Bus::connect(&bus::Options { url: nats.url(), ..Default::default() }).await.unwrap();
-        let options =
-            TopologyOptions { durability: Durability::Process, partitions: 1, ..Default::default() };
+        let options = TopologyOptions { durability: Durability::Process, partitions: 1, ..options };
         topology::ensure(&bus, &options).await.unwrap();
         let context = Context::new(Health::new(LONG));
         let catalog = Catalog::fixed(snapshot());
@@ -224,4 +227,50 @@ async fn a_message_that_cannot_be_read_is_buried_and_holds_nothing_up() {
     let mut raw = rig.stream(topology::RAW).await;
     wait_for("both are acked", LONG, async || (raw.info().await.unwrap().state.messages == 0).then_some(()))
         .await;
+}
+
+#[tokio::test]
+async fn what_a_full_stream_refuses_keeps_its_order() {
+    const MESSAGES: u64 = 60;
+    let rig = Rig::start_with(TopologyOptions { hop_bytes_max: 128 << 10, ..Default::default() }).await;
+    let body = "x".repeat(8 << 10);
+    let message = move |number: u64| {
+        let stamp = hops::Stamp { tenant: "acme".into(), system: "shop".into(), ..Default::default() };
+        let raw = hops::RawEvent {
+            id: number.to_string().into(),
+            event_source: "/the/source".into(),
+            body: body.clone().into(),
+            ..Default::default()
+        };
+        let items = vec![hops::RawItem { item: Some(Item::Raw(raw)) }];
+        let groups = vec![hops::RawGroup { stamp: Some(stamp), items }];
+        Bytes::from(hops::RawBatch { groups }.encode_to_vec())
+    };
+    let jetstream = rig.bus.jetstream().clone();
+    let sending = tokio::spawn(async move {
+        for number in 0..MESSAGES {
+            // Refused as long as `RAW` is full, too.
+            while jetstream.publish("raw.0", message(number)).await.unwrap().await.is_err() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
+    });
+    let mut events = rig.stream(topology::EVENTS).await;
+    let mut last = 0;
+    wait_for("the stream is full", LONG, async || {
+        let before = std::mem::replace(&mut last, events.info().await.unwrap().state.last_sequence);
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        (last > 0 && last == before).then_some(())
+    })
+    .await;
+    // As an engine that falls behind: one at a time is taken out.
+    let mut found = Vec::new();
+    for sequence in 1..=MESSAGES {
+        let message =
+            wait_for("the next message", LONG, async || events.get_raw_message(sequence).await.ok()).await;
+        found.push(hops::EventBatch::decode(message.payload).unwrap().raw_sequence);
+        events.delete_message(sequence).await.unwrap();
+    }
+    sending.await.unwrap();
+    assert_eq!(found, (1..=MESSAGES).collect::<Vec<_>>());
 }
