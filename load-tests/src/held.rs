@@ -1,6 +1,6 @@
 //! A stream that nobody is handed anything of: its consumers are paused, as if whoever reads it had stopped.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::ensure;
 use async_nats::jetstream::{self, stream::Stream};
@@ -8,6 +8,10 @@ use oracle::Access;
 
 /// The most partitions there are.
 const PARTITIONS_MAX: u32 = 64;
+/// How long readers may take to go on.
+const SILENCE: Duration = Duration::from_secs(60);
+/// Between two looks whether they do.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Held until it is released, or for so long at most.
 #[derive(Debug)]
@@ -40,9 +44,22 @@ impl Held {
     }
 
     /// Lets its readers go on.
-    pub(crate) async fn release(self) -> anyhow::Result<()> {
+    pub(crate) async fn release(&self) -> anyhow::Result<()> {
         for name in &self.consumers {
             self.stream.resume_consumer(name).await?;
+        }
+        Ok(())
+    }
+
+    /// The same; ends when they do. The broker does not answer the requests of before, so that it takes until a reader doubts the
+    /// silence.
+    pub(crate) async fn resumed(mut self) -> anyhow::Result<()> {
+        let before = self.stream.info().await?.state.first_sequence;
+        self.release().await?;
+        let began = Instant::now();
+        while self.stream.info().await?.state.first_sequence == before {
+            ensure!(began.elapsed() < SILENCE, "nobody reads on after {} s", SILENCE.as_secs());
+            tokio::time::sleep(LOOK).await;
         }
         Ok(())
     }

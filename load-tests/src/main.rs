@@ -5,16 +5,19 @@
 //! everything for people goes before it or to stderr; the exit code is 0 only if nothing was lost, doubled or altered.
 
 mod baseline;
+mod beside;
 mod build;
 mod clock;
 mod cpu;
 mod faults;
 mod fleet;
+mod flood;
 mod held;
 mod memory;
 mod network;
 mod proxy;
 mod readiness;
+mod reference;
 mod scenario;
 mod servers;
 mod standstill;
@@ -79,6 +82,12 @@ enum Scenario {
     Traced(scenario::traced::Options),
     /// Each store alone, beside a bare loader on the same engine: rates, point reads and pages
     Stores(scenario::stores::Options),
+    /// The handler that `accept` measures beside the fleet; started by it
+    #[command(hide = true)]
+    Reference,
+    /// The tenant that sends more than it may in `tenants`; started by it
+    #[command(hide = true)]
+    Flood,
 }
 
 #[tokio::main(worker_threads = 2)]
@@ -134,5 +143,7 @@ async fn run(scenario: Scenario) -> anyhow::Result<bool> {
         Scenario::Invoices(options) => Box::pin(scenario::invoices::run(options)).await,
         Scenario::Traced(options) => Box::pin(scenario::traced::run(options)).await,
         Scenario::Stores(options) => scenario::stores::run(options).await,
+        Scenario::Reference => reference::serve().await,
+        Scenario::Flood => flood::send().await,
     }
 }

@@ -4,10 +4,10 @@ use std::{fmt, path::PathBuf};
 
 use anyhow::Context as _;
 use async_nats::{Client, ConnectOptions, ServerAddr};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// How to reach a fleet as one of its tenants: what the context file of `eventrunner up` says.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Access {
     /// Where events are sent.
     pub url: String,

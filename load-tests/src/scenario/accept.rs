@@ -6,15 +6,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use axum::{Router, extract::State, http::StatusCode, routing::post};
-use bytes::Bytes;
 use clap::Args;
 use oracle::{Access, Answers, Generator, Ledger, Pace, Run, Target};
 use serde::Serialize;
-use tokio_util::task::AbortOnDropHandle;
 
 use super::{LoadArgs, Setup};
-use crate::baseline::Bare;
+use crate::{beside::Beside, reference};
 
 /// The scenario's options.
 #[derive(Debug, Args)]
@@ -120,11 +117,8 @@ async fn fleet(access: &Access, args: &LoadArgs, events: u64) -> anyhow::Result<
 async fn reference(access: &Access, args: &LoadArgs, events: u64) -> anyhow::Result<u64> {
     let (load, requests) = args.load(events);
     eprintln!("{requests} requests to the reference over {} connections", args.connections());
-    let bare = Bare::open(access).await?;
-    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
-    let url = format!("http://{}", listener.local_addr()?);
-    let router = Router::new().route("/v1/events", post(publish)).with_state(bare.clone());
-    let _serving = AbortOnDropHandle::new(tokio::spawn(async move { axum::serve(listener, router).await }));
+    let mut reference = Beside::start(reference::NAME, false, access).await?;
+    let url = reference.line().await?;
     let generator = Generator {
         target: Target { url, grpc_url: None, key: access.key.clone() },
         manner: args.manner(0),
@@ -136,13 +130,6 @@ async fn reference(access: &Access, args: &LoadArgs, events: u64) -> anyhow::Res
     let began = Instant::now();
     generator.run().await?;
     let took: Duration = began.elapsed();
-    bare.close().await?;
+    reference.end().await?;
     Ok(super::rate(requests, took))
-}
-
-async fn publish(State(bare): State<Bare>, body: Bytes) -> StatusCode {
-    match bare.publish(body).await {
-        Ok(()) => StatusCode::ACCEPTED,
-        Err(_) => StatusCode::SERVICE_UNAVAILABLE,
-    }
 }

@@ -49,6 +49,8 @@ struct Report {
     shed: u64,
     /// What had gathered before the engine, in megabytes.
     gathered_mb: u64,
+    /// Until the engine read on, which is not in the rate: consumers that were paused, not an engine that was started.
+    woke_ms: u64,
     path_per_s: u64,
     catch_up_per_s: u64,
     ratio: f64,
@@ -104,12 +106,12 @@ async fn fall_behind(
         pace.stop();
         let gathered = held.bytes().await?;
         // What is promised from here on would have to be told apart from what had gathered.
-        let (at, events) = (Instant::now(), ledger.promised() * per_request);
-        held.release().await?;
-        anyhow::Ok((at, events, gathered))
+        let (released, events) = (Instant::now(), ledger.promised() * per_request);
+        held.resumed().await?;
+        anyhow::Ok((Instant::now(), released.elapsed(), events, gathered))
     };
     let (times, gathered) = tokio::join!(run.complete(), engine);
-    let (_, (at, events, bytes)) = (times?, gathered?);
+    let (_, (at, woke, events, bytes)) = (times?, gathered?);
     let catch_up_per_s = super::rate(events, at.elapsed());
     let verdicts = run.read_back(&[]).await?;
     let ratio = super::ratio(catch_up_per_s, path_per_s);
@@ -121,6 +123,7 @@ async fn fall_behind(
         accepted: run.promised(),
         shed: answers.unavailable.load(Relaxed) + answers.limited.load(Relaxed),
         gathered_mb: bytes >> 20,
+        woke_ms: u64::try_from(woke.as_millis()).unwrap_or(u64::MAX),
         path_per_s,
         catch_up_per_s,
         ratio,

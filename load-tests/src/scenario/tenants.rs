@@ -1,13 +1,15 @@
 //! One tenant sends ten times what its quota allows; how much later another tenant's events are promised and in its stream.
 
-use std::{sync::Arc, sync::atomic::Ordering::Relaxed, time::Duration};
+use std::time::Duration;
 
 use clap::Args;
-use oracle::{Access, Answers, Generator, Ledger, Pace};
 use serde::Serialize;
-use tokio_util::task::AbortOnDropHandle;
 
 use super::{Setup, latency, ratio};
+use crate::{
+    beside::Beside,
+    flood::{self, Flood},
+};
 
 /// Events a second of the tenant that is measured.
 const RATE: f64 = 500.0;
@@ -59,9 +61,11 @@ pub(crate) async fn run(mut options: Options) -> anyhow::Result<bool> {
     let (alone, beside) = (own.tenant(&access, "alone", 0)?, own.tenant(&access, "beside", 0)?);
     let flooding = own.tenant(&access, "flooding", options.quota)?;
     let without = Box::pin(latency::timed(&alone, &options.setup.load, span)).await?;
-    let (flood, answers) = flood(&flooding, &options, span)?;
+    let flood =
+        Flood { access: flooding, rate: options.quota * 10, data_bytes: options.setup.load.data_bytes };
+    let flood = Beside::start(flood::NAME, true, &flood).await?;
     let with = Box::pin(latency::timed(&beside, &options.setup.load, span)).await?;
-    drop(flood);
+    let limited = flood.end().await?.parse()?;
     let mut faults = [0_u64; 3];
     for measured in [&without, &with] {
         let verdicts = Box::pin(measured.run.read_back(&[])).await?;
@@ -83,7 +87,7 @@ pub(crate) async fn run(mut options: Options) -> anyhow::Result<bool> {
         path_p99_us: path,
         path_p99_us_beside: path_beside,
         path_ratio: ratio(path_beside, path),
-        limited: answers.limited.load(Relaxed),
+        limited,
         lost,
         doubled,
         altered,
@@ -94,33 +98,4 @@ pub(crate) async fn run(mut options: Options) -> anyhow::Result<bool> {
     println!("{}", serde_json::to_string(&report)?);
     let fair = report.accept_ratio <= options.accept_ratio_max && report.path_ratio <= options.path_ratio_max;
     Ok(fair && report.limited > 0 && lost + doubled + altered == 0)
-}
-
-/// Ten times the quota, for longer than anybody measures; ends when dropped.
-fn flood(
-    access: &Access,
-    options: &Options,
-    span: Duration,
-) -> anyhow::Result<(AbortOnDropHandle<()>, Arc<Answers>)> {
-    #[expect(clippy::cast_precision_loss, reason = "a rate")]
-    let per_second = options.quota as f64 * 10.0;
-    let requests = options.quota * 10 * (span.as_secs() + 600);
-    let answers = Arc::new(Answers::default());
-    let mut manner = options.setup.load.manner(0);
-    // A flood does not wait: what is refused is dropped.
-    manner.tries = Some(1);
-    let generator = Generator {
-        target: access.into(),
-        manner,
-        pace: Arc::new(Pace::open(requests, Some(per_second), None)),
-        load: Arc::new(options.setup.load.load(requests).0),
-        ledger: Arc::new(Ledger::new(requests)),
-        answers: Arc::clone(&answers),
-    };
-    let flooding = tokio::spawn(async move {
-        if let Err(error) = generator.run().await {
-            eprintln!("the flood ended: {error:#}");
-        }
-    });
-    Ok((AbortOnDropHandle::new(flooding), answers))
 }
