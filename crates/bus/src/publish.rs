@@ -15,6 +15,9 @@ use crate::{Backoff, Bus, chain};
 
 /// For so long after a message was refused the next are sent one by one.
 const CAUTION: Duration = Duration::from_secs(1);
+/// Between tries of what stands first in a queue. It alone tries, so it may do so often: a full stream has room again in a moment.
+const TRY_FIRST: Duration = Duration::from_millis(20);
+const TRY_LAST: Duration = Duration::from_millis(500);
 
 /// A message on its way. Sent at once, in the order of the calls; [`Outgoing::settled`] waits for the
 /// acknowledgement and sends again as often as it takes.
@@ -74,10 +77,10 @@ impl Outgoing {
                     }
                 }
             }
-            if let Some(turn) = &mut self.turn {
-                turn.refused().await;
+            match &mut self.turn {
+                Some(turn) => turn.refused().await,
+                None => backoff.wait().await,
             }
-            backoff.wait().await;
             again += 1;
             self.try_send().await;
         }
@@ -121,7 +124,12 @@ impl Queue {
         let number = state.next;
         state.next += 1;
         state.unsettled.insert(number);
-        Turn { queue: Arc::clone(&self.0), number, refused: false }
+        Turn {
+            queue: Arc::clone(&self.0),
+            number,
+            refused: false,
+            backoff: Backoff::new(TRY_FIRST, TRY_LAST),
+        }
     }
 }
 
@@ -137,10 +145,11 @@ pub struct Turn {
     queue: Arc<Inner>,
     number: u64,
     refused: bool,
+    backoff: Backoff,
 }
 
 impl Turn {
-    /// The broker did not take it. Ends when it has all before it: then it is time to send again.
+    /// The broker did not take it. Ends when it has all before it, and a moment has passed: then it is time to send again.
     pub async fn refused(&mut self) {
         {
             let mut state = self.queue.state();
@@ -152,10 +161,11 @@ impl Turn {
             // Made before the look: what is settled after it is heard.
             let settled = self.queue.settled.notified();
             if self.queue.state().unsettled.first() == Some(&self.number) {
-                return;
+                break;
             }
             settled.await;
         }
+        self.backoff.wait().await;
     }
 }
 

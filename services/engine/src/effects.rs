@@ -158,7 +158,6 @@ impl Effects {
         let Begun { batch, parts, payload, mut sent, mut turn, mut traced, .. } = begun;
         let mut sequences = vec![0; batch.len()];
         let at = Instant::now();
-        let mut backoff = Backoff::default();
         let mut missing: Vec<&Part> = parts.iter().collect();
         let mut sent_again = false;
         loop {
@@ -178,7 +177,6 @@ impl Effects {
             }
             tracing::debug!(messages = still.len(), "tenant streams did not acknowledge");
             turn.refused().await;
-            backoff.wait().await;
             let snapshot = self.catalog.snapshot();
             sent = self.send(&snapshot, (&batch, &traced), still.iter().copied(), payload.as_ref()).await;
             (missing, sent_again) = (still, true);
