@@ -47,6 +47,7 @@ impl Beside {
     pub(crate) async fn line(&mut self) -> anyhow::Result<String> {
         let mut line = String::new();
         self.stdout.read_line(&mut line).await?;
+        ensure!(!line.is_empty(), "the process beside this one ended, and said nothing");
         Ok(line.trim().to_owned())
     }
 

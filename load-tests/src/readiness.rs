@@ -36,9 +36,12 @@ impl Readiness {
         Ok(Self { changes, _watching: AbortOnDropHandle::new(watching) })
     }
 
-    /// When it was off for the first time between these.
+    /// When it was off for the first time between these: at once, if it was not on again yet.
     pub(crate) fn off_between(&self, from: Instant, to: Instant) -> Option<Instant> {
         let changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, false)) = changes.iter().rev().find(|(at, _)| *at < from) {
+            return Some(from);
+        }
         changes.iter().find(|(at, ready)| !ready && (from..=to).contains(at)).map(|(at, _)| *at)
     }
 
