@@ -1,8 +1,9 @@
 //! Whom the fleet trusts to be the broker, and what it shows the broker of itself.
 
-use std::{fmt, path::Path, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use async_nats::ConnectOptions;
+use runtime::tls::{certificates, trusting, unusable};
 use rustls::pki_types::{PrivateKeyDer, pem::PemObject as _};
 use tokio_rustls::TlsConnector;
 
@@ -29,21 +30,18 @@ impl Tls {
     /// If a file cannot be used.
     pub(crate) fn new(options: &Options) -> Result<Self, Error> {
         let bad = |option: &str, why: &str| Error::Login(format!("nats.{option}: {why}"));
-        let trusting = runtime::tls::trusting(options.tls_ca_file.as_deref());
-        let builder = trusting.map_err(|why| bad("tls_ca_file", &why))?;
+        let builder = trusting(options.tls_ca_file.as_deref());
+        let builder = builder.map_err(|why| bad("tls_ca_file", &why))?;
         let config = match (&options.tls_certificate_file, &options.tls_key_file) {
             (None, None) => builder.with_no_client_auth(),
             (Some(certificate), Some(key)) => {
-                let unusable = |option, file: &Path, why: &dyn fmt::Display| {
-                    bad(option, &format!("cannot use {}: {why}", file.display()))
-                };
-                let chain = runtime::tls::certificates(certificate);
+                let chain = certificates(certificate);
                 let chain = chain.map_err(|why| bad("tls_certificate_file", &why))?;
                 let private =
-                    PrivateKeyDer::from_pem_file(key).map_err(|e| unusable("tls_key_file", key, &e))?;
+                    PrivateKeyDer::from_pem_file(key).map_err(|e| bad("tls_key_file", &unusable(key, &e)))?;
                 builder
                     .with_client_auth_cert(chain, private)
-                    .map_err(|e| unusable("tls_certificate_file", certificate, &e))?
+                    .map_err(|e| bad("tls_certificate_file", &unusable(certificate, &e)))?
             }
             _ => {
                 let message =

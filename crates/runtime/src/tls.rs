@@ -41,6 +41,7 @@ pub fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String>
     if found.is_empty() { Err(unusable(file, &"it holds no certificate")) } else { Ok(found) }
 }
 
-fn unusable(file: &Path, why: &dyn fmt::Display) -> String {
+/// What is said of a file that cannot be used.
+pub fn unusable(file: &Path, why: &dyn fmt::Display) -> String {
     format!("cannot use {}: {why}", file.display())
 }
