@@ -35,9 +35,7 @@ pub struct Outgoing {
 impl Outgoing {
     /// Sends. `headers` should carry a `Nats-Msg-Id`, so that a second sending is not a second message.
     pub async fn send(bus: &Bus, subject: String, headers: HeaderMap, payload: Bytes) -> Self {
-        let mut outgoing = Self { bus: bus.clone(), subject, headers, payload, ack: None, turn: None };
-        outgoing.try_send().await;
-        outgoing
+        Self { bus: bus.clone(), subject, headers, payload, ack: None, turn: None }.sent().await
     }
 
     /// The same, in a queue: the place is taken with the call.
@@ -49,9 +47,12 @@ impl Outgoing {
         payload: Bytes,
     ) -> Self {
         let turn = Some(queue.turn());
-        let mut outgoing = Self { bus: bus.clone(), subject, headers, payload, ack: None, turn };
-        outgoing.try_send().await;
-        outgoing
+        Self { bus: bus.clone(), subject, headers, payload, ack: None, turn }.sent().await
+    }
+
+    async fn sent(mut self) -> Self {
+        self.try_send().await;
+        self
     }
 
     async fn try_send(&mut self) {
