@@ -38,7 +38,7 @@ pub use self::{
     connection::{Bus, Options},
     door::{Accept, AcceptError, Appended, Door, DoorOptions, Item, Placed},
     error::Error,
-    publish::{Outgoing, Queue, Turn},
+    publish::{Outgoing, Turn},
     stage::Stage,
     topology::TopologyOptions,
 };

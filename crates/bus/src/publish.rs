@@ -38,16 +38,9 @@ impl Outgoing {
         Self { bus: bus.clone(), subject, headers, payload, ack: None, turn: None }.sent().await
     }
 
-    /// The same, in a queue: the place is taken with the call.
-    pub async fn queue(
-        queue: &Queue,
-        bus: &Bus,
-        subject: String,
-        headers: HeaderMap,
-        payload: Bytes,
-    ) -> Self {
-        let turn = Some(queue.turn());
-        Self { bus: bus.clone(), subject, headers, payload, ack: None, turn }.sent().await
+    /// The same, and sends it again only in its turn.
+    pub async fn in_turn(turn: Turn, bus: &Bus, subject: String, headers: HeaderMap, payload: Bytes) -> Self {
+        Self { bus: bus.clone(), subject, headers, payload, ack: None, turn: Some(turn) }.sent().await
     }
 
     async fn sent(mut self) -> Self {
@@ -88,10 +81,10 @@ impl Outgoing {
     }
 }
 
-/// Messages of a partition whose order matters, several of them on their way at once. What the broker refuses is sent again in
-/// order, and nothing new meanwhile ([`is_held`](Self::is_held)): only what was on its way already can overtake it.
-#[derive(Debug, Clone, Default)]
-pub struct Queue(Arc<Inner>);
+/// The messages that a partition's become, whose order matters, several of them on their way at once. What the broker refuses is
+/// sent again in order, and nothing new meanwhile ([`is_held`](Self::is_held)): only what was on its way already can overtake it.
+#[derive(Debug, Default)]
+pub(crate) struct Queue(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -111,16 +104,14 @@ struct State {
 
 impl Queue {
     /// Whether the next message should wait until one that is on its way is settled.
-    #[must_use]
-    pub fn is_held(&self) -> bool {
+    pub(crate) fn is_held(&self) -> bool {
         let state = self.0.state();
         let cautious = || state.refused_at.is_some_and(|at| at.elapsed() < CAUTION);
         state.refused > 0 || (!state.unsettled.is_empty() && cautious())
     }
 
     /// The next place.
-    #[must_use]
-    pub fn turn(&self) -> Turn {
+    pub(crate) fn turn(&self) -> Turn {
         let mut state = self.0.state();
         let number = state.next;
         state.next += 1;
@@ -140,7 +131,7 @@ impl Inner {
     }
 }
 
-/// A message's place in its queue. Dropped when the broker has the message.
+/// The place in its partition's order of what a message becomes. Dropped when the broker has that.
 #[derive(Debug)]
 pub struct Turn {
     queue: Arc<Inner>,
@@ -150,6 +141,12 @@ pub struct Turn {
 }
 
 impl Turn {
+    /// Of what has nothing before it or after it.
+    #[must_use]
+    pub fn alone() -> Self {
+        Queue::default().turn()
+    }
+
     /// The broker did not take it. Ends when it has all before it, and a moment has passed: then it is time to send again.
     pub async fn refused(&mut self) {
         {

@@ -20,11 +20,12 @@ use serde::{Deserialize, Serialize};
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use self::session::Session;
+use self::session::{Restart, Session};
 use crate::{
-    Backoff, Bus, Error,
+    Backoff, Bus, Error, Turn,
     idle::IdleCheck,
     members::Owned,
+    publish::Queue,
     topology::{GROUP, consumer_name},
 };
 
@@ -111,13 +112,9 @@ pub trait Worker: Send + Sync + 'static {
     async fn prepare(&mut self, _partition: u32) {}
 
     /// Begins the work on a message. Called in stream order, one call at a time: whatever must keep the order is
-    /// done here. The future it returns runs beside those of later messages.
-    async fn begin(&mut self, message: Incoming) -> Work;
-
-    /// Whether no message should be begun before one that is under way has ended. Only while there is one.
-    fn is_held(&self) -> bool {
-        false
-    }
+    /// done here, and what of that the broker refuses is done again in its turn. The future it returns runs beside
+    /// those of later messages.
+    async fn begin(&mut self, message: Incoming, turn: Turn) -> Work;
 }
 
 /// Told the time at which the oldest unfinished work of a partition began, or that there is none.
@@ -131,6 +128,8 @@ pub(crate) struct Reader<W> {
     pub(crate) options: ReaderOptions,
     pub(crate) counts: Counts,
     pub(crate) on_progress: OnProgress,
+    /// What the messages under way become, in their order.
+    pub(crate) queue: Queue,
     pub(crate) worker: W,
 }
 
@@ -197,7 +196,36 @@ impl<W: Worker> Reader<W> {
         let lost = self.bus.lost();
         let found = self.take_over(&mut consumer, pin.as_deref()).await?;
         self.worker.prepare(self.partition).await;
-        let messages = consumer
+        let mut session = Session::new(consumer);
+        tokio::pin!(stop, lost);
+        let ended = loop {
+            match self.read(&mut session, stop.as_mut(), lost.as_mut(), backoff).await {
+                Ok(Some(restart)) => {
+                    if let Err(error) = self.restart(&mut session, restart).await {
+                        break Err(error);
+                    }
+                }
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
+        session.finish_all(self).await;
+        *pin = session.pin.take();
+        self.hand_over(&mut session.consumer, pin.is_none().then_some(found)).await;
+        ended
+    }
+
+    /// Reads until it is time to stop, or until the consumer has to begin again.
+    async fn read(
+        &mut self,
+        session: &mut Session,
+        mut stop: Pin<&mut impl Future<Output = ()>>,
+        mut lost: Pin<&mut impl Future<Output = ()>>,
+        backoff: &mut Backoff,
+    ) -> Result<Option<Restart>, Error> {
+        let what = format!("partition {} of {}", self.partition, self.stream);
+        let messages = session
+            .consumer
             .stream()
             .max_messages_per_batch(self.options.pull_messages)
             .group(GROUP)
@@ -207,47 +235,56 @@ impl<W: Worker> Reader<W> {
         let mut messages = Box::pin(messages.peekable());
         let gather = Duration::from_micros(self.options.gather_us);
         let mut gathering: Option<Instant> = None;
-        let mut session = Session::new(consumer);
         let mut progress = tokio::time::interval(Duration::from_secs(self.options.progress_seconds.max(1)));
         let mut idle = IdleCheck::new();
-        tokio::pin!(stop, lost);
-        let ended = loop {
+        loop {
             tokio::select! {
                 biased;
-                () = &mut stop => break Ok(()),
-                () = &mut lost => break Err(Error::Broker { what, reason: "the connection was lost".into() }),
+                () = &mut stop => return Ok(None),
+                () = &mut lost => return Err(Error::Broker { what, reason: "the connection was lost".into() }),
                 Some(done) = session.under_way.join_next_with_id() => session.finish(self, done).await,
                 () = tokio::time::sleep_until(gathering.unwrap_or_else(Instant::now)), if gathering.is_some() => gathering = None,
-                message = messages.next(), if gathering.is_none() && self.has_room(&session) => match message {
+                message = messages.next(), if gathering.is_none() && self.has_room(session) => match message {
                     Some(Ok(message)) => {
                         backoff.reset();
                         idle.reset();
-                        if let Err(error) = session.handle(self, message).await { break Err(error) }
+                        if let Some(restart) = session.handle(self, message).await? { return Ok(Some(restart)) }
                         if !gather.is_zero() && messages.as_mut().peek().now_or_never().is_none() {
                             gathering = Some(Instant::now() + gather);
                         }
                     }
-                    Some(Err(error)) => break Err(Error::broker(&what, &error)),
-                    None => break Err(Error::Broker { what, reason: "the subscription ended".into() }),
+                    Some(Err(error)) => return Err(Error::broker(&what, &error)),
+                    None => return Err(Error::Broker { what, reason: "the subscription ended".into() }),
                 },
                 _ = progress.tick() => session.report_progress(self).await,
-                () = tokio::time::sleep_until(idle.next.into()) => {
-                    if let Err(error) = session.check_idle(self, &mut idle).await { break Err(error) }
+                // What is gathered is nobody's work yet, and not left over either.
+                () = tokio::time::sleep_until(idle.next.into()), if gathering.is_none() => {
+                    if let Some(restart) = session.check_idle(self, &mut idle).await? { return Ok(Some(restart)) }
                 }
             }
-        };
-        while let Some(done) = session.under_way.join_next_with_id().await {
-            session.finish(self, done).await;
         }
-        *pin = session.pin.take();
-        drop(messages);
-        self.hand_over(&mut session.consumer, pin.is_none().then_some(found)).await;
-        ended
+    }
+
+    /// Finishes what is ours, then has the consumer begin again: while nobody asks it for messages. A broker of several nodes
+    /// notes what it hands out between being asked for a reset and the reset as handed out after it, and everything
+    /// before that as done; once another node leads, that is handed to nobody or, worse, taken out of the stream
+    /// (nats-server 2.15: `consumer.resetStartingSeq` and `consumerFileStore.UpdateDelivered`).
+    async fn restart(&self, session: &mut Session, Restart { from }: Restart) -> Result<(), Error> {
+        session.finish_all(self).await;
+        session.begin_again();
+        tracing::info!(stream = self.stream, partition = self.partition, "partition taken over");
+        let what = || format!("a reset of partition {} of {}", self.partition, self.stream);
+        // The acks reach the broker before the reset does, and the look makes it forget our last request.
+        self.bus.client().flush().await.ok();
+        session.consumer.info().await.map_err(|e| Error::broker(what(), &e))?;
+        session.consumer.reset(from).await.map_err(|e| Error::broker(what(), &e))?;
+        self.hand_over(&mut session.consumer, None).await;
+        Ok(())
     }
 
     /// Whether the next message may be begun.
     fn has_room(&self, session: &Session) -> bool {
-        session.under_way.len() < self.options.in_flight_max.max(1) && !self.worker.is_held()
+        session.under_way.len() < self.options.in_flight_max.max(1) && !self.queue.is_held()
     }
 
     /// If nobody is pinned, whatever a previous owner left unacked is put back in its place before new messages come.
@@ -264,9 +301,6 @@ impl<W: Worker> Reader<W> {
         if pinned.is_some() && pinned.as_deref() != our_last_pin {
             return Ok(pinned);
         }
-        if pinned.is_some() {
-            self.hand_over(consumer, None).await;
-        }
         if left_over {
             tracing::info!(
                 stream = self.stream,
@@ -274,6 +308,10 @@ impl<W: Worker> Reader<W> {
                 "taking over what was left unfinished"
             );
             consumer.reset(None).await.map_err(|e| Error::broker(what(), &e))?;
+        }
+        // Not before the reset, during which nobody may be handed anything (`restart`).
+        if pinned.is_some() {
+            self.hand_over(consumer, None).await;
         }
         Ok(None)
     }

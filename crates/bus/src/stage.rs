@@ -13,6 +13,7 @@ use tokio::task::{JoinError, JoinSet};
 use crate::{
     Bus, Error,
     members::{Members, MembersOptions},
+    publish::Queue,
     reader::{Counts, OnProgress, Reader, ReaderOptions, Worker},
 };
 
@@ -55,6 +56,7 @@ impl Stage {
                 options: self.reader.clone(),
                 counts: Counts::new(self.name, partition),
                 on_progress: Arc::clone(&on_progress),
+                queue: Queue::default(),
                 worker: worker(partition),
             };
             let stop = context.shutdown().clone();

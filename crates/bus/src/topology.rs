@@ -315,10 +315,9 @@ pub async fn ensure_placement(bus: &Bus, options: &TopologyOptions, placement: &
         max_bytes: options.tenant_bytes_max,
         max_age: Duration::from_secs(options.tenant_age_hours * 3_600),
         allow_direct: true,
-        // Under `sync_interval: always` a stream of single messages would cost an fsync each; what a power cut
-        // takes from its tail is in the event store.
-        persist_mode: (options.durability == Durability::Disk && options.replicas == 1)
-            .then_some(stream::PersistenceMode::Async),
+        // A write for each single message, or under `sync_interval: always` an fsync, would be most of what the stream costs; what a
+        // broker that dies takes from its tail is in the event store (docs/adr/0004-tenant-streams-made-whole.md).
+        persist_mode: (options.replicas == 1).then_some(stream::PersistenceMode::Async),
         ..base(options, &tenant_stream(placement), format!("tenant.{placement}.>"))
     };
     ensure_stream(bus, config).await
@@ -378,6 +377,11 @@ async fn ensure_stream(bus: &Bus, config: stream::Config) -> Result<(), Error> {
     match bus.jetstream().create_stream(config.clone()).await {
         Ok(_) => Ok(()),
         Err(error) if is_in_use(&error) => {
+            let found = bus.jetstream().get_stream(&config.name).await;
+            // Which way a stream is written is decided when it is made: the broker changes it no more.
+            let persist_mode =
+                found.map_err(|e| Error::broker(what.clone(), &e))?.cached_info().config.persist_mode;
+            let config = stream::Config { persist_mode, ..config };
             bus.jetstream().update_stream(config).await.map(drop).map_err(|e| Error::broker(what, &e))
         }
         Err(error) => Err(Error::broker(what, &error)),

@@ -1,7 +1,7 @@
 //! Makes a tenant stream whole again whose tail the broker has lost.
 //!
-//! Under durability `disk` the broker fsyncs `RAW` and `EVENTS` before it acknowledges, but the tenant streams only
-//! later: a message a time would cost an fsync each. When the broker dies, or the power goes, what it had
+//! The broker writes `RAW` and `EVENTS` before it acknowledges, with an fsync under durability `disk`, but the tenant streams only
+//! later: a message a time would cost a write each. When the broker dies, or the power goes, what it had
 //! acknowledged last may be gone from them, always a tail. The event store has those events, with the sequences they
 //! had, so whoever takes a partition over compares the two and publishes the missing ones again, in order: once after
 //! each time the broker may have lost anything ([`mark`]), for this takes a store seconds when it is busy.
@@ -10,7 +10,7 @@ mod mark;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use bus::{Backoff, Bus, Queue};
+use bus::{Backoff, Bus, Turn};
 use model::{Batch, Group};
 use runtime::metrics::IntCounter;
 use store::{EventStore, StoredEvent, TailBatch};
@@ -77,7 +77,7 @@ impl Mender {
             let missing = self.missing(batch).await?;
             count += missing.len();
             if let Some(batch) = batch_of(missing) {
-                let begun = self.effects.begin(Queue::default().turn(), batch, None).await;
+                let begun = self.effects.begin(Turn::alone(), batch, None).await;
                 self.effects.clone().finish(begun).await;
             }
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bus::{Bus, Queue, Stage, pipe::Pipe, topology};
+use bus::{Bus, Stage, pipe::Pipe, topology};
 use catalog::Catalog;
 use runtime::{
     lifecycle::Context,
@@ -84,7 +84,6 @@ impl Service {
             .start(&self.bus, context, &health, |_| EngineWorker {
                 bus: self.bus.clone(),
                 effects: effects.clone(),
-                queue: Queue::default(),
                 mender: mender.clone(),
                 received: received.clone(),
             })

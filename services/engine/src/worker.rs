@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use bus::{
-    Bus, Queue, dead,
+    Bus, Turn, dead,
     reader::{Incoming, Work, Worker},
 };
 use model::Batch;
@@ -16,8 +16,6 @@ use crate::{effects::Effects, mend::Mender, service::NAME};
 pub(crate) struct EngineWorker {
     pub(crate) bus: Bus,
     pub(crate) effects: Effects,
-    /// What is on its way to the tenant streams.
-    pub(crate) queue: Queue,
     pub(crate) mender: Mender,
     pub(crate) received: IntCounter,
 }
@@ -28,13 +26,13 @@ impl Worker for EngineWorker {
         self.mender.mend(partition).await;
     }
 
-    async fn begin(&mut self, message: Incoming) -> Work {
+    async fn begin(&mut self, message: Incoming, turn: Turn) -> Work {
         match decode(&message) {
             // A door tries out whether the broker takes messages.
             Ok(batch) if batch.is_empty() => Box::pin(async {}),
             Ok(batch) => {
                 self.received.inc_by(u64::try_from(batch.len()).unwrap_or_default());
-                let begun = self.effects.begin(self.queue.turn(), batch, Some(message.payload)).await;
+                let begun = self.effects.begin(turn, batch, Some(message.payload)).await;
                 Box::pin(self.effects.clone().finish(begun))
             }
             Err(reason) => {
@@ -44,10 +42,6 @@ impl Worker for EngineWorker {
                 })
             }
         }
-    }
-
-    fn is_held(&self) -> bool {
-        self.queue.is_held()
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Instant;
 use async_nats::{HeaderMap, header::NATS_MESSAGE_ID};
 use async_trait::async_trait;
 use bus::{
-    Bus, Outgoing, Queue, dead,
+    Bus, Outgoing, Turn, dead,
     reader::{Incoming, Work, Worker},
 };
 use catalog::Catalog;
@@ -22,8 +22,6 @@ pub(crate) struct NormalizerWorker {
     bus: Bus,
     catalog: Catalog,
     normalizer: Normalizer,
-    /// What is on its way to `EVENTS`.
-    queue: Queue,
     counts: Counts,
 }
 
@@ -46,7 +44,7 @@ impl NormalizerWorker {
             dead: result("dead"),
             batch_seconds: metrics::histogram(Metric::NormalizerBatchDuration, &[]),
         };
-        Self { bus, catalog, normalizer: Normalizer::default(), queue: Queue::default(), counts }
+        Self { bus, catalog, normalizer: Normalizer::default(), counts }
     }
 
     fn normalize(&mut self, raw: hops::RawBatch, message: &Incoming) -> Normalized {
@@ -72,7 +70,7 @@ impl NormalizerWorker {
 
 #[async_trait]
 impl Worker for NormalizerWorker {
-    async fn begin(&mut self, message: Incoming) -> Work {
+    async fn begin(&mut self, message: Incoming, turn: Turn) -> Work {
         let at = Instant::now();
         let mut raw = match hops::RawBatch::decode(message.payload.clone()) {
             Ok(raw) => raw,
@@ -93,7 +91,7 @@ impl Worker for NormalizerWorker {
             headers.insert(NATS_MESSAGE_ID, format!("raw.{}", message.sequence).as_str());
             let subject = format!("events.{}", message.partition);
             let payload = done.batch.encode_to_vec().into();
-            outgoing.push(Outgoing::queue(&self.queue, &self.bus, subject, headers, payload).await);
+            outgoing.push(Outgoing::in_turn(turn, &self.bus, subject, headers, payload).await);
         }
         for letter in &done.dead {
             outgoing.push(dead::send(&self.bus, letter).await);
@@ -105,9 +103,5 @@ impl Worker for NormalizerWorker {
             batch_seconds.observe(seconds);
             traced.end(seconds);
         })
-    }
-
-    fn is_held(&self) -> bool {
-        self.queue.is_held()
     }
 }

@@ -30,8 +30,6 @@ pub(super) struct Session {
     pub(super) pin: Option<String>,
     /// The consumer sequence of the last message, once in step with the consumer.
     in_step: Option<u64>,
-    /// A reset has been asked for; what comes before sequence 1 was handed out before it.
-    awaiting_reset: bool,
     /// The lowest stream sequence that was left to come again with the reset: what comes first must not be behind it.
     left: Option<u64>,
     /// The stream sequences begun last in this session. Only what is known to have been begun is passed over when it comes
@@ -39,6 +37,11 @@ pub(super) struct Session {
     begun: BTreeSet<u64>,
     pub(super) under_way: JoinSet<()>,
     held: HashMap<Id, Held>,
+}
+
+/// The consumer has to begin again: from its ack floor, or from a sequence.
+pub(super) struct Restart {
+    pub(super) from: Option<u64>,
 }
 
 /// A message whose work is under way.
@@ -55,7 +58,6 @@ impl Session {
             consumer,
             pin: None,
             in_step: None,
-            awaiting_reset: false,
             left: None,
             begun: BTreeSet::new(),
             under_way: JoinSet::new(),
@@ -63,11 +65,12 @@ impl Session {
         }
     }
 
+    /// Begins the work on a message, unless somebody else was handed messages in between.
     pub(super) async fn handle<W: Worker>(
         &mut self,
         reader: &mut Reader<W>,
         message: jetstream::Message,
-    ) -> Result<(), Error> {
+    ) -> Result<Option<Restart>, Error> {
         let what = || format!("a message of partition {} of {}", reader.partition, reader.stream);
         let info = message.info().map_err(|e| Error::Broker { what: what(), reason: e.to_string() })?;
         let (sequence, position) = (info.stream_sequence, info.consumer_sequence);
@@ -86,21 +89,20 @@ impl Session {
             && let Some(left) = self.left_by_another(reader, sequence).await?
         {
             self.left = Some(left);
-            return self.resynchronize(reader, None).await;
+            return Ok(Some(Restart { from: None }));
         }
         let is_first = position == 1 && self.left.is_none_or(|left| sequence <= left);
         if !in_step && !is_first {
             if position == 1 {
                 // Asked for again, and judged by what comes from here on: what was left may have been acked meanwhile.
                 self.left = None;
-                return self.resynchronize(reader, None).await;
+            } else {
+                self.left = Some(self.left.map_or(sequence, |left| left.min(sequence)));
             }
-            self.left = Some(self.left.map_or(sequence, |left| left.min(sequence)));
-            return if self.awaiting_reset { Ok(()) } else { self.resynchronize(reader, None).await };
+            return Ok(Some(Restart { from: None }));
         }
         if !in_step {
             reader.counts.takeovers.inc();
-            self.awaiting_reset = false;
             self.left = None;
         }
         self.in_step = Some(position);
@@ -109,7 +111,7 @@ impl Session {
             if !self.held.values().any(|h| h.sequence == sequence) {
                 message.ack().await.ok();
             }
-            return Ok(());
+            return Ok(None);
         }
         self.begun.insert(sequence);
         if self.begun.len() > REMEMBERED {
@@ -120,11 +122,11 @@ impl Session {
         reader.counts.lag(Some(stored_at_us));
         let payload = message.payload.clone();
         let incoming = Incoming { partition: reader.partition, sequence, stored_at_us, payload };
-        let work = reader.worker.begin(incoming).await;
+        let work = reader.worker.begin(incoming, reader.queue.turn()).await;
         let task = self.under_way.spawn(work);
         self.held.insert(task.id(), Held { message, sequence, stored_at_us, since: now_us() });
         self.report(reader);
-        Ok(())
+        Ok(None)
     }
 
     /// The first message between the last we began and this one: another replica was handed it, has left it undone, and was handed
@@ -139,22 +141,16 @@ impl Session {
         Ok(next.map(|(next, _)| next).filter(|next| *next < sequence))
     }
 
-    /// Somebody else was handed messages in between. Finish what is ours, then start again from the ack floor, or from a sequence.
-    async fn resynchronize<W: Worker>(
-        &mut self,
-        reader: &mut Reader<W>,
-        from: Option<u64>,
-    ) -> Result<(), Error> {
+    /// What comes next is the first after a reset.
+    pub(super) fn begin_again(&mut self) {
+        self.in_step = None;
+    }
+
+    /// Waits for all that is under way.
+    pub(super) async fn finish_all<W: Worker>(&mut self, reader: &Reader<W>) {
         while let Some(done) = self.under_way.join_next_with_id().await {
             self.finish(reader, done).await;
         }
-        // The acks reach the broker before the reset does.
-        reader.bus.client().flush().await.ok();
-        self.in_step = None;
-        self.awaiting_reset = true;
-        tracing::info!(stream = reader.stream, partition = reader.partition, "partition taken over");
-        let what = || format!("a reset of partition {} of {}", reader.partition, reader.stream);
-        self.consumer.reset(from).await.map(drop).map_err(|e| Error::broker(what(), &e))
     }
 
     pub(super) async fn finish<W: Worker>(&mut self, reader: &Reader<W>, done: Result<(Id, ()), JoinError>) {
@@ -190,19 +186,19 @@ impl Session {
     /// because the subscription is deaf, act.
     pub(super) async fn check_idle<W: Worker>(
         &mut self,
-        reader: &mut Reader<W>,
+        reader: &Reader<W>,
         idle: &mut IdleCheck,
-    ) -> Result<(), Error> {
+    ) -> Result<Option<Restart>, Error> {
         idle.step();
         if !self.held.is_empty() || !reader.bus.is_connected() {
-            return Ok(());
+            return Ok(None);
         }
         let what = || format!("partition {} of {}", reader.partition, reader.stream);
         let info = self.consumer.info().await.map_err(|e| Error::broker(what(), &e))?;
         let pinned = pinned(info);
         let free = pinned.is_none() || pinned == self.pin;
         if free && info.num_ack_pending > 0 {
-            return self.resynchronize(reader, None).await;
+            return Ok(Some(Restart { from: None }));
         }
         if free && info.num_pending > 0 && idle.deaf() {
             return Err(Error::Broker { what: what(), reason: "messages wait and none arrive".into() });
@@ -218,9 +214,9 @@ impl Session {
                 sequence,
                 "messages that nobody is handed"
             );
-            return self.resynchronize(reader, Some(sequence)).await;
+            return Ok(Some(Restart { from: Some(sequence) }));
         }
-        Ok(())
+        Ok(None)
     }
 
     /// The first message that the stream has and the consumer will hand to nobody, as it knows of none. A broker that loses a node may

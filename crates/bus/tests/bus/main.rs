@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod accounts;
+mod cluster;
 mod login;
 mod pipe;
 
@@ -11,10 +12,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use async_nats::jetstream::consumer::PullConsumer;
+use async_nats::jetstream::{
+    consumer::PullConsumer,
+    stream::{self, PersistenceMode},
+};
 use async_trait::async_trait;
 use bus::{
-    Accept as _, AcceptError, Bus, Door, DoorOptions, Options, Placed, Stage, TopologyOptions,
+    Accept as _, AcceptError, Bus, Door, DoorOptions, Options, Placed, Stage, TopologyOptions, Turn,
     members::MembersOptions,
     reader::{Incoming, ReaderOptions, Work, Worker},
     topology,
@@ -81,7 +85,7 @@ struct Recorder {
 
 #[async_trait]
 impl Worker for Recorder {
-    async fn begin(&mut self, message: Incoming) -> Work {
+    async fn begin(&mut self, message: Incoming, _: Turn) -> Work {
         for id in ids(&message.payload) {
             self.seen.lock().unwrap().push((self.name, message.partition, id));
         }
@@ -522,6 +526,26 @@ async fn replicas_find_each_other_again_on_a_broker_that_was_restarted() {
     })
     .await;
     second.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_stream_is_written_as_it_was_made_for() {
+    let nats = NatsServer::start();
+    let bus = connect(&nats).await;
+    let name = topology::tenant_stream("default");
+    // Of a fleet that wrote each message at once: the broker does not let that be changed.
+    let earlier = stream::Config {
+        name: name.clone(),
+        subjects: vec!["tenant.default.>".into()],
+        ..Default::default()
+    };
+    bus.jetstream().create_stream(earlier).await.unwrap();
+    topology::ensure(&bus, &topology_options()).await.unwrap();
+    topology::ensure_placement(&bus, &topology_options(), "new").await.unwrap();
+    for (name, mode) in [(name, None), (topology::tenant_stream("new"), Some(PersistenceMode::Async))] {
+        let config = bus.jetstream().get_stream(&name).await.unwrap().cached_info().config.clone();
+        assert_eq!((config.persist_mode, config.max_age.is_zero()), (mode, false), "{name}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Instant};
 
 use async_trait::async_trait;
 use bus::{
-    Backoff, Bus, dead,
+    Backoff, Bus, Turn, dead,
     reader::{Incoming, Work, Worker},
 };
 use prost::Message as _;
@@ -64,7 +64,7 @@ impl MeterWorker {
 
 #[async_trait]
 impl Worker for MeterWorker {
-    async fn begin(&mut self, message: Incoming) -> Work {
+    async fn begin(&mut self, message: Incoming, _: Turn) -> Work {
         let decoded = hops::UsageBatch::decode(message.payload.clone()).map_err(|e| e.to_string());
         match decoded.and_then(wire::unpack) {
             Ok(records) => Box::pin(self.clone().meter(records, message)),
