@@ -27,9 +27,8 @@ async fn publish(bus: Bus, going: Arc<AtomicBool>, sent: Arc<AtomicUsize>) {
         while !going.load(Ordering::Relaxed) {
             tick.tick().await;
         }
-        let item = hops::Event { id: id.to_string().into(), ..Default::default() };
-        let items = vec![hops::RawItem { item: Some(Item::Event(item)) }];
-        let batch = hops::RawBatch { groups: vec![hops::RawGroup { stamp: Some(stamp()), items }] };
+        let group = hops::RawGroup { stamp: Some(stamp()), items: vec![item(id)] };
+        let batch = hops::RawBatch { groups: vec![group] };
         bus.client().publish("raw.0", batch.encode_to_vec().into()).await.unwrap();
         sent.store(id + 1, Ordering::Relaxed);
     }

@@ -51,10 +51,13 @@ fn stamp() -> hops::Stamp {
     hops::Stamp { tenant: "acme".into(), system: "shop".into(), ..Default::default() }
 }
 
-fn placed(id: usize, key: Option<&str>) -> Placed {
+fn item(id: usize) -> hops::RawItem {
     let event = hops::Event { id: id.to_string().into(), ..Default::default() };
-    let item = hops::RawItem { item: Some(Item::Event(event)) };
-    Placed { key: key.map(Text::from), item: bus::Item::Raw(item) }
+    hops::RawItem { item: Some(Item::Event(event)) }
+}
+
+fn placed(id: usize, key: Option<&str>) -> Placed {
+    Placed { key: key.map(Text::from), item: bus::Item::Raw(item(id)) }
 }
 
 fn sized(bytes: usize) -> Placed {
