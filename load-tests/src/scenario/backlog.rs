@@ -26,8 +26,9 @@ pub(crate) struct Options {
     /// How long the engine gets nothing
     #[arg(long, default_value_t = 60)]
     seconds: u64,
-    /// Events to send beforehand, to know the rate of the whole path
-    #[arg(long, default_value_t = 300_000)]
+    /// Events to send beforehand, to know the rate of the whole path: about as many as gather, since both become slower with
+    /// what the broker remembers of the last two minutes
+    #[arg(long, default_value_t = 2_000_000)]
     path_events: u64,
     /// It must catch up at least at so many times that rate
     #[arg(long, default_value_t = 1.0)]
