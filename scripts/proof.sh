@@ -31,6 +31,7 @@ run restart "${many[@]}"
 run order
 run order "${many[@]}"
 run order "${many[@]}" --checked false
+run order "${many[@]}" --victims normalizer,engine,nats-server --faults 40
 run restore
 run restore --processes --rate 500 --events 20000
 run mirror

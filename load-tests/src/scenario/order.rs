@@ -1,7 +1,7 @@
 //! The order of partition keys while several normalizers and engines take over from each other: killed, or hanging for longer
 //! than the broker waits before it gives a partition to another, and waking up when that one works.
 
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
 
 use clap::Args;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
@@ -31,11 +31,20 @@ pub(crate) struct Options {
     faults: u64,
     /// The least and the most that a process hangs, in milliseconds; a partition goes to another after 2000
     /// (topology.pin_timeout_ms)
-    #[arg(long, value_name = "LEAST,MOST", value_delimiter = ',', num_args = 2, default_values_t = [2_500, 6_000])]
-    pause_ms: Vec<u64>,
+    #[arg(long, value_name = "LEAST,MOST", default_value = "2500,6000", value_parser = span)]
+    pause_ms: RangeInclusive<u64>,
     /// What is struck, as names begin [default: normalizer, engine; the fleet where it is one process]
     #[arg(long, value_delimiter = ',')]
     victims: Vec<String>,
+}
+
+/// Two numbers, the lesser first, with a comma between them.
+fn span(text: &str) -> Result<RangeInclusive<u64>, String> {
+    let ends = text.split_once(',').and_then(|(least, most)| Some((least.parse().ok()?, most.parse().ok()?)));
+    match ends {
+        Some((least, most)) if least <= most => Ok(least..=most),
+        _ => Err("it takes two numbers, the lesser first, such as 2500,6000".into()),
+    }
 }
 
 /// The last line.
@@ -64,7 +73,7 @@ pub(crate) async fn run(mut options: Options) -> anyhow::Result<bool> {
     let steady = options.setup.steady(options.events);
     let trial = Trial {
         limit: Some(Stage::first_limit(steady.requests, options.faults)),
-        patience: Duration::from_millis(options.pause_ms.iter().copied().max().unwrap_or_default()),
+        patience: Duration::from_millis(*options.pause_ms.end()),
         ..steady
     };
     let (outcome, kills) = trial::run(trial, async |stage| strike(&options, seed, stage).await).await?;
@@ -85,10 +94,6 @@ pub(crate) async fn run(mut options: Options) -> anyhow::Result<bool> {
 /// How many were killed; the others hung.
 async fn strike(options: &Options, seed: u64, stage: &mut Stage) -> anyhow::Result<u64> {
     let victims = Victim::named(&options.victims, &mut stage.own, options.setup.fleet.processes)?;
-    let (least, most) = match *options.pause_ms {
-        [least, most] => (least, most.max(least)),
-        _ => (2_500, 6_000),
-    };
     let mut rng = StdRng::seed_from_u64(seed);
     let mut kills = 0;
     for number in 1..=options.faults {
@@ -99,7 +104,7 @@ async fn strike(options: &Options, seed: u64, stage: &mut Stage) -> anyhow::Resu
             kills += 1;
             victim.kill(&mut stage.own, Duration::ZERO).await?
         } else {
-            let span = Duration::from_millis(rng.random_range(least..=most));
+            let span = Duration::from_millis(rng.random_range(options.pause_ms.clone()));
             eprintln!("{number} of {}: {} hangs for {} ms", options.faults, victim.name(), span.as_millis());
             victim.pause(&mut stage.own, span).await?
         };
