@@ -25,7 +25,7 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 8)]
     seconds: u64,
     /// Rounds: the machine changes, and both are to see the same of it
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
     /// Events a second that each flooding tenant may send; it sends ten times as many
     #[arg(long, default_value_t = 500)]
