@@ -26,8 +26,8 @@ pub(crate) struct Options {
     /// How long the engine gets nothing
     #[arg(long, default_value_t = 60)]
     seconds: u64,
-    /// Events to send beforehand, to know the rate of the whole path: about as many as gather, since both become slower with
-    /// what the broker remembers of the last two minutes
+    /// Events to send beforehand, to know the rate of the whole path: about as many as gather, since the path, too, is
+    /// slower over millions
     #[arg(long, default_value_t = 2_000_000)]
     path_events: u64,
     /// It must catch up at least at so many times that rate
