@@ -1,14 +1,17 @@
 //! The schema, version by version.
 //!
 //! The version is the highest row of `migration`. Whoever migrates holds a lock in the same table, a row that expires,
-//! put there with a condition; each statement may run again, so that a runner that died in the middle is followed by
-//! another. The one table that must be there before the lock has an id made of the keyspace's name: two runners that create
-//! it at once, on nodes that do not yet know of each other's, create the same.
+//! put there with a condition and renewed; each statement may run again, so that a runner that died in the middle is
+//! followed by another. Where the answer to a condition is lost, as a busy server loses them, nobody knows whether it
+//! held: it is told again, and the runner knows its own lock by the name in it. The one table that must be there before
+//! the lock has an id made of the keyspace's name: two runners that create it at once, on nodes that do not yet know of
+//! each other's, create the same.
 
 use std::{hash::Hasher as _, time::Duration};
 
 use scylla::{
     client::session::Session,
+    serialize::row::SerializeRow,
     statement::{Consistency, unprepared::Statement},
     value::Row,
 };
@@ -66,14 +69,18 @@ const VERSION: &str =
 const INSERT_VERSION: &str =
     "INSERT INTO {ks}.migration (kind, version, name) VALUES ('schema', ?, ?) IF NOT EXISTS";
 const LOCK: &str =
-    "INSERT INTO {ks}.migration (kind, version, name) VALUES ('lock', 0, ?) IF NOT EXISTS USING TTL 300";
-const HOLD_LOCK: &str =
-    "UPDATE {ks}.migration USING TTL 300 SET name = ? WHERE kind = 'lock' AND version = 0 IF name = ?";
+    "INSERT INTO {ks}.migration (kind, version, name) VALUES ('lock', 0, ?) IF NOT EXISTS USING TTL 60";
+const RENEW_LOCK: &str =
+    "UPDATE {ks}.migration USING TTL 60 SET name = ? WHERE kind = 'lock' AND version = 0 IF name = ?";
 const UNLOCK: &str = "DELETE FROM {ks}.migration WHERE kind = 'lock' AND version = 0 IF name = ?";
 
-/// How long to wait for another runner: longer than a lock lives that its owner left.
+/// How long to wait for another runner.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(330);
 const LOCK_PAUSE: Duration = Duration::from_millis(200);
+/// How often the lock is renewed. Together with `CONDITION_PATIENCE` and a request's own time, well within its life.
+const RENEW_EVERY: Duration = Duration::from_secs(10);
+/// How long a condition is told again whose outcome is not known.
+const CONDITION_PATIENCE: Duration = Duration::from_secs(30);
 /// Creating a table takes a cluster of many nodes its time.
 const DDL_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -105,6 +112,14 @@ pub(super) async fn check(session: &Session, options: &Options) -> Result<(), Er
              run `eventrunner migrate`"
         ))),
     }
+}
+
+/// What a condition came to.
+#[derive(Debug)]
+struct Outcome {
+    applied: bool,
+    /// Of the row that stood against it.
+    holder: Option<String>,
 }
 
 struct Schema<'a> {
@@ -159,8 +174,13 @@ impl Schema<'_> {
         self.ddl(&self.create_keyspace()).await?;
         self.ddl(&self.fill(CREATE_MIGRATION).replace("{id}", &self.table_id())).await?;
         let owner = uuid::Uuid::new_v4().to_string();
-        self.lock(&owner).await?;
-        let applied = self.apply_locked(&owner).await;
+        let applied = match self.lock(&owner).await {
+            Ok(()) => tokio::select! {
+                applied = self.apply_locked(&owner) => applied,
+                lost = self.keep_locked(&owner) => Err(lost),
+            },
+            Err(error) => Err(error),
+        };
         // What is not unlocked expires.
         let unlocked = self.condition(UNLOCK, (owner.as_str(),)).await;
         applied?;
@@ -170,13 +190,33 @@ impl Schema<'_> {
 
     async fn lock(&self, owner: &str) -> Result<(), Error> {
         let begin = Instant::now();
-        while !self.condition(LOCK, (owner,)).await? {
+        loop {
+            let outcome = self.condition(LOCK, (owner,)).await?;
+            if outcome.applied || outcome.holder.is_some_and(|holder| holder == owner) {
+                return Ok(());
+            }
             if begin.elapsed() > LOCK_TIMEOUT {
                 return Err(Error::Unavailable("another runner migrates the keyspace; try again".into()));
             }
             sleep(LOCK_PAUSE).await;
         }
-        Ok(())
+    }
+
+    /// Renews the lock while statements take their time; returns when it is lost.
+    async fn keep_locked(&self, owner: &str) -> Error {
+        loop {
+            sleep(RENEW_EVERY).await;
+            if let Err(lost) = self.renew(owner).await {
+                return lost;
+            }
+        }
+    }
+
+    async fn renew(&self, owner: &str) -> Result<(), Error> {
+        match self.condition(RENEW_LOCK, (owner, owner)).await?.applied {
+            true => Ok(()),
+            false => Err(Error::Unavailable("the lock on the keyspace expired; migrate again".into())),
+        }
     }
 
     async fn apply_locked(&self, owner: &str) -> Result<(), Error> {
@@ -184,9 +224,7 @@ impl Schema<'_> {
         let current = self.version().await?;
         for migration in MIGRATIONS.iter().filter(|m| m.version > current) {
             for statement in migration.statements {
-                if !self.condition(HOLD_LOCK, (owner, owner)).await? {
-                    return Err(Error::Unavailable("the lock on the keyspace expired; migrate again".into()));
-                }
+                self.renew(owner).await?;
                 self.ddl(&self.fill(statement)).await?;
             }
             let version = i32::try_from(migration.version).map_err(failure::unreadable)?;
@@ -207,20 +245,30 @@ impl Schema<'_> {
         self.session.query_unpaged(statement, ()).await.map_err(|e| failure::of(&e)).map(drop)
     }
 
-    /// Runs a statement with a condition; says whether it held.
-    async fn condition(
-        &self,
-        text: &str,
-        values: impl scylla::serialize::row::SerializeRow,
-    ) -> Result<bool, Error> {
+    /// Runs a statement with a condition, again while its outcome is not known.
+    async fn condition(&self, text: &str, values: impl SerializeRow) -> Result<Outcome, Error> {
+        let begin = Instant::now();
+        loop {
+            match self.condition_once(text, &values).await {
+                Err(Error::Unavailable(_)) if begin.elapsed() < CONDITION_PATIENCE => sleep(LOCK_PAUSE).await,
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn condition_once(&self, text: &str, values: impl SerializeRow) -> Result<Outcome, Error> {
         let mut statement = Statement::new(self.fill(text));
-        // Told twice, the second would not hold.
+        // Told twice by the driver, the second would not hold.
         statement.set_is_idempotent(false);
         let result = self.session.query_unpaged(statement, values).await.map_err(|e| failure::of(&e))?;
         let rows = result.into_rows_result().map_err(failure::unreadable)?;
+        let name = rows.column_specs().get_by_name("name").map(|(at, _)| at);
         let row = rows.first_row::<Row>().map_err(failure::unreadable)?;
-        let applied = row.columns.first().and_then(Option::as_ref).and_then(|value| value.as_boolean());
-        applied.ok_or_else(|| failure::unreadable("a condition without an outcome"))
+        let column = |at: usize| row.columns.get(at).and_then(Option::as_ref);
+        let applied = column(0).and_then(|value| value.as_boolean());
+        let applied = applied.ok_or_else(|| failure::unreadable("a condition without an outcome"))?;
+        let holder = name.and_then(column).and_then(|value| value.as_text()).cloned();
+        Ok(Outcome { applied, holder })
     }
 
     async fn exists(&self, text: &str) -> Result<bool, Error> {

@@ -1,5 +1,7 @@
 //! Opening says what is wrong and what to do; migrating is safe at any number of runners.
 
+use std::time::Duration;
+
 use scylla::client::session_builder::SessionBuilder;
 use store::{
     Error, Retention,
@@ -9,7 +11,8 @@ use store::{
     },
     migration::Mode,
 };
-use testkit::{Cassandra, free_port};
+use testkit::{Cassandra, Line, free_port, wait_until};
+use tokio::time::timeout;
 
 use crate::cassandra;
 
@@ -56,6 +59,41 @@ async fn a_keyspace_is_made_once_by_however_many() {
     let after = migrate(&options, Mode::DryRun).await.unwrap();
     assert_eq!((after.current, after.pending), (latest, vec![]));
     Cql::open(options, for_ever()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_runner_whose_answers_are_lost_leaves_no_lock() {
+    let direct = cassandra::options();
+    let line = Line::to(direct.nodes[0].rsplit_once(':').unwrap().1.parse().unwrap());
+    let nodes = vec![format!("127.0.0.1:{}", line.port())];
+    for step in 1..=12 {
+        let keyspace = format!("of_lost_answers_{step}");
+        let cut_off = Options { nodes: nodes.clone(), keyspace: keyspace.clone(), ..direct.clone() };
+        line.cut_after(step * 1_500);
+        let first = migrate(&cut_off, Mode::Apply).await;
+        assert!(matches!(first, Ok(_) | Err(Error::Unavailable(_))), "{first:?}");
+        let options = Options { keyspace, ..direct.clone() };
+        let second = timeout(Duration::from_secs(30), migrate(&options, Mode::Apply)).await;
+        second.unwrap_or_else(|_| panic!("step {step}: still locked after {first:?}")).unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_runner_that_dies_is_followed_within_its_locks_life() {
+    let options = Options { keyspace: "of_one_who_died".into(), ..cassandra::options() };
+    let session = SessionBuilder::new().known_nodes(&options.nodes).build().await.unwrap();
+    let dying = tokio::spawn({
+        let options = options.clone();
+        async move { migrate(&options, Mode::Apply).await }
+    });
+    wait_until("the lock is held", Duration::from_secs(60), async || {
+        let found = session.query_unpaged("SELECT name FROM of_one_who_died.migration", ()).await;
+        found.ok().and_then(|found| found.into_rows_result().ok()).is_some_and(|rows| rows.rows_num() > 0)
+    })
+    .await;
+    dying.abort();
+    assert!(dying.await.unwrap_err().is_cancelled());
+    timeout(Duration::from_secs(90), migrate(&options, Mode::Apply)).await.expect("still locked").unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

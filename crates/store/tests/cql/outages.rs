@@ -26,7 +26,7 @@ async fn open(server: &Cassandra, replication: u32) -> Cql {
         Options { nodes: server.nodes(), replication, request_timeout_ms: 6_000, ..Options::default() };
     // Nodes that are up may not have heard of each other yet.
     wait_until("a majority of the nodes", Duration::from_secs(180), async || {
-        migrate(&options, Mode::Apply).await.is_ok()
+        migrate(&options, Mode::Apply).await.inspect_err(|error| eprintln!("{error}")).is_ok()
     })
     .await;
     Cql::open(options, Arc::new(|_| None)).await.unwrap()
